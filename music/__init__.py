@@ -1,0 +1,30 @@
+"""What music is: MIDI to frames to tokens and back.
+
+Everything here is a pure function or a plain value over numpy and pretty_midi. The package knows no
+TensorFlow, no Beam and no gRPC, so that a client, a Beam worker and a server can all share it.
+"""
+
+from tunesmith.music.errors import MusicError, UnknownFrame, UnusableFile
+from tunesmith.music.frames import REST, REST_NAME, Frame, frame_name, parse_frame
+from tunesmith.music.notation import DEFAULT_VELOCITY, notes_from_frames, to_pretty_midi, write_midi
+from tunesmith.music.reading import read_sequence
+from tunesmith.music.tracks import TrackChoice
+from tunesmith.music.vocabulary import Vocabulary
+
+__all__ = [
+    "DEFAULT_VELOCITY",
+    "REST",
+    "REST_NAME",
+    "Frame",
+    "MusicError",
+    "TrackChoice",
+    "UnknownFrame",
+    "UnusableFile",
+    "Vocabulary",
+    "frame_name",
+    "notes_from_frames",
+    "parse_frame",
+    "read_sequence",
+    "to_pretty_midi",
+    "write_midi",
+]

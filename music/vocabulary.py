@@ -1,0 +1,186 @@
+"""The vocabulary: the frames that a model knows, and the token of each.
+
+A token is a frame's index. Token 0 is the rest, the others follow by falling frequency in the
+training split. A frame outside the vocabulary is encoded as the known frame that it overlaps most,
+so that nothing like ``<unk>`` exists, neither in the data nor in what a model composes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.music.errors import MusicError, UnknownFrame
+from tunesmith.music.frames import PITCHES, REST, Frame, frame_name, parse_frame
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Frames in the order of their tokens.
+
+    Args:
+        frames: the frame of each token; the first is the rest, none comes twice.
+        frames_per_second: how fast the frames were read.
+
+    Raises:
+        MusicError: the frames do not start with the rest, repeat, or the speed is not positive.
+    """
+
+    frames: tuple[Frame, ...]
+    frames_per_second: float
+    _nearest: dict[Frame, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.frames or self.frames[0] != REST:
+            raise MusicError("a vocabulary starts with the rest, e")
+        if len(set(self.frames)) != len(self.frames):
+            raise MusicError("a vocabulary names each frame once")
+        if not self.frames_per_second > 0:
+            raise MusicError("frames_per_second must be positive")
+
+    @classmethod
+    def from_counts(
+        cls,
+        counts: Mapping[Frame, int],
+        frames_per_second: float,
+        maximum_frames: int | None = None,
+        minimum_count: int = 1,
+    ) -> Vocabulary:
+        """Build the vocabulary of a training split.
+
+        Args:
+            counts: how often each frame occurs; the rest may be among them.
+            frames_per_second: how fast the frames were read.
+            maximum_frames: how many sounding frames to keep at most (the paper's 200); all if None.
+            minimum_count: frames that occur less often are left out.
+        """
+        kept = [
+            frame for frame, count in counts.items() if frame != REST and count >= minimum_count
+        ]
+        # Ties by the frame itself, so that the order of reading cannot show.
+        kept.sort(key=lambda frame: (-counts[frame], frame))
+        return cls((REST, *kept[:maximum_frames]), frames_per_second)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __contains__(self, frame: object) -> bool:
+        return frame in self._tokens
+
+    @cached_property
+    def _tokens(self) -> dict[Frame, int]:
+        return {frame: token for token, frame in enumerate(self.frames)}
+
+    @cached_property
+    def _pitch_matrix(self) -> NDArray[np.bool_]:
+        matrix = np.zeros((len(self.frames), PITCHES), dtype=bool)
+        for token, frame in enumerate(self.frames):
+            matrix[token, list(frame)] = True
+        return matrix
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The name of each token's frame: ``e``, ``60``, ``60,64,67``."""
+        return tuple(map(frame_name, self.frames))
+
+    def token(self, frame: Frame) -> int:
+        """Return the token of a frame that the vocabulary holds.
+
+        Raises:
+            UnknownFrame: it does not; the message names near frames.
+        """
+        try:
+            return self._tokens[frame]
+        except KeyError:
+            near = ", ".join(map(frame_name, self.near(frame)))
+            raise UnknownFrame(
+                f"the model does not know the frame {frame_name(frame)}; near ones: {near}"
+            ) from None
+
+    def near(self, frame: Frame, count: int = 5) -> list[Frame]:
+        """Return the `count` sounding frames most like `frame`, by overlap, then by pitch."""
+        overlap = self._overlap(frame)
+        centre = float(np.mean(frame)) if frame else 0.0
+
+        def distance(token: int) -> tuple[float, float, int]:
+            return -float(overlap[token]), abs(float(np.mean(self.frames[token])) - centre), token
+
+        return [self.frames[token] for token in sorted(range(1, len(self)), key=distance)[:count]]
+
+    def encode(self, frames: Iterable[Frame]) -> NDArray[np.int64]:
+        """Return the tokens of `frames`, int64 [n]; an unknown frame becomes the nearest one."""
+        tokens = self._tokens
+        return np.fromiter(
+            (tokens[frame] if frame in tokens else self._map(frame) for frame in frames),
+            dtype=np.int64,
+        )
+
+    def count_mapped(self, frames: Iterable[Frame]) -> int:
+        """Return how many of `frames` are outside the vocabulary, so that `encode` maps them."""
+        return sum(frame not in self._tokens for frame in frames)
+
+    def decode(self, tokens: Sequence[int] | NDArray[np.integer[Any]]) -> list[Frame]:
+        """Return the frames of `tokens` (each 0..V-1).
+
+        Raises:
+            MusicError: a token is out of range.
+        """
+        ids = [int(token) for token in tokens]
+        for token in ids:
+            if not 0 <= token < len(self.frames):
+                raise MusicError(f"token {token} is outside the vocabulary of {len(self.frames)}")
+        return [self.frames[token] for token in ids]
+
+    def _overlap(self, frame: Frame) -> NDArray[np.float64]:
+        """Jaccard index, float64 [V], of `frame` with every known one."""
+        wanted = np.zeros(PITCHES, dtype=bool)
+        wanted[list(frame)] = True
+        common = (self._pitch_matrix & wanted).sum(axis=1)
+        union = (self._pitch_matrix | wanted).sum(axis=1)
+        result: NDArray[np.float64] = common / np.maximum(union, 1)
+        return result
+
+    def _map(self, frame: Frame) -> int:
+        """Return the token that an unknown frame maps to, remembered for the next time.
+
+        argmax takes the first of equals, and tokens stand by falling frequency, so ties go to the
+        more frequent frame. Music does not become silence: the rest is no candidate unless it is
+        all there is.
+        """
+        token = self._nearest.get(frame)
+        if token is None:
+            token = 1 + int(np.argmax(self._overlap(frame)[1:])) if len(self) > 1 else 0
+            self._nearest[frame] = token
+        return token
+
+    def to_json(self) -> str:
+        """Return ``{"frames_per_second": 5.0, "frames": ["e", "60", …]}``; position is token."""
+        return json.dumps(
+            {"frames_per_second": self.frames_per_second, "frames": list(self.names)}, indent=0
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Vocabulary:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            MusicError: the text is not a vocabulary.
+        """
+        try:
+            content = json.loads(text)
+            frames = tuple(parse_frame(name) for name in content["frames"])
+            return cls(frames, float(content["frames_per_second"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise MusicError(f"not a vocabulary file: {error}") from error
+
+    @classmethod
+    def read(cls, path: Path) -> Vocabulary:
+        """Read a ``vocabulary.json``."""
+        return cls.from_json(path.read_text(encoding="utf-8"))

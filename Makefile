@@ -1,0 +1,62 @@
+# Each target is the one command that it takes; every one that needs the environment builds it.
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint format bench protos constraints clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := music client client/protos components components/protos pipeline serving cli
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+venv: $(VENV)/.linked ## a .venv with every extra that the demo and the tests need
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -c constraints.txt setuptools wheel
+	$(PIP) install -q -c constraints.txt --no-build-isolation --config-settings editable_mode=strict \
+	  -e '.[pipeline,serving,demo,audio,dev]'
+	@touch $@
+
+# A strict editable install links the files it finds, so a new file needs a new (quick) link.
+$(VENV)/.linked: $(VENV)/.installed $(wildcard $(PACKAGES:=/*.py))
+	$(PIP) install -q --no-deps --no-build-isolation --config-settings editable_mode=strict -e .
+	@touch $@
+
+demo: venv ## a corpus, a pipeline run, a served model, a song: about four minutes on two cores
+	$(BIN)/tunesmith demo
+
+test: venv ## every test
+	$(BIN)/python -m pytest
+
+lint: venv ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: venv ## let ruff write
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Generated code refuses an older protobuf runtime than its generator's, so the generator is the one
+# of the oldest runtime that pyproject.toml allows (grpcio-tools 1.76 brings protobuf 6.31.1).
+protos: ## regenerate every *_pb2.py
+	$(PYTHON) -m venv build/protos
+	build/protos/bin/pip install -q grpcio-tools==1.76.0 mypy-protobuf==3.6.0 'setuptools<81'
+	mkdir -p build/proto-path/tunesmith
+	ln -sfn ../../../components build/proto-path/tunesmith/components
+	ln -sfn ../../../client build/proto-path/tunesmith/client
+	cd build/proto-path && PATH="$(CURDIR)/build/protos/bin:$$PATH" ../protos/bin/python -m grpc_tools.protoc -I. \
+	  --python_out=. --mypy_out=. tunesmith/*/protos/*.proto
+
+constraints: ## pin again what pyproject.toml allows
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/pip install -q uv
+	build/constraints/bin/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
+	  --extra pipeline --extra serving --extra demo --extra audio --extra dev pyproject.toml \
+	  -o constraints.txt
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build demo *.egg-info

@@ -1,0 +1,128 @@
+"""The SavedModel that is served: three signatures, no custom op, warm-up requests.
+
+It must load in a stock TensorFlow Serving, which runs signatures through the C++ loader and a
+Session: no Python function, no XLA-compiled function, and every variable owned by the exported
+object (a Keras model passed to ``tf.saved_model.save`` loses them there).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tunesmith.components.model import Architecture, build_model
+from tunesmith.components.protos import warmup_pb2
+from tunesmith.music import TrackChoice, Vocabulary
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+MODEL_NAME = "tunesmith"
+"""The name under which the model is served unless told otherwise."""
+
+WARMUP_BATCHES = (1, 16)
+"""Sizes of the warm-up requests: a single song, and several at once."""
+
+
+@dataclass(frozen=True)
+class ServedSettings:
+    """What the ``settings`` signature answers besides the vocabulary's frames per second.
+
+    Args:
+        track: the track choice that the corpus was read with; a client reads a primer with it.
+        program: the General MIDI program that songs are written with, 0..127.
+    """
+
+    track: str = "first"
+    program: int = 0
+
+    def __post_init__(self) -> None:
+        TrackChoice.parse(self.track)
+
+
+def export_model(
+    model: keras.Model,
+    architecture: Architecture,
+    vocabulary: Vocabulary,
+    settings: ServedSettings,
+    directory: Path,
+) -> None:
+    """Write `model` as a SavedModel into `directory`, which must not exist.
+
+    Signatures, each with the batch as every first dimension:
+
+    - ``serving_default``: ``tokens`` int32 [batch, window] to ``probabilities`` float32 [batch, V],
+      rows summing to one; a row with a token out of range is NaN and leaves the others alone.
+    - ``vocabulary``: ``token_ids`` int32 [batch] to ``frames`` string [batch]; empty for an id out
+      of range.
+    - ``settings``: ``token_ids`` int32 [batch] to ``frames_per_second`` float32 [batch], ``track``
+      string [batch], ``program`` int32 [batch].
+    """
+    import tensorflow as tf
+
+    portable = build_model(len(vocabulary), architecture, portable=True)
+    portable.set_weights(model.get_weights())
+    module = tf.Module(name=MODEL_NAME)
+    # Attribute assignment is what makes the module own the variables.
+    module.weights = [variable.value for variable in portable.variables]
+    tf.saved_model.save(
+        module, str(directory), signatures=_signatures(portable, architecture, vocabulary, settings)
+    )
+    _write_warmup(directory, architecture)
+
+
+def _signatures(
+    model: keras.Model, architecture: Architecture, vocabulary: Vocabulary, settings: ServedSettings
+) -> dict[str, tf.types.experimental.GenericFunction]:
+    import tensorflow as tf
+
+    size = len(vocabulary)
+    ids = tf.TensorSpec([None], tf.int32, name="token_ids")
+
+    @tf.function(input_signature=[tf.TensorSpec([None, architecture.window], tf.int32, "tokens")])
+    def serving_default(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
+        known = tf.reduce_all((tokens >= 0) & (tokens < size), axis=1, keepdims=True)
+        probabilities = model(tf.clip_by_value(tokens, 0, size - 1), training=False)
+        return {"probabilities": tf.where(known, probabilities, np.float32("nan"))}
+
+    @tf.function(input_signature=[ids])
+    def names(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        known = (token_ids >= 0) & (token_ids < size)
+        frames = tf.gather(tf.constant(vocabulary.names), tf.clip_by_value(token_ids, 0, size - 1))
+        return {"frames": tf.where(known, frames, "")}
+
+    @tf.function(input_signature=[ids])
+    def served_settings(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        batch = tf.shape(token_ids)
+        return {
+            "frames_per_second": tf.fill(batch, np.float32(vocabulary.frames_per_second)),
+            "track": tf.fill(batch, settings.track),
+            "program": tf.fill(batch, np.int32(settings.program)),
+        }
+
+    return {"serving_default": serving_default, "vocabulary": names, "settings": served_settings}
+
+
+def _write_warmup(directory: Path, architecture: Architecture) -> None:
+    """Write the requests that a server runs before a version takes traffic."""
+    import tensorflow as tf
+
+    requests: list[tuple[str, str, tuple[int, ...]]] = [
+        ("serving_default", "tokens", (batch, architecture.window)) for batch in WARMUP_BATCHES
+    ]
+    requests += [(signature, "token_ids", (1,)) for signature in ("vocabulary", "settings")]
+    extra = directory / "assets.extra"
+    extra.mkdir()
+    with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
+        for signature, name, shape in requests:
+            record = warmup_pb2.WarmupRecord()
+            request = record.predict_log.request
+            request.model_spec.name = MODEL_NAME
+            request.model_spec.signature_name = signature
+            tensor = tf.make_tensor_proto(np.zeros(shape, dtype=np.int32))
+            request.inputs[name] = tensor.SerializeToString()
+            writer.write(record.SerializeToString(deterministic=True))

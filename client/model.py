@@ -1,0 +1,188 @@
+"""A composing model as a server shows it: its window, its vocabulary, its settings, its answers.
+
+Everything is read from the server, so that a client needs an address and a name and nothing else.
+The version is fixed when the model is opened: a song stays on it while newer ones appear.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.client.connection import Connection, ModelVersion
+from tunesmith.client.errors import BadResponse, ModelNotFound, NotAComposer
+from tunesmith.client.protos import tunesmith_wire_pb2 as wire
+from tunesmith.music import MusicError, TrackChoice, Vocabulary, parse_frame
+
+VOCABULARY_CHUNK = 256
+"""Frames asked for in one call, well below a server's usual largest batch of 1,000."""
+
+ROW_SUM_TOLERANCE = 1e-3
+"""How far a row's sum may lie from one; float32 over thousands of frames stays below 1e-4."""
+
+FIRST_TRACK = TrackChoice("first")
+"""The paper's rule, for a model that does not say how its corpus was read."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the corpus of a model was read, which is how its songs are written.
+
+    Args:
+        frames_per_second: how long a frame lasts: ``1 / frames_per_second`` seconds.
+        track: the track choice; ``first`` when the model does not say.
+        program: General MIDI program 0..127; 0, the grand piano, when the model does not say.
+    """
+
+    frames_per_second: float
+    track: TrackChoice = FIRST_TRACK
+    program: int = 0
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """One version of a model behind a connection; make it with :meth:`open`.
+
+    Attributes:
+        servable: the model's name and the version that every call names.
+        window: how many tokens the model looks back, from the signature's shape.
+        vocabulary: the frame of each token.
+        settings: how the songs are written.
+    """
+
+    connection: Connection
+    servable: ModelVersion
+    window: int
+    vocabulary: Vocabulary
+    settings: Settings
+
+    @classmethod
+    def open(cls, connection: Connection, servable: ModelVersion) -> ServedModel:
+        """Read everything about a model; a servable without a version is the latest one.
+
+        Raises:
+            NotAComposer: it lacks a signature of the contract.
+            BadResponse: an answer makes no sense.
+            ComposerError: a call failed.
+        """
+        pinned, signatures = connection.signatures(servable)
+        return cls.read(connection, pinned, signatures)
+
+    @classmethod
+    def read(
+        cls,
+        connection: Connection,
+        servable: ModelVersion,
+        signatures: dict[str, wire.SignatureDef],
+    ) -> ServedModel:
+        """Read the rest of a model of which the signatures are known; raises as :meth:`open`."""
+        missing = {"serving_default", "vocabulary", "settings"} - signatures.keys()
+        if missing:
+            raise NotAComposer(
+                f"{servable} at {connection.address} has no signature {min(missing)}: "
+                "is it a composing model?"
+            )
+        default = signatures["serving_default"]
+        window = _width(servable, "tokens", default.inputs)
+        size = _width(servable, "probabilities", default.outputs)
+        ask = partial(connection.predict, servable)
+        settings = _read_settings(ask)
+        vocabulary = _read_vocabulary(ask, size, settings.frames_per_second)
+        return cls(connection, servable, window, vocabulary, settings)
+
+    def probabilities(self, windows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """Return the probability of each next frame, float64 [n, V].
+
+        Rows sum to one up to float32; sampling normalises them in float64.
+
+        Args:
+            windows: tokens, int [n, window], oldest first.
+
+        Raises:
+            BadResponse: the answer has another shape, NaN, a negative value or a row that does not
+                sum to one.
+            ModelNotFound: the pinned version is no longer served.
+            ComposerError: the call failed.
+        """
+        try:
+            answer = self.connection.predict(self.servable, "serving_default", {"tokens": windows})
+        except ModelNotFound as error:
+            raise ModelNotFound(
+                f"{self.servable} is no longer served at {self.connection.address}: "
+                "start the song again"
+            ) from error
+        rows = _output(answer, "probabilities", "f", (len(windows), len(self.vocabulary)))
+        rows = rows.astype(np.float64)
+        spoilt = ~np.isfinite(rows).all(axis=1)
+        if spoilt.any():
+            raise BadResponse(
+                f"{self.servable} answered NaN for {int(spoilt.sum())} of {len(rows)} windows: "
+                "check the model"
+            )
+        sums = rows.sum(axis=1)
+        if (rows < 0).any() or (np.abs(sums - 1) > ROW_SUM_TOLERANCE).any():
+            worst = sums[np.argmax(np.abs(sums - 1))]
+            raise BadResponse(
+                f"{self.servable} answered rows that are no probabilities (smallest value "
+                f"{rows.min():.3g}, a row sums to {worst:.6g}): check the model"
+            )
+        return rows
+
+
+def _width(servable: ModelVersion, name: str, tensors: Any) -> int:
+    """Return the second dimension of a [batch, width] tensor of a signature."""
+    dims = tensors[name].tensor_shape.dim if name in tensors else []
+    if len(dims) != 2 or dims[1].size <= 0:
+        raise NotAComposer(f"{servable} has no {name} of shape [batch, width]: re-export it")
+    return int(dims[1].size)
+
+
+def _output(
+    answer: dict[str, NDArray[Any]], name: str, kind: str, shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """Return output `name`, checked for its numpy kind (``f``, ``i`` or ``O``) and its shape."""
+    if name not in answer:
+        raise BadResponse(f"the server did not answer {name}: check the model")
+    values = answer[name]
+    if values.dtype.kind != kind or values.shape != shape:
+        raise BadResponse(
+            f"the server answered {name} as {values.dtype} {list(values.shape)} instead of "
+            f"{list(shape)}: check the model"
+        )
+    return values
+
+
+def _read_vocabulary(ask: Any, size: int, frames_per_second: float) -> Vocabulary:
+    frames = []
+    try:
+        for start in range(0, size, VOCABULARY_CHUNK):
+            ids = np.arange(start, min(start + VOCABULARY_CHUNK, size))
+            names = _output(ask("vocabulary", {"token_ids": ids}), "frames", "O", ids.shape)
+            frames += [parse_frame(name.decode("ascii")) for name in names]
+        return Vocabulary(tuple(frames), frames_per_second)
+    except (MusicError, UnicodeDecodeError) as error:
+        raise BadResponse(f"the model's vocabulary cannot be used: {error}") from error
+
+
+def _read_settings(ask: Any) -> Settings:
+    answer = ask("settings", {"token_ids": np.zeros(1, dtype=np.int32)})
+    speed = float(_output(answer, "frames_per_second", "f", (1,))[0])
+    if not (np.isfinite(speed) and speed > 0):
+        raise BadResponse(f"the model says {speed:g} frames per second: re-export it")
+    settings = Settings(speed)
+    track, program = settings.track, settings.program
+    if "track" in answer:
+        text = _output(answer, "track", "O", (1,))[0]
+        try:
+            track = TrackChoice.parse(text.decode("utf-8"))
+        except (MusicError, UnicodeDecodeError) as error:
+            raise BadResponse(f"the model's track choice cannot be used: {error}") from error
+    if "program" in answer:
+        program = int(_output(answer, "program", "i", (1,))[0])
+        if not 0 <= program < 128:
+            raise BadResponse(f"the model says General MIDI program {program}: re-export it")
+    return Settings(speed, track, program)

@@ -1,0 +1,191 @@
+"""The pipeline: ExampleGen, Transform, Trainer, Pusher, from MIDI files to a served version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunesmith.components.artifacts import (
+    Examples,
+    MidiFolder,
+    PushedModel,
+    Sequences,
+    TrainedModel,
+)
+from tunesmith.components.example_gen import ExampleGenParameters
+from tunesmith.components.export import MODEL_NAME
+from tunesmith.components.jobs import list_midi_files, run_example_gen, run_transform
+from tunesmith.components.progress import Progress
+from tunesmith.components.pusher import next_version, push
+from tunesmith.components.trainer import TrainerParameters, train
+from tunesmith.components.transform import TransformParameters
+from tunesmith.pipeline.runner import Component, Runner, midi_folder
+
+
+@dataclass(frozen=True)
+class PusherParameters:
+    """Where the model goes: ``<root>/models/<model_name>/<version>/``."""
+
+    model_name: str = MODEL_NAME
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Everything that a run is told.
+
+    Args:
+        midi_dir: the folder of MIDI files.
+        root: the folder of the record, the artifacts and the models.
+        example_gen: see the component.
+        transform: see the component.
+        trainer: see the component.
+        pusher: where the model goes.
+        beam_options: handed to Beam untouched; they say where a job runs, not what it makes, so
+            they do not count as a change.
+    """
+
+    midi_dir: Path
+    root: Path
+    example_gen: ExampleGenParameters
+    transform: TransformParameters
+    trainer: TrainerParameters
+    pusher: PusherParameters = field(default_factory=PusherParameters)
+    beam_options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """The artifacts of a run."""
+
+    sequences: Sequences
+    examples: Examples
+    model: TrainedModel
+    pushed: PushedModel
+
+
+@dataclass(frozen=True)
+class _FromMidi:
+    midi: MidiFolder
+
+
+@dataclass(frozen=True)
+class _FromSequences:
+    sequences: Sequences
+
+
+@dataclass(frozen=True)
+class _FromExamples:
+    examples: Examples
+
+
+@dataclass(frozen=True)
+class _FromModel:
+    model: TrainedModel
+
+
+def run_pipeline(config: PipelineConfig, progress: Progress) -> PipelineResult:
+    """Run the components that have not run yet, and return every artifact.
+
+    Raises:
+        ComponentError: a component failed; what came before it stays done.
+        OSError: the root cannot be written.
+    """
+    files = list_midi_files(config.midi_dir)
+    runner = Runner(config.root, progress)
+    midi = midi_folder(config.midi_dir, files)
+    sequences = runner.run(
+        _example_gen(config.beam_options, len(files)), _FromMidi(midi), config.example_gen
+    )
+    examples = runner.run(
+        _transform(config.beam_options), _FromSequences(sequences), config.transform
+    )
+    model = runner.run(_TRAINER, _FromExamples(examples), config.trainer)
+    pushed = runner.run(_PUSHER, _FromModel(model), config.pusher)
+    return PipelineResult(sequences, examples, model, pushed)
+
+
+def _under(name: str) -> Callable[[Path, int, Any], Path]:
+    def destination(root: Path, execution: int, _: Any) -> Path:
+        return root / name / str(execution)
+
+    return destination
+
+
+def _example_gen(
+    beam_options: tuple[str, ...], files: int
+) -> Component[_FromMidi, ExampleGenParameters, Sequences]:
+    def execute(
+        inputs: _FromMidi, parameters: ExampleGenParameters, output: Path, progress: Progress
+    ) -> None:
+        with progress.task(f"reading {files} MIDI files"):
+            run_example_gen(inputs.midi.path, output, parameters, beam_options)
+
+    return Component(
+        "ExampleGen",
+        Sequences,
+        execute,
+        (
+            "tunesmith.components.example_gen",
+            "tunesmith.components.jobs",
+            "tunesmith.components.records",
+            "tunesmith.music",
+        ),
+        _under("ExampleGen"),
+    )
+
+
+def _transform(
+    beam_options: tuple[str, ...],
+) -> Component[_FromSequences, TransformParameters, Examples]:
+    def execute(
+        inputs: _FromSequences, parameters: TransformParameters, output: Path, progress: Progress
+    ) -> None:
+        with progress.task("counting the vocabulary and encoding the songs"):
+            run_transform(inputs.sequences, output, parameters, beam_options)
+
+    return Component(
+        "Transform",
+        Examples,
+        execute,
+        (
+            "tunesmith.components.transform",
+            "tunesmith.components.jobs",
+            "tunesmith.components.records",
+            "tunesmith.music",
+        ),
+        _under("Transform"),
+    )
+
+
+_TRAINER: Component[_FromExamples, TrainerParameters, TrainedModel] = Component(
+    "Trainer",
+    TrainedModel,
+    lambda inputs, parameters, output, progress: train(
+        inputs.examples, output, parameters, progress
+    ),
+    (
+        "tunesmith.components.trainer",
+        "tunesmith.components.windows",
+        "tunesmith.components.model",
+        "tunesmith.components.export",
+        "tunesmith.components.runtime",
+        "tunesmith.music.vocabulary",
+    ),
+    _under("Trainer"),
+)
+
+
+def _push(inputs: _FromModel, _: PusherParameters, output: Path, __: Progress) -> None:
+    push(inputs.model, output)
+
+
+def _next_model_folder(root: Path, _: int, parameters: PusherParameters) -> Path:
+    model_dir = root / "models" / parameters.model_name
+    return model_dir / str(next_version(model_dir))
+
+
+_PUSHER: Component[_FromModel, PusherParameters, PushedModel] = Component(
+    "Pusher", PushedModel, _push, ("tunesmith.components.pusher",), _next_model_folder
+)

@@ -1,0 +1,45 @@
+"""Everything that hosts an exported model: the embedded server, the engines, their settings.
+
+Importing this package imports gRPC but not TensorFlow; that waits until a server starts.
+"""
+
+from tunesmith.serving.engines import (
+    DockerImage,
+    Engine,
+    EngineChoice,
+    choose_engine,
+    docker_command,
+    program_command,
+)
+from tunesmith.serving.errors import (
+    AddressUnavailable,
+    EngineMissing,
+    ExtraMissing,
+    ModelFolderMissing,
+    ModelNotLoadable,
+    ModelVersionMissing,
+    ServingError,
+)
+from tunesmith.serving.options import DEFAULT_MODEL_NAME, DEFAULT_PORT, ServerOptions
+from tunesmith.serving.server import EmbeddedServer, serve
+
+__all__ = [
+    "DEFAULT_MODEL_NAME",
+    "DEFAULT_PORT",
+    "AddressUnavailable",
+    "DockerImage",
+    "EmbeddedServer",
+    "Engine",
+    "EngineChoice",
+    "EngineMissing",
+    "ExtraMissing",
+    "ModelFolderMissing",
+    "ModelNotLoadable",
+    "ModelVersionMissing",
+    "ServerOptions",
+    "ServingError",
+    "choose_engine",
+    "docker_command",
+    "program_command",
+    "serve",
+]

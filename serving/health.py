@@ -1,0 +1,39 @@
+"""grpc.health.v1 for the embedded server, with watchers that do not hold up a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from grpc_health.v1 import health, health_pb2
+
+Send = Callable[[Any], None]
+
+
+class Health(health.HealthServicer):
+    """SERVING while started; Watch streams are ended at the stop.
+
+    gRPC's graceful stop waits for every open call, and a Watch is open as long as its client likes.
+    """
+
+    def __init__(self, services: tuple[str, ...]) -> None:
+        """Args:
+        services: the service names that answer for themselves, beside the server as a whole.
+        """
+        super().__init__()
+        self._sends: set[Send] = set()
+        for service in services:
+            self.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+    def Watch(self, request: Any, context: Any, send_response_callback: Send | None = None) -> Any:
+        """Stream the state of a service, now and at each change."""
+        if send_response_callback is not None:
+            self._sends.add(send_response_callback)
+            context.add_callback(lambda: self._sends.discard(send_response_callback))
+        return super().Watch(request, context, send_response_callback)
+
+    def end(self) -> None:
+        """Say NOT_SERVING from here on, to watchers as their last word."""
+        self.enter_graceful_shutdown()
+        for send in tuple(self._sends):
+            send(None)

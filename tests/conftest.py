@@ -1,0 +1,58 @@
+"""What tests of several folders share: a small exported model, and a real server that hosts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+CHORDS = ((60, 64, 67), (60, 65, 69), (59, 62, 67), (57, 60, 64), (62, 65, 69))
+
+
+@pytest.fixture(scope="session")
+def jj_lin() -> Path:
+    """The paper's 22 songs; they are no part of the repository."""
+    folder = SHARED / "jj_lin"
+    if not folder.is_dir():
+        pytest.skip("the paper's songs are not beside this checkout (../shared/data/jj_lin)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base path with one version: an untrained, narrow network of the contract's signatures."""
+    from tunesmith.components.runtime import load_tensorflow
+
+    load_tensorflow()
+    import keras
+
+    from tunesmith.components.export import ServedSettings, export_model
+    from tunesmith.components.model import Architecture, build_model
+    from tunesmith.music import REST, Vocabulary
+
+    keras.utils.set_random_seed(1)
+    frames = (REST, *((pitch,) for pitch in range(60, 85)), *CHORDS)
+    vocabulary = Vocabulary(frames, frames_per_second=5.0)
+    architecture = Architecture(embedding=8, units=8, dense=8)
+    base = tmp_path_factory.mktemp("models") / "tunesmith"
+    base.mkdir()
+    export_model(
+        build_model(len(vocabulary), architecture),
+        architecture,
+        vocabulary,
+        ServedSettings(track="first", program=0),
+        base / "1",
+    )
+    return base
+
+
+@pytest.fixture(scope="session")
+def server_address(model_dir: Path) -> Iterator[str]:
+    """The address of an embedded server that hosts `model_dir`."""
+    from tunesmith.serving import EmbeddedServer, ServerOptions
+
+    with EmbeddedServer(model_dir, ServerOptions(port=0)) as server:
+        yield server.address

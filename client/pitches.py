@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-_NAMES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
+# The plain number sign: consoles and Pillow's own font have no sharp.
+_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _BLACK = frozenset({1, 3, 6, 8, 10})
 
 

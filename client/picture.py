@@ -91,7 +91,7 @@ class Layout:
     @property
     def row(self) -> int:
         """The height of a pitch."""
-        return min(max(280 // (self.high - self.low + 1), 6), 12)
+        return min(max(280 // (self.high - self.low + 1), 7), 12)
 
     @property
     def roll_height(self) -> int:

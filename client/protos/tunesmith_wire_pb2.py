@@ -26,7 +26,7 @@ from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import wrappers_pb2 as google_dot_protobuf_dot_wrappers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14tunesmith_wire.proto\x12\x0etunesmith.wire\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/wrappers.proto\"~\n\x10TensorShapeProto\x12\x31\n\x03\x64im\x18\x02 \x03(\x0b\x32$.tunesmith.wire.TensorShapeProto.Dim\x12\x14\n\x0cunknown_rank\x18\x03 \x01(\x08\x1a!\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x8d\x02\n\x0bTensorProto\x12\'\n\x05\x64type\x18\x01 \x01(\x0e\x32\x18.tunesmith.wire.DataType\x12\x36\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32 .tunesmith.wire.TensorShapeProto\x12\x16\n\x0eversion_number\x18\x03 \x01(\x05\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x15\n\tfloat_val\x18\x05 \x03(\x02\x42\x02\x10\x01\x12\x16\n\ndouble_val\x18\x06 \x03(\x01\x42\x02\x10\x01\x12\x13\n\x07int_val\x18\x07 \x03(\x05\x42\x02\x10\x01\x12\x12\n\nstring_val\x18\x08 \x03(\x0c\x12\x15\n\tint64_val\x18\n \x03(\x03\x42\x02\x10\x01\"{\n\nTensorInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x05\x64type\x18\x02 \x01(\x0e\x32\x18.tunesmith.wire.DataType\x12\x36\n\x0ctensor_shape\x18\x03 \x01(\x0b\x32 .tunesmith.wire.TensorShapeProto\"\xb0\x02\n\x0cSignatureDef\x12\x38\n\x06inputs\x18\x01 \x03(\x0b\x32(.tunesmith.wire.SignatureDef.InputsEntry\x12:\n\x07outputs\x18\x02 \x03(\x0b\x32).tunesmith.wire.SignatureDef.OutputsEntry\x12\x13\n\x0bmethod_name\x18\x03 \x01(\t\x1aI\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.tunesmith.wire.TensorInfo:\x02\x38\x01\x1aJ\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.tunesmith.wire.TensorInfo:\x02\x38\x01\"\x8c\x01\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x07version\x18\x02 \x01(\x0b\x32\x1b.google.protobuf.Int64ValueH\x00\x12\x17\n\rversion_label\x18\x04 \x01(\tH\x00\x12\x16\n\x0esignature_name\x18\x03 \x01(\tB\x10\n\x0eversion_choice\"\xde\x01\n\x0ePredictRequest\x12-\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x19.tunesmith.wire.ModelSpec\x12:\n\x06inputs\x18\x02 \x03(\x0b\x32*.tunesmith.wire.PredictRequest.InputsEntry\x12\x15\n\routput_filter\x18\x03 \x03(\t\x1aJ\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tunesmith.wire.TensorProto:\x02\x38\x01\"\xcc\x01\n\x0fPredictResponse\x12=\n\x07outputs\x18\x01 \x03(\x0b\x32,.tunesmith.wire.PredictResponse.OutputsEntry\x12-\n\nmodel_spec\x18\x02 \x01(\x0b\x32\x19.tunesmith.wire.ModelSpec\x1aK\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tunesmith.wire.TensorProto:\x02\x38\x01\"\xae\x01\n\x0fSignatureDefMap\x12H\n\rsignature_def\x18\x01 \x03(\x0b\x32\x31.tunesmith.wire.SignatureDefMap.SignatureDefEntry\x1aQ\n\x11SignatureDefEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.tunesmith.wire.SignatureDef:\x02\x38\x01\"`\n\x17GetModelMetadataRequest\x12-\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x19.tunesmith.wire.ModelSpec\x12\x16\n\x0emetadata_field\x18\x02 \x03(\t\"\xda\x01\n\x18GetModelMetadataResponse\x12-\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x19.tunesmith.wire.ModelSpec\x12H\n\x08metadata\x18\x02 \x03(\x0b\x32\x36.tunesmith.wire.GetModelMetadataResponse.MetadataEntry\x1a\x45\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.google.protobuf.Any:\x02\x38\x01\"F\n\x15GetModelStatusRequest\x12-\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x19.tunesmith.wire.ModelSpec\"8\n\x0bStatusProto\x12\x12\n\nerror_code\x18\x01 \x01(\x05\x12\x15\n\rerror_message\x18\x02 \x01(\t\"\xe0\x01\n\x12ModelVersionStatus\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x37\n\x05state\x18\x02 \x01(\x0e\x32(.tunesmith.wire.ModelVersionStatus.State\x12+\n\x06status\x18\x03 \x01(\x0b\x32\x1b.tunesmith.wire.StatusProto\"S\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05START\x10\n\x12\x0b\n\x07LOADING\x10\x14\x12\r\n\tAVAILABLE\x10\x1e\x12\r\n\tUNLOADING\x10(\x12\x07\n\x03\x45ND\x10\x32\"Z\n\x16GetModelStatusResponse\x12@\n\x14model_version_status\x18\x01 \x03(\x0b\x32\".tunesmith.wire.ModelVersionStatus*b\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x12\r\n\tDT_DOUBLE\x10\x02\x12\x0c\n\x08\x44T_INT32\x10\x03\x12\r\n\tDT_STRING\x10\x07\x12\x0c\n\x08\x44T_INT64\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14tunesmith_wire.proto\x12\x0etunesmith.wire\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/wrappers.proto\"~\n\x10TensorShapeProto\x12\x31\n\x03\x64im\x18\x02 \x03(\x0b\x32$.tunesmith.wire.TensorShapeProto.Dim\x12\x14\n\x0cunknown_rank\x18\x03 \x01(\x08\x1a!\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\"\x8d\x02\n\x0bTensorProto\x12\'\n\x05\x64type\x18\x01 \x01(\x0e\x32\x18.tunesmith.wire.DataType\x12\x36\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32 .tunesmith.wire.TensorShapeProto\x12\x16\n\x0eversion_number\x18\x03 \x01(\x05\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x15\n\tfloat_val\x18\x05 \x03(\x02\x42\x02\x10\x01\x12\x16\n\ndouble_val\x18\x06 \x03(\x01\x42\x02\x10\x01\x12\x13\n\x07int_val\x18\x07 \x03(\x05\x42\x02\x10\x01\x12\x12\n\nstring_val\x18\x08 \x03(\x0c\x12\x15\n\tint64_val\x18\n \x03(\x03\x42\x02\x10\x01\"\x89\x01\n\nTensorInfo\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\'\n\x05\x64type\x18\x02 \x01(\x0e\x32\x18.tunesmith.wire.DataType\x12\x36\n\x0ctensor_shape\x18\x03 \x01(\x0b\x32 .tunesmith.wire.TensorShapeProtoB\n\n\x08\x65ncoding\"\xb0\x02\n\x0cSignatureDef\x12\x38\n\x06inputs\x18\x01 \x03(\x0b\x32(.tunesmith.wire.SignatureDef.InputsEntry\x12:\n\x07outputs\x18\x02 \x03(\x0b\x32).tunesmith.wire.SignatureDef.OutputsEntry\x12\x13\n\x0bmethod_name\x18\x03 \x01(\t\x1aI\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.tunesmith.wire.TensorInfo:\x02\x38\x01\x1aJ\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12)\n\x05value\x18\x02 \x01(\x0b\x32\x1a.tunesmith.wire.TensorInfo:\x02\x38\x01\"\x8c\x01\n\tModelSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x07version\x18\x02 \x01(\x0b\x32\x1b.google.protobuf.Int64ValueH\x00\x12\x17\n\rversion_label\x18\x04 \x01(\tH\x00\x12\x16\n\x0esignature_name\x18\x03 \x01(\tB\x10\n\x0eversion_choice\"\xde\x01\n\x0ePredictRequest\x12-\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x19.tunesmith.wire.ModelSpec\x12:\n\x06inputs\x18\x02 \x03(\x0b\x32*.tunesmith.wire.PredictRequest.InputsEntry\x12\x15\n\routput_filter\x18\x03 \x03(\t\x1aJ\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tunesmith.wire.TensorProto:\x02\x38\x01\"\xcc\x01\n\x0fPredictResponse\x12=\n\x07outputs\x18\x01 \x03(\x0b\x32,.tunesmith.wire.PredictResponse.OutputsEntry\x12-\n\nmodel_spec\x18\x02 \x01(\x0b\x32\x19.tunesmith.wire.ModelSpec\x1aK\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.tunesmith.wire.TensorProto:\x02\x38\x01\"\xae\x01\n\x0fSignatureDefMap\x12H\n\rsignature_def\x18\x01 \x03(\x0b\x32\x31.tunesmith.wire.SignatureDefMap.SignatureDefEntry\x1aQ\n\x11SignatureDefEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.tunesmith.wire.SignatureDef:\x02\x38\x01\"`\n\x17GetModelMetadataRequest\x12-\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x19.tunesmith.wire.ModelSpec\x12\x16\n\x0emetadata_field\x18\x02 \x03(\t\"\xda\x01\n\x18GetModelMetadataResponse\x12-\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x19.tunesmith.wire.ModelSpec\x12H\n\x08metadata\x18\x02 \x03(\x0b\x32\x36.tunesmith.wire.GetModelMetadataResponse.MetadataEntry\x1a\x45\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.google.protobuf.Any:\x02\x38\x01\"F\n\x15GetModelStatusRequest\x12-\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x19.tunesmith.wire.ModelSpec\"8\n\x0bStatusProto\x12\x12\n\nerror_code\x18\x01 \x01(\x05\x12\x15\n\rerror_message\x18\x02 \x01(\t\"\xe0\x01\n\x12ModelVersionStatus\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x37\n\x05state\x18\x02 \x01(\x0e\x32(.tunesmith.wire.ModelVersionStatus.State\x12+\n\x06status\x18\x03 \x01(\x0b\x32\x1b.tunesmith.wire.StatusProto\"S\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05START\x10\n\x12\x0b\n\x07LOADING\x10\x14\x12\r\n\tAVAILABLE\x10\x1e\x12\r\n\tUNLOADING\x10(\x12\x07\n\x03\x45ND\x10\x32\"Z\n\x16GetModelStatusResponse\x12@\n\x14model_version_status\x18\x01 \x03(\x0b\x32\".tunesmith.wire.ModelVersionStatus*b\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x12\r\n\tDT_DOUBLE\x10\x02\x12\x0c\n\x08\x44T_INT32\x10\x03\x12\r\n\tDT_STRING\x10\x07\x12\x0c\n\x08\x44T_INT64\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,50 +53,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNATUREDEFMAP_SIGNATUREDEFENTRY']._serialized_options = b'8\001'
   _globals['_GETMODELMETADATARESPONSE_METADATAENTRY']._loaded_options = None
   _globals['_GETMODELMETADATARESPONSE_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_DATATYPE']._serialized_start=2451
-  _globals['_DATATYPE']._serialized_end=2549
+  _globals['_DATATYPE']._serialized_start=2466
+  _globals['_DATATYPE']._serialized_end=2564
   _globals['_TENSORSHAPEPROTO']._serialized_start=99
   _globals['_TENSORSHAPEPROTO']._serialized_end=225
   _globals['_TENSORSHAPEPROTO_DIM']._serialized_start=192
   _globals['_TENSORSHAPEPROTO_DIM']._serialized_end=225
   _globals['_TENSORPROTO']._serialized_start=228
   _globals['_TENSORPROTO']._serialized_end=497
-  _globals['_TENSORINFO']._serialized_start=499
-  _globals['_TENSORINFO']._serialized_end=622
-  _globals['_SIGNATUREDEF']._serialized_start=625
-  _globals['_SIGNATUREDEF']._serialized_end=929
-  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_start=780
-  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_end=853
-  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_start=855
-  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_end=929
-  _globals['_MODELSPEC']._serialized_start=932
-  _globals['_MODELSPEC']._serialized_end=1072
-  _globals['_PREDICTREQUEST']._serialized_start=1075
-  _globals['_PREDICTREQUEST']._serialized_end=1297
-  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_start=1223
-  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_end=1297
-  _globals['_PREDICTRESPONSE']._serialized_start=1300
-  _globals['_PREDICTRESPONSE']._serialized_end=1504
-  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_start=1429
-  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_end=1504
-  _globals['_SIGNATUREDEFMAP']._serialized_start=1507
-  _globals['_SIGNATUREDEFMAP']._serialized_end=1681
-  _globals['_SIGNATUREDEFMAP_SIGNATUREDEFENTRY']._serialized_start=1600
-  _globals['_SIGNATUREDEFMAP_SIGNATUREDEFENTRY']._serialized_end=1681
-  _globals['_GETMODELMETADATAREQUEST']._serialized_start=1683
-  _globals['_GETMODELMETADATAREQUEST']._serialized_end=1779
-  _globals['_GETMODELMETADATARESPONSE']._serialized_start=1782
-  _globals['_GETMODELMETADATARESPONSE']._serialized_end=2000
-  _globals['_GETMODELMETADATARESPONSE_METADATAENTRY']._serialized_start=1931
-  _globals['_GETMODELMETADATARESPONSE_METADATAENTRY']._serialized_end=2000
-  _globals['_GETMODELSTATUSREQUEST']._serialized_start=2002
-  _globals['_GETMODELSTATUSREQUEST']._serialized_end=2072
-  _globals['_STATUSPROTO']._serialized_start=2074
-  _globals['_STATUSPROTO']._serialized_end=2130
-  _globals['_MODELVERSIONSTATUS']._serialized_start=2133
-  _globals['_MODELVERSIONSTATUS']._serialized_end=2357
-  _globals['_MODELVERSIONSTATUS_STATE']._serialized_start=2274
-  _globals['_MODELVERSIONSTATUS_STATE']._serialized_end=2357
-  _globals['_GETMODELSTATUSRESPONSE']._serialized_start=2359
-  _globals['_GETMODELSTATUSRESPONSE']._serialized_end=2449
+  _globals['_TENSORINFO']._serialized_start=500
+  _globals['_TENSORINFO']._serialized_end=637
+  _globals['_SIGNATUREDEF']._serialized_start=640
+  _globals['_SIGNATUREDEF']._serialized_end=944
+  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_start=795
+  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_end=868
+  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_start=870
+  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_end=944
+  _globals['_MODELSPEC']._serialized_start=947
+  _globals['_MODELSPEC']._serialized_end=1087
+  _globals['_PREDICTREQUEST']._serialized_start=1090
+  _globals['_PREDICTREQUEST']._serialized_end=1312
+  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_start=1238
+  _globals['_PREDICTREQUEST_INPUTSENTRY']._serialized_end=1312
+  _globals['_PREDICTRESPONSE']._serialized_start=1315
+  _globals['_PREDICTRESPONSE']._serialized_end=1519
+  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_start=1444
+  _globals['_PREDICTRESPONSE_OUTPUTSENTRY']._serialized_end=1519
+  _globals['_SIGNATUREDEFMAP']._serialized_start=1522
+  _globals['_SIGNATUREDEFMAP']._serialized_end=1696
+  _globals['_SIGNATUREDEFMAP_SIGNATUREDEFENTRY']._serialized_start=1615
+  _globals['_SIGNATUREDEFMAP_SIGNATUREDEFENTRY']._serialized_end=1696
+  _globals['_GETMODELMETADATAREQUEST']._serialized_start=1698
+  _globals['_GETMODELMETADATAREQUEST']._serialized_end=1794
+  _globals['_GETMODELMETADATARESPONSE']._serialized_start=1797
+  _globals['_GETMODELMETADATARESPONSE']._serialized_end=2015
+  _globals['_GETMODELMETADATARESPONSE_METADATAENTRY']._serialized_start=1946
+  _globals['_GETMODELMETADATARESPONSE_METADATAENTRY']._serialized_end=2015
+  _globals['_GETMODELSTATUSREQUEST']._serialized_start=2017
+  _globals['_GETMODELSTATUSREQUEST']._serialized_end=2087
+  _globals['_STATUSPROTO']._serialized_start=2089
+  _globals['_STATUSPROTO']._serialized_end=2145
+  _globals['_MODELVERSIONSTATUS']._serialized_start=2148
+  _globals['_MODELVERSIONSTATUS']._serialized_end=2372
+  _globals['_MODELVERSIONSTATUS_STATE']._serialized_start=2289
+  _globals['_MODELVERSIONSTATUS_STATE']._serialized_end=2372
+  _globals['_GETMODELSTATUSRESPONSE']._serialized_start=2374
+  _globals['_GETMODELSTATUSRESPONSE']._serialized_end=2464
 # @@protoc_insertion_point(module_scope)

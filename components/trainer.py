@@ -94,6 +94,7 @@ def train(
             validation_data=tables["eval"].dataset(EVAL_BATCH),
             epochs=parameters.epochs,
             verbose=0,
+            shuffle=False,  # The dataset shuffles itself.
             callbacks=[follower],
         )
     follower.restore_best()

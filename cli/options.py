@@ -1,0 +1,102 @@
+"""Options that several subcommands share, and their way into the components' parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+MIDI_DIR = click.option(
+    "--midi-dir", type=FOLDER, required=True, help="Folder of MIDI files, searched to its depths."
+)
+
+_READING = (
+    click.option(
+        "--track",
+        default="first",
+        show_default=True,
+        metavar="CHOICE",
+        help="Which instruments are the music: first, all, name:PIANO or program:0.",
+    ),
+    click.option(
+        "--fps",
+        type=float,
+        default=5.0,
+        show_default=True,
+        help="Frames per second of the grid.",
+    ),
+    click.option(
+        "--min-frames",
+        type=int,
+        default=10,
+        show_default=True,
+        help="Songs with fewer frames are rejected.",
+    ),
+    click.option(
+        "--eval-fraction",
+        type=float,
+        default=0.1,
+        show_default=True,
+        help="Share of the songs that is held out.",
+    ),
+    click.option(
+        "--max-vocabulary",
+        type=int,
+        default=1000,
+        show_default=True,
+        help="Sounding frames in the vocabulary at most; the paper has 200.",
+    ),
+    click.option(
+        "--min-count",
+        type=int,
+        default=1,
+        show_default=True,
+        help="Rarer frames stay out of the vocabulary.",
+    ),
+)
+
+BEAM_OPTIONS = click.argument(
+    "beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM OPTIONS]"
+)
+
+
+def reading_options(command: Command) -> Command:
+    """Add the options that say how MIDI becomes tokens."""
+    for option in reversed(_READING):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Tell a value that a component's parameters refuse as an error of the command line."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def check_beam_options(options: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `options` as they are.
+
+    Raises:
+        click.UsageError: the first is no option, so it was not meant for Beam.
+    """
+    if options and not options[0].startswith("-"):
+        raise click.UsageError(f"unexpected argument {options[0]!r}: Beam's options follow a --")
+    return options
+
+
+def given(parameters: type[Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Return those of `values` that are fields of the dataclass `parameters`."""
+    names = {field.name for field in dataclasses.fields(parameters)}
+    return {name: value for name, value in values.items() if name in names}

@@ -1,0 +1,95 @@
+"""``tunesmith preprocess``: the Beam job alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tunesmith.cli.console import ConsoleProgress
+from tunesmith.cli.options import (
+    BEAM_OPTIONS,
+    FOLDER,
+    MIDI_DIR,
+    check_beam_options,
+    reading_options,
+    usage_errors,
+)
+
+
+@click.command("preprocess")
+@MIDI_DIR
+@click.option("--output", type=FOLDER, required=True, help="Folder for the records.")
+@reading_options
+@BEAM_OPTIONS
+def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **reading: Any) -> None:
+    """Turn MIDI files into records of tokens and a vocabulary, on any Beam runner.
+
+    Leaves train-*.tfrecord, eval-*.tfrecord, vocabulary.json, statistics.json, summary.json and
+    rejected.jsonl. What follows a -- goes to Beam untouched.
+    """
+    from tunesmith.components.errors import OutputInTheWay
+    from tunesmith.components.jobs import list_midi_files, run_preprocess
+    from tunesmith.components.publishing import staged_directory
+
+    example_gen, transform = reading_parameters(**reading)
+    beam = check_beam_options(beam_options)
+    files = list_midi_files(midi_dir)
+    if output.exists() and any(output.iterdir()) and not (output / "vocabulary.json").is_file():
+        raise OutputInTheWay(
+            f"{output} holds something else than preprocessed songs: name another --output"
+        )
+    progress = ConsoleProgress()
+    with (
+        staged_directory(output, replace=True) as staging,
+        progress.task(f"preprocessing {len(files)} MIDI files"),
+    ):
+        run_preprocess(midi_dir, staging, example_gen, transform, beam)
+    for line in describe_songs(output, output):
+        progress.say(line)
+    progress.say(f"records and vocabulary are in {output}")
+
+
+def reading_parameters(**options: Any) -> tuple[Any, Any]:
+    """Return (ExampleGenParameters, TransformParameters) of the shared reading options."""
+    from tunesmith.components.example_gen import ExampleGenParameters
+    from tunesmith.components.transform import TransformParameters
+
+    with usage_errors():
+        return (
+            ExampleGenParameters(
+                track=options["track"],
+                frames_per_second=options["fps"],
+                minimum_frames=options["min_frames"],
+                eval_fraction=options["eval_fraction"],
+            ),
+            TransformParameters(
+                frames_per_second=options["fps"],
+                maximum_frames=options["max_vocabulary"],
+                minimum_count=options["min_count"],
+            ),
+        )
+
+
+def describe_songs(sequences: Path, examples: Path) -> list[str]:
+    """Return what a person asks first, a line each: songs, rejections, frames, vocabulary."""
+    from tunesmith.components.artifacts import Examples
+    from tunesmith.components.jobs import read_summary
+
+    summary = read_summary(sequences)
+    statistics = Examples(examples, "").statistics()
+    splits = statistics["splits"]
+    songs = summary["songs"]
+    lines = [
+        f"{sum(songs.values())} songs: {songs['train']} to learn from, {songs['eval']} held out",
+        f"{splits['train']['frames']} and {splits['eval']['frames']} frames; "
+        f"{statistics['distinct_sounding_frames']} distinct sounding ones to learn from, "
+        f"vocabulary {statistics['vocabulary_size']} with the rest",
+        f"mapped to the nearest known frame: {splits['train']['mapped_share']:.1%} and "
+        f"{splits['eval']['mapped_share']:.1%}",
+    ]
+    if summary["rejected"]:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in summary["rejected"].items())
+        lines.append(f"rejected: {reasons} (see {sequences / 'rejected.jsonl'})")
+    return lines

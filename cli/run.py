@@ -1,0 +1,114 @@
+"""``tunesmith run``: the whole pipeline, from a folder of MIDI to a pushed model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tunesmith.cli.console import ConsoleProgress
+from tunesmith.cli.options import (
+    BEAM_OPTIONS,
+    FOLDER,
+    MIDI_DIR,
+    check_beam_options,
+    given,
+    reading_options,
+    usage_errors,
+)
+from tunesmith.cli.preprocess import describe_songs, reading_parameters
+
+if TYPE_CHECKING:
+    from tunesmith.components.trainer import TrainerParameters
+    from tunesmith.pipeline.dag import PipelineConfig, PipelineResult
+
+
+@click.command("run")
+@MIDI_DIR
+@click.option("--root", type=FOLDER, required=True, help="Folder of the pipeline's work.")
+@reading_options
+@click.option("--epochs", type=int, default=50, show_default=True, help="Epochs at most.")
+@click.option("--batch", type=int, default=64, show_default=True, help="Windows in a step.")
+@click.option("--learning-rate", type=float, default=0.001, show_default=True, help="Of Nadam.")
+@click.option(
+    "--patience",
+    type=int,
+    default=5,
+    show_default=True,
+    help="Epochs without a better held-out loss before training stops.",
+)
+@click.option(
+    "--max-seconds",
+    "maximum_seconds",
+    type=float,
+    help="Stop training after so much time.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of training.")
+@click.option("--embedding", type=int, default=100, show_default=True, help="Width of a token.")
+@click.option("--units", type=int, default=128, show_default=True, help="Width of a GRU direction.")
+@click.option("--layers", type=int, default=3, show_default=True, help="Bidirectional GRU layers.")
+@click.option("--dense", type=int, default=64, show_default=True, help="Width before the softmax.")
+@click.option("--dropout", type=float, default=0.3, show_default=True, help="After each layer.")
+@click.option(
+    "--program",
+    type=int,
+    default=0,
+    show_default=True,
+    help="General MIDI program that songs are written with; 0 is the grand piano.",
+)
+@click.option("--model-name", default="tunesmith", show_default=True, help="Name to push under.")
+@BEAM_OPTIONS
+def command(midi_dir: Path, root: Path, beam_options: tuple[str, ...], **options: Any) -> None:
+    """Learn from a folder of MIDI files and push a model that can be served.
+
+    Every step is recorded in --root and skipped when nothing that it depends on has changed, so a
+    run that was stopped goes on when it is started again. What follows a -- goes to Beam untouched.
+    """
+    config = pipeline_config(midi_dir, root, check_beam_options(beam_options), options)
+    run_and_report(config, ConsoleProgress())
+
+
+def pipeline_config(
+    midi_dir: Path, root: Path, beam_options: tuple[str, ...], options: dict[str, Any]
+) -> PipelineConfig:
+    """Return the configuration that the command line's options say."""
+    from tunesmith.pipeline.dag import PipelineConfig, PusherParameters
+
+    example_gen, transform = reading_parameters(**options)
+    with usage_errors():
+        trainer = _trainer_parameters(options)
+        pusher = PusherParameters(options["model_name"])
+    return PipelineConfig(midi_dir, root, example_gen, transform, trainer, pusher, beam_options)
+
+
+def _trainer_parameters(options: dict[str, Any]) -> TrainerParameters:
+    from tunesmith.components.export import ServedSettings
+    from tunesmith.components.model import Architecture
+    from tunesmith.components.trainer import TrainerParameters
+
+    return TrainerParameters(
+        architecture=Architecture(**given(Architecture, options)),
+        settings=ServedSettings(**given(ServedSettings, options)),
+        **given(TrainerParameters, options),
+    )
+
+
+def run_and_report(config: PipelineConfig, progress: ConsoleProgress) -> PipelineResult:
+    """Run the pipeline and say what came of it."""
+    from tunesmith.pipeline.dag import run_pipeline
+
+    result = run_pipeline(config, progress)
+    for line in describe_songs(result.sequences.path, result.examples.path):
+        progress.say(line)
+    history = result.model.history()
+    for epoch in history["epochs"]:
+        kept = "  <- kept" if epoch["epoch"] == history["best_epoch"] else ""
+        progress.say(
+            f"epoch {epoch['epoch']:3}  loss {epoch['train_loss']:.3f}  "
+            f"held out {epoch['eval_loss']:.3f} nats a window{kept}"
+        )
+    model_dir = result.pushed.path.parent
+    progress.say(f"pushed version {result.pushed.version} to {model_dir}")
+    progress.say(f"next: tunesmith generate --model-dir {model_dir} --out song.mid")
+    return result

@@ -8,7 +8,7 @@ import grpc
 from numpy.typing import NDArray
 
 from tunesmith.serving.contract import SERVING_DEFAULT, check_inputs
-from tunesmith.serving.runtime import predict_pb2, tf
+from tunesmith.serving.runtime import predict_pb2, tf, types_pb2
 from tunesmith.serving.servable import Servable
 from tunesmith.serving.status import RequestError, braced, invalid_argument
 from tunesmith.serving.tensors import decode, encode
@@ -115,9 +115,16 @@ def _outputs(signature: Any, request: predict_pb2.PredictRequest) -> list[str]:
 
 def _check_dtypes(signature: Any, inputs: dict[str, NDArray[Any]]) -> None:
     for index, (alias, array) in enumerate(inputs.items()):
-        wanted = tf.dtypes.as_dtype(signature.inputs[alias].dtype)
-        given = tf.dtypes.as_dtype(array.dtype)
+        wanted = signature.inputs[alias].dtype
+        given = tf.dtypes.as_dtype(array.dtype).as_datatype_enum
         if wanted != given:
             raise invalid_argument(
-                f"Expects arg[{index}] to be {wanted.name} but {given.name} is provided"
+                f"Expects arg[{index}] to be {_dtype_name(wanted)} but {_dtype_name(given)} "
+                "is provided"
             )
+
+
+def _dtype_name(dtype: int) -> str:
+    """Return a dtype's name as TensorFlow's C++ prints it: ``float``, not ``float32``."""
+    name: str = types_pb2.DataType.Name(dtype)
+    return name.removeprefix("DT_").lower()

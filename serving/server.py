@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tunesmith.serving.store import ModelStore
 
 _LOG = logging.getLogger(__name__)
+_LARGEST_PORT = 65535
 
 
 class EmbeddedServer:
@@ -214,22 +215,31 @@ def _require_free(host: str, port: int) -> None:
     Raises:
         AddressUnavailable: it cannot be listened on.
     """
+    if not 0 <= port <= _LARGEST_PORT:
+        raise AddressUnavailable(f"cannot listen on port {port}: ports are 0 to {_LARGEST_PORT}")
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            # As gRPC does: a port whose last connections are still closing is free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen()
-    except (OSError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            message = (
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise AddressUnavailable(f"cannot listen on {host!r}: no such host is known") from error
+    failures: list[OSError] = []
+    for family, kind, protocol, _, address in addresses:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                # As gRPC does: a port whose last connections are still closing is free.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                probe.listen()
+        except OSError as error:
+            failures.append(error)
+    # A name may stand for several addresses. A foreign server on one of them is always in the way,
+    # while one that this machine lacks, such as IPv6's loopback, is not.
+    for failure in failures:
+        if failure.errno == errno.EADDRINUSE:
+            raise AddressUnavailable(
                 f"port {port} on {host} is in use: stop the program that holds it, or choose "
                 "another port (0 for any free one)"
-            )
-        else:
-            reason = error.strerror if isinstance(error, OSError) else "port must be 0 to 65535"
-            message = f"cannot listen on {_join(host, port)}: {reason}"
-        raise AddressUnavailable(message) from error
+            ) from failure
+    if len(failures) == len(addresses):
+        raise AddressUnavailable(
+            f"cannot listen on {_join(host, port)}: {failures[0].strerror}"
+        ) from failures[0]

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from tunesmith.serving.runtime import tensor_pb2, tf, types_pb2
 
 # A short value list is padded to the shape with its last value, so a few bytes can ask for any
-# amount of memory. TensorFlow Serving allows it; a window batch needs 200 bytes a row.
-MAX_PADDED_BYTES = 64 * 2**20
+# amount of memory. TensorFlow Serving allows it; this is twenty thousand windows.
+MAX_PADDED_ELEMENTS = 2**20
 
 
 class _Field(NamedTuple):
@@ -53,25 +53,30 @@ def decode(proto: tensor_pb2.TensorProto) -> NDArray[Any]:
         ValueError: the shape is negative, unknown or too large, the bytes do not fill it, or the
             dtype is none that a tensor can have.
     """
-    field = _FIELDS.get(proto.dtype)
-    if field is None:
-        return _decode_in_tensorflow(proto)
     shape = [dim.size for dim in proto.tensor_shape.dim]
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
         raise ValueError("a tensor's shape must be known and not negative")
     count = math.prod(shape)
+    if count > proto.ByteSize() + MAX_PADDED_ELEMENTS:
+        raise ValueError(f"{proto.ByteSize()} bytes may not be padded to {count} elements")
+    field = _FIELDS.get(proto.dtype)
+    if field is None or field.dtype is np.bool_:
+        return _decode_in_tensorflow(proto)
+    if count == 0:
+        return np.zeros(shape, field.dtype)
     if proto.tensor_content:
         return np.frombuffer(proto.tensor_content, field.dtype).reshape(shape)
     values = np.array(getattr(proto, field.name)[:count]).astype(field.dtype)
     if len(values) < count:
-        if count * values.itemsize > MAX_PADDED_BYTES:
-            raise ValueError(f"{len(values)} values may not be padded to {count}")
         values = np.pad(values, (0, count - len(values)), "edge" if len(values) else "constant")
     return values.reshape(shape)
 
 
 def _decode_in_tensorflow(proto: tensor_pb2.TensorProto) -> NDArray[Any]:
-    """Decode strings, half precision and other rare dtypes with ``Tensor::FromProto`` itself."""
+    """Decode with ``Tensor::FromProto`` itself, through an operation.
+
+    For strings, half precision and rarer dtypes, and for booleans, whose every byte it looks at.
+    """
     try:
         dtype = tf.dtypes.as_dtype(proto.dtype)
         array: NDArray[Any] = np.asarray(

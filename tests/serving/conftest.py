@@ -1,0 +1,185 @@
+"""A small SavedModel that keeps the composer's contract, and a server of it on a real socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from tunesmith.serving import EmbeddedServer, ServerOptions
+from tunesmith.serving.runtime import predict_pb2, prediction_log_pb2, tf
+
+VOCABULARY = 41
+WINDOW = 50
+FRAMES = ["e", *(str(59 + token) for token in range(1, VOCABULARY))]
+
+Publish = Callable[..., Path]
+Record = Callable[..., bytes]
+
+
+class SmallComposer(tf.Module):
+    """Probabilities that depend on the last token and on `flavour`, so that versions differ.
+
+    The signature ``slow`` counts to its input, to hold a request as long as a test needs.
+    """
+
+    def __init__(self, flavour: float) -> None:
+        super().__init__()
+        table = tf.random.stateless_normal([VOCABULARY, VOCABULARY], seed=[7, 0])
+        self.table = tf.Variable(table * flavour)
+        self.frames = tf.constant(FRAMES)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, WINDOW], tf.int32, "tokens")])
+    def serving_default(self, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": tf.nn.softmax(tf.gather(self.table, tokens[:, -1]))}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "token_ids")])
+    def vocabulary(self, token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"frames": tf.gather(self.frames, token_ids)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "token_ids")])
+    def settings(self, token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        count = tf.shape(token_ids)
+        return {
+            "frames_per_second": tf.fill(count, 5.0),
+            "track": tf.fill(count, "first"),
+            "program": tf.fill(count, 0),
+        }
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32, "steps")])
+    def slow(self, steps: tf.Tensor) -> dict[str, tf.Tensor]:
+        counted = tf.while_loop(lambda done: done < steps, lambda done: [done + 1], [0])
+        return {"counted": counted[0]}
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.int32, "first"),
+            tf.TensorSpec([None], tf.int32, "second"),
+        ]
+    )
+    def pair(self, first: tf.Tensor, second: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"total": first + second, "difference": first - second}
+
+
+@pytest.fixture(scope="session")
+def publish() -> Publish:
+    """``publish(base, version, flavour=1.0, warmup=())`` exports aside and renames into place."""
+
+    def export(
+        base: Path, version: int | str, flavour: float = 1.0, warmup: tuple[bytes, ...] = ()
+    ) -> Path:
+        aside = base / f".writing-{version}"
+        module = SmallComposer(flavour)
+        signatures = {
+            name: getattr(module, name)
+            for name in ("serving_default", "vocabulary", "settings", "slow", "pair")
+        }
+        tf.saved_model.save(module, str(aside), signatures=signatures)
+        if warmup:
+            (aside / "assets.extra").mkdir()
+            file = aside / "assets.extra" / "tf_serving_warmup_requests"
+            with tf.io.TFRecordWriter(str(file)) as writer:
+                for record in warmup:
+                    writer.write(record)
+        return aside.replace(base / str(version))
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def warmup_record() -> Record:
+    """``warmup_record(signature, **inputs)`` is one int32 request as a serialized PredictionLog."""
+
+    def record(signature: str, **inputs: Any) -> bytes:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = "any"
+        request.model_spec.signature_name = signature
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value, tf.int32))
+        log = prediction_log_pb2.PredictionLog(
+            predict_log=prediction_log_pb2.PredictLog(request=request)
+        )
+        return log.SerializeToString()
+
+    return record
+
+
+class Caller:
+    """A client made of tensorflow-serving-api's own stubs."""
+
+    def __init__(self, address: str) -> None:
+        from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+        self.channel = grpc.insecure_channel(address)
+        self.prediction = prediction_service_pb2_grpc.PredictionServiceStub(self.channel)
+        self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
+
+    def predict(self, signature: str = "", **inputs: Any) -> Any:
+        """Return the response to int32 `inputs`."""
+        request = self.request(signature, **inputs)
+        return self.prediction.Predict(request, timeout=60)
+
+    def request(self, signature: str = "", **inputs: Any) -> Any:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = "tunesmith"
+        request.model_spec.signature_name = signature
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(np.asarray(value, np.int32)))
+        return request
+
+    def statuses(self) -> dict[int, tuple[int, int, str]]:
+        """Return (state, error code, error message) of each version."""
+        from tensorflow_serving.apis import get_model_status_pb2
+
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name = "tunesmith"
+        found = self.models.GetModelStatus(request, timeout=60).model_version_status
+        return {
+            each.version: (each.state, each.status.error_code, each.status.error_message)
+            for each in found
+        }
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[EmbeddedServer], Caller]]:
+    """``connect(server)`` is a Caller whose channel is closed after the test."""
+    callers: list[Caller] = []
+
+    def open_caller(server: EmbeddedServer) -> Caller:
+        callers.append(Caller(server.address))
+        return callers[-1]
+
+    yield open_caller
+    for caller in callers:
+        caller.channel.close()
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory, publish: Publish) -> Any:
+    """One server of version 3, for tests that only ask."""
+    base = tmp_path_factory.mktemp("model")
+    publish(base, 3)
+    with EmbeddedServer(base, ServerOptions(port=0)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def caller(shared_server: EmbeddedServer) -> Iterator[Caller]:
+    """A client of the shared server."""
+    caller = Caller(shared_server.address)
+    yield caller
+    caller.channel.close()
+
+
+@pytest.fixture
+def windows() -> Callable[[int], Any]:
+    """``windows(batch)`` is int32[batch, 50], each row another melody."""
+
+    def make(batch: int) -> Any:
+        return (np.arange(batch * WINDOW).reshape(batch, WINDOW) * 7 % VOCABULARY).astype(np.int32)
+
+    return make

@@ -1,0 +1,267 @@
+"""Versions come and go on disk while requests run."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from tunesmith.serving import (
+    EmbeddedServer,
+    ModelFolderMissing,
+    ModelNotLoadable,
+    ModelVersionMissing,
+    ServerOptions,
+)
+from tunesmith.serving.folder import versions_in
+from tunesmith.serving.runtime import tf
+
+AVAILABLE, END = 30, 50
+TOKENS = np.arange(50)[None] % 41
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def base(tmp_path: Path, publish: Any) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    publish(folder, 1)
+    return folder
+
+
+@pytest.fixture
+def server(base: Path) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(base, ServerOptions(port=0, poll_seconds=0.05)) as running:
+        yield running
+
+
+def version_of(caller: Any) -> int:
+    return int(caller.predict(tokens=TOKENS).model_spec.version.value)
+
+
+def test_a_new_version_takes_over_without_a_failed_request(
+    server: EmbeddedServer, base: Path, connect: Any, publish: Any
+) -> None:
+    caller = connect(server)
+    answers: list[tuple[int, bytes]] = []
+    failures: list[Exception] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                response = caller.predict(tokens=TOKENS)
+            except grpc.RpcError as error:
+                failures.append(error)
+            else:
+                probabilities = tf.make_ndarray(response.outputs["probabilities"])
+                answers.append((response.model_spec.version.value, probabilities.tobytes()))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for version in (2, 3, 4):
+            publish(base, version, flavour=float(version))
+            until(lambda wanted=version: bool(answers) and answers[-1][0] == wanted)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    by_version = {
+        version: {each for seen, each in answers if seen == version} for version, _ in answers
+    }
+    assert set(by_version) == {1, 2, 3, 4}
+    assert all(len(each) == 1 for each in by_version.values()), "an answer of another version"
+    until(lambda: caller.statuses()[3][0] == END)
+    assert {version: state for version, (state, _, _) in caller.statuses().items()} == {
+        4: AVAILABLE,
+        3: END,
+        2: END,
+        1: END,
+    }
+
+
+def test_a_broken_version_is_reported_and_the_old_one_serves_on(
+    server: EmbeddedServer, base: Path, connect: Any
+) -> None:
+    caller = connect(server)
+    shutil.copytree(base / "1", base / ".aside")
+    (base / ".aside" / "variables" / "variables.index").unlink()
+    (base / ".aside").rename(base / "2")
+    until(lambda: 2 in caller.statuses() and caller.statuses()[2][0] == END)
+    _, code, message = caller.statuses()[2]
+    assert code != 0
+    assert "not a valid checkpoint" in message
+    assert caller.statuses()[1] == (AVAILABLE, 0, "")
+    assert version_of(caller) == 1
+
+
+def test_a_broken_version_that_is_put_right_takes_over(
+    server: EmbeddedServer, base: Path, connect: Any
+) -> None:
+    caller = connect(server)
+    (base / "2").mkdir()
+    until(lambda: 2 in caller.statuses() and caller.statuses()[2][0] == END)
+    shutil.copytree(base / "1", base / "2", dirs_exist_ok=True)
+    until(lambda: version_of(caller) == 2)
+    assert caller.statuses()[2] == (AVAILABLE, 0, "")
+
+
+def test_deleting_the_newest_brings_the_one_before_back(
+    server: EmbeddedServer, base: Path, connect: Any, publish: Any
+) -> None:
+    caller = connect(server)
+    publish(base, 2)
+    until(lambda: version_of(caller) == 2)
+    shutil.rmtree(base / "2")
+    until(lambda: version_of(caller) == 1)
+    until(lambda: caller.statuses()[2][0] == END)
+
+
+def test_deleting_every_version_unloads_and_a_new_one_is_served(
+    server: EmbeddedServer, base: Path, connect: Any, publish: Any
+) -> None:
+    caller = connect(server)
+    shutil.rmtree(base / "1")
+    until(lambda: caller.statuses()[1][0] == END)
+    with pytest.raises(grpc.RpcError) as caught:
+        version_of(caller)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    assert caught.value.details() == "Servable not found for request: Latest(tunesmith)"
+    publish(base, 1)
+    until(lambda: caller.statuses()[1][0] == AVAILABLE)
+    assert version_of(caller) == 1
+
+
+def test_a_folder_that_goes_away_changes_nothing(
+    server: EmbeddedServer, base: Path, connect: Any, publish: Any
+) -> None:
+    caller = connect(server)
+    away = base.rename(base.with_name("away"))
+    time.sleep(0.3)
+    assert version_of(caller) == 1
+    away.rename(base)
+    publish(base, 2)
+    until(lambda: version_of(caller) == 2)
+
+
+def test_a_running_request_keeps_its_version_until_it_is_done(
+    server: EmbeddedServer, base: Path, connect: Any, publish: Any
+) -> None:
+    caller = connect(server)
+    running = caller.prediction.Predict.future(caller.request("slow", steps=600_000), timeout=120)
+    publish(base, 2)
+    until(lambda: version_of(caller) == 2)
+    assert not running.done()
+    assert caller.statuses()[1][0] == 40
+    response = running.result()
+    assert response.model_spec.version.value == 1
+    assert list(response.outputs["counted"].int_val) == [600_000]
+    until(lambda: caller.statuses()[1][0] == END)
+
+
+def test_at_the_start_the_newest_version_that_loads_is_served(
+    base: Path, connect: Any, publish: Any
+) -> None:
+    publish(base, 10)
+    (base / "11").mkdir()
+    with EmbeddedServer(base, ServerOptions(port=0)) as server:
+        caller = connect(server)
+        assert version_of(caller) == 10
+        assert caller.statuses()[11][0] == END
+
+
+def test_names_that_are_no_version_are_passed_over(tmp_path: Path) -> None:
+    for name in ("7", "12", "003", "-5", "1.5", "1e3", "٣", ".4", "tmp", "9" * 20):
+        (tmp_path / name).mkdir()
+    (tmp_path / "99").write_text("a file")
+    assert {number: path.name for number, path in versions_in(tmp_path).items()} == {
+        12: "12",
+        7: "7",
+        3: "003",
+    }
+    assert next(iter(versions_in(tmp_path))) == 12
+    (tmp_path / "07").mkdir()
+    assert versions_in(tmp_path)[7].name == "7"
+
+
+@pytest.mark.parametrize(
+    ("prepare", "error", "words"),
+    [
+        (lambda folder: folder.rmdir(), ModelFolderMissing, "No such file or directory"),
+        (lambda folder: (folder.rmdir(), folder.write_text("")), ModelFolderMissing, "Not a dir"),
+        (lambda _: None, ModelVersionMissing, "holds no version"),
+        (
+            lambda folder: (folder / "saved_model.pb").write_text(""),
+            ModelVersionMissing,
+            "name its parent folder",
+        ),
+        (lambda folder: (folder / "4").mkdir(), ModelNotLoadable, "version 4 of model tunesmith"),
+    ],
+    ids=["no folder", "a file", "no version", "a version itself", "nothing loads"],
+)
+def test_a_start_without_a_model_says_so_in_one_line(
+    tmp_path: Path, prepare: Any, error: Any, words: str
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    prepare(folder)
+    with pytest.raises(error, match=words) as caught:
+        EmbeddedServer(folder, ServerOptions(port=0)).start()
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)
+
+
+def test_warm_up_requests_are_replayed(
+    tmp_path: Path, publish: Any, warmup_record: Any, connect: Any
+) -> None:
+    records = (
+        warmup_record("", tokens=TOKENS),
+        warmup_record("vocabulary", token_ids=[1]),
+    )
+    publish(tmp_path, 1, warmup=records)
+    with EmbeddedServer(tmp_path, ServerOptions(port=0)) as server:
+        assert version_of(connect(server)) == 1
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        (lambda record: [record("", tokens=[[0] * 49])], "warm-up request 0 failed: input tokens"),
+        (lambda record: [record("foo")], 'request 0 failed: Serving signature key "foo"'),
+        (lambda record: [record("", tokens=TOKENS), b"\xff"], "Failed to parse warmup record 1"),
+        (lambda _: [b""], "log without a type, but only Predict"),
+        (lambda record: [record("pair", first=[1], second=[1])] * 1001, "exceeds the maximum"),
+    ],
+)
+def test_a_bad_warm_up_request_fails_the_version(
+    tmp_path: Path, publish: Any, warmup_record: Any, records: Any, words: str
+) -> None:
+    publish(tmp_path, 1, warmup=tuple(records(warmup_record)))
+    with pytest.raises(ModelNotLoadable, match=words):
+        EmbeddedServer(tmp_path, ServerOptions(port=0)).start()
+
+
+def test_a_damaged_warm_up_file_fails_the_version(
+    tmp_path: Path, publish: Any, warmup_record: Any
+) -> None:
+    version = publish(tmp_path, 1, warmup=(warmup_record("", tokens=TOKENS),))
+    file = version / "assets.extra" / "tf_serving_warmup_requests"
+    file.write_bytes(b"?" * 20 + file.read_bytes())
+    with pytest.raises(ModelNotLoadable, match="verify your warmup data"):
+        EmbeddedServer(tmp_path, ServerOptions(port=0)).start()

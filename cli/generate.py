@@ -43,7 +43,7 @@ DEFAULT_SERVER = "localhost:8500"
     "--out", type=FILE, default=Path("song.mid"), show_default=True, help="MIDI file to write."
 )
 @click.option("--png", type=FILE, help="Also draw the piano roll.")
-@click.option("--wav", type=FILE, help="Also render the sound (the audio extra).")
+@click.option("--wav", type=FILE, help="Also render the sound, with a General MIDI soundfont.")
 def command(
     server: str | None, model_dir: Path | None, model_name: str, count: int, **options: Any
 ) -> None:

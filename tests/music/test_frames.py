@@ -1,0 +1,45 @@
+"""Frames: names, piano rolls, merging and trimming."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunesmith.music import MusicError, frame_name, parse_frame
+from tunesmith.music.frames import frames_from_piano_roll, make_frame, merge_frames, trim
+
+frames = st.frozensets(st.integers(0, 127), max_size=8).map(make_frame)
+
+
+@given(frames)
+def test_a_frame_is_read_back_from_its_name(frame: tuple[int, ...]) -> None:
+    assert parse_frame(frame_name(frame)) == frame
+
+
+def test_names_are_those_of_the_contract() -> None:
+    assert [frame_name(frame) for frame in ((), (60,), (60, 64, 67))] == ["e", "60", "60,64,67"]
+
+
+@pytest.mark.parametrize("name", ["", "67,60", "60,60", "128", "-1", "x", "60, 64", "060", "60,"])
+def test_what_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(MusicError):
+        parse_frame(name)
+
+
+@given(st.lists(frames, max_size=40))
+def test_a_piano_roll_gives_back_its_frames(sequence: list[tuple[int, ...]]) -> None:
+    roll = np.zeros((128, len(sequence)))
+    for column, frame in enumerate(sequence):
+        roll[list(frame), column] = 0.25
+    assert frames_from_piano_roll(roll) == sequence
+
+
+def test_merging_is_the_union_of_each_column() -> None:
+    assert merge_frames([[(60,), (), (62,)], [(55, 60), (48,)]]) == [(55, 60), (48,), (62,)]
+
+
+def test_trimming_keeps_rests_inside() -> None:
+    assert trim([(), (), (60,), (), (62,), ()]) == [(60,), (), (62,)]
+    assert trim([(), ()]) == []

@@ -17,8 +17,10 @@ class Health(health.HealthServicer):
     """
 
     def __init__(self, services: tuple[str, ...]) -> None:
-        """Args:
-        services: the service names that answer for themselves, beside the server as a whole.
+        """Serve health for these services.
+
+        Args:
+            services: the service names that answer for themselves, beside the server as a whole.
         """
         super().__init__()
         self._sends: set[Send] = set()

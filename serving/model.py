@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from tunesmith.serving.errors import ModelNotLoadable
+from tunesmith.serving.errors import ModelNotLoadable, ModelVersionMissing
 from tunesmith.serving.folder import Fingerprint, fingerprint, require_versions, versions_in
 from tunesmith.serving.servable import Servable
 from tunesmith.serving.status import RequestError, not_found
@@ -55,10 +55,12 @@ class Model:
     """The versions of one model, by TensorFlow Serving's "latest" policy."""
 
     def __init__(self, name: str, base: Path, load: Callable[[int, Path], Servable]) -> None:
-        """Args:
-        name: the model's name in requests.
-        base: the folder that holds ``<version>/saved_model.pb``.
-        load: makes a servable, loaded and warmed up, or raises ModelNotLoadable.
+        """Follow a model; nothing is loaded yet.
+
+        Args:
+            name: the model's name in requests.
+            base: the folder that holds ``<version>/saved_model.pb``.
+            load: makes a servable, loaded and warmed up, or raises ModelNotLoadable.
         """
         self.name = name
         self.base = base
@@ -77,37 +79,26 @@ class Model:
             ModelVersionMissing: no version is in it.
             ModelNotLoadable: there are versions, and none loads; the message is the newest one's.
         """
-        newest = next(iter(require_versions(self.base)))
-        self.refresh()
-        if self._current is None:
-            status = self._statuses[newest]
-            raise ModelNotLoadable(
-                f"version {newest} of model {self.name} in {self.base} does not load: "
-                f"{status.message}",
-                status.code,
-            )
+        require_versions(self.base)
+        broken = self._look()
+        if self._current is not None:
+            self._report(broken)
+            return
+        if not broken:
+            raise ModelVersionMissing(f"{self.base} lost its last version just now: export one")
+        newest = broken[0]
+        raise ModelNotLoadable(
+            f"version {newest.version} of model {self.name} in {self.base} does not load: "
+            f"{newest.message}",
+            newest.code,
+        )
 
     def refresh(self) -> None:
         """Look at the folder once and act on it; called by one thread at a time.
 
         A folder that cannot be read changes nothing: it may be a mount that comes back.
         """
-        try:
-            found = versions_in(self.base)
-        except OSError as error:
-            if not self._folder_gone:
-                _LOG.warning(
-                    "model folder unreadable model=%s path=%s reason=%s",
-                    self.name,
-                    self.base,
-                    error.strerror,
-                )
-            self._folder_gone = True
-            return
-        self._folder_gone = False
-        for number in self._failed.keys() - found.keys():
-            del self._failed[number]
-        self._take_over(self._newest_that_loads(found))
+        self._report(self._look())
 
     @contextmanager
     def lease(self, version: int | None) -> Iterator[Servable]:
@@ -139,7 +130,40 @@ class Model:
         """Unload whatever serves."""
         self._take_over(None)
 
-    def _newest_that_loads(self, found: dict[int, Path]) -> _Loaded | None:
+    def _look(self) -> list[VersionStatus]:
+        """Follow the folder, and return the versions found broken just now."""
+        try:
+            found = versions_in(self.base)
+        except OSError as error:
+            if not self._folder_gone:
+                _LOG.warning(
+                    "model folder unreadable model=%s path=%s reason=%s",
+                    self.name,
+                    self.base,
+                    error.strerror,
+                )
+            self._folder_gone = True
+            return []
+        self._folder_gone = False
+        for number in self._failed.keys() - found.keys():
+            del self._failed[number]
+        broken: list[VersionStatus] = []
+        self._take_over(self._newest_that_loads(found, broken))
+        return broken
+
+    def _report(self, broken: list[VersionStatus]) -> None:
+        for each in broken:
+            _LOG.warning(
+                "version broken model=%s version=%d reason=%s",
+                self.name,
+                each.version,
+                each.message,
+            )
+
+    def _newest_that_loads(
+        self, found: dict[int, Path], broken: list[VersionStatus]
+    ) -> _Loaded | None:
+        """Return the version to serve, loaded; append those that fail on the way to `broken`."""
         for number, path in found.items():
             if self._current is not None and self._current.servable.version == number:
                 return self._current
@@ -150,8 +174,8 @@ class Model:
                 return _Loaded(self._load_version(number, path))
             except ModelNotLoadable as error:
                 self._failed[number] = seen
-                self._set(VersionStatus(number, State.END, error.code, str(error)))
-                _LOG.error("version broken model=%s version=%d reason=%s", self.name, number, error)
+                broken.append(VersionStatus(number, State.END, error.code, str(error)))
+                self._set(broken[-1])
         return None
 
     def _load_version(self, number: int, path: Path) -> Servable:

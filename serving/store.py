@@ -19,9 +19,11 @@ class ModelStore:
     """Models by name, polled for new versions while started."""
 
     def __init__(self, models: Iterable[Model], poll_seconds: float) -> None:
-        """Args:
-        models: each with a name of its own.
-        poll_seconds: seconds between two looks at the models' folders.
+        """Hold models; nothing is loaded yet.
+
+        Args:
+            models: each with a name of its own.
+            poll_seconds: seconds between two looks at the models' folders.
         """
         self._models = {model.name: model for model in models}
         self._poll_seconds = poll_seconds

@@ -176,7 +176,7 @@ def test_a_running_request_keeps_its_version_until_it_is_done(
 
 
 def test_at_the_start_the_newest_version_that_loads_is_served(
-    base: Path, connect: Any, publish: Any
+    base: Path, connect: Any, publish: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(base, 10)
     (base / "11").mkdir()
@@ -184,6 +184,7 @@ def test_at_the_start_the_newest_version_that_loads_is_served(
         caller = connect(server)
         assert version_of(caller) == 10
         assert caller.statuses()[11][0] == END
+    assert "version broken model=tunesmith version=11" in caplog.text
 
 
 def test_names_that_are_no_version_are_passed_over(tmp_path: Path) -> None:
@@ -216,7 +217,7 @@ def test_names_that_are_no_version_are_passed_over(tmp_path: Path) -> None:
     ids=["no folder", "a file", "no version", "a version itself", "nothing loads"],
 )
 def test_a_start_without_a_model_says_so_in_one_line(
-    tmp_path: Path, prepare: Any, error: Any, words: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, prepare: Any, error: Any, words: str
 ) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
@@ -225,6 +226,7 @@ def test_a_start_without_a_model_says_so_in_one_line(
         EmbeddedServer(folder, ServerOptions(port=0)).start()
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
+    assert not caplog.records, "a second line"
 
 
 def test_warm_up_requests_are_replayed(

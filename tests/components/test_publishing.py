@@ -1,0 +1,87 @@
+"""What is published is whole, and what fails leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tunesmith.components.artifacts import TrainedModel
+from tunesmith.components.publishing import staged_directory
+from tunesmith.components.pusher import next_version, push
+
+
+def test_the_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
+    final = tmp_path / "deep" / "final"
+    with staged_directory(final) as staging:
+        (staging / "a").write_text("1")
+        assert not final.exists()
+        assert staging.parent == final.parent
+    assert [path.name for path in final.parent.iterdir()] == ["final"]
+    assert (final / "a").read_text() == "1"
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    final.mkdir()
+    (final / "old").touch()
+    with pytest.raises(KeyError), staged_directory(final, replace=True) as staging:
+        (staging / "new").touch()
+        raise KeyError
+    assert [path.name for path in tmp_path.rglob("*")] == ["final", "old"]
+
+
+def test_replacing_takes_the_new_content_whole(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    final.mkdir()
+    (final / "old").touch()
+    with staged_directory(final, replace=True) as staging:
+        (staging / "new").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["final", "new"]
+
+
+def test_without_replace_nothing_is_overwritten(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    final.mkdir()
+    (final / "old").touch()
+    with pytest.raises(OSError, match="not empty"), staged_directory(final) as staging:
+        (staging / "new").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["final", "old"]
+
+
+def test_a_kill_leaves_no_final_folder(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from tunesmith.components.publishing import staged_directory\n"
+        "with staged_directory(Path(sys.argv[1])) as staging:\n"
+        "    (staging / 'half').touch(); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    final = tmp_path / "final"
+    killed = subprocess.run([sys.executable, "-c", program, str(final)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not final.exists()
+    (left,) = os.listdir(tmp_path)
+    assert left.startswith(".final.partial-")
+
+
+def test_versions_grow_and_only_numbers_count(tmp_path: Path) -> None:
+    assert next_version(tmp_path / "none") == 1
+    for name in ("1", "07", ".8.partial-3", "latest"):
+        (tmp_path / name).mkdir()
+    assert next_version(tmp_path) == 8
+
+
+def test_pushing_copies_the_whole_model(tmp_path: Path) -> None:
+    saved = tmp_path / "trained" / "saved_model"
+    (saved / "variables").mkdir(parents=True)
+    (saved / "saved_model.pb").write_bytes(b"graph")
+    (saved / "variables" / "variables.index").write_bytes(b"index")
+    with staged_directory(tmp_path / "models" / "1") as staging:
+        push(TrainedModel(tmp_path / "trained", ""), staging)
+    pushed = tmp_path / "models" / "1"
+    assert (pushed / "saved_model.pb").read_bytes() == b"graph"
+    assert (pushed / "variables" / "variables.index").read_bytes() == b"index"

@@ -14,7 +14,7 @@ from importlib.metadata import version
 import click
 
 SUBCOMMANDS = {
-    "demo": "pipeline, serving and demo",
+    "demo": "pipeline,serving,demo",
     "run": "pipeline",
     "preprocess": "pipeline",
     "serve": "serving",
@@ -84,11 +84,8 @@ def _fail(message: str, code: int) -> int:
 def _explain(error: Exception) -> str:
     """Return the one line for an error that reached the command line."""
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("tunesmith"):
-        extras = SUBCOMMANDS.get(next((each for each in sys.argv[1:] if each in SUBCOMMANDS), ""))
-        return (
-            f"{error.name} is not installed: pip install 'tunesmith[...]' with the extra "
-            f"{extras or 'that this command needs'}"
-        )
+        command = next((each for each in sys.argv[1:] if each in SUBCOMMANDS), "demo")
+        return f"{error.name} is not installed: pip install 'tunesmith[{SUBCOMMANDS[command]}]'"
     if type(error).__module__.startswith("tunesmith."):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

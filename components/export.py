@@ -42,6 +42,8 @@ class ServedSettings:
 
     def __post_init__(self) -> None:
         TrackChoice.parse(self.track)
+        if not 0 <= self.program < 128:
+            raise ValueError(f"a General MIDI program is 0 to 127, not {self.program}")
 
 
 def export_model(

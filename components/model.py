@@ -34,6 +34,13 @@ class Architecture:
     leak: float = 0.3
     window: int = WINDOW
 
+    def __post_init__(self) -> None:
+        for name in ("embedding", "units", "layers", "dense", "window"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be from 0 up to 1, not {self.dropout}")
+
 
 def build_model(
     vocabulary_size: int, architecture: Architecture, portable: bool = False

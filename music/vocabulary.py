@@ -99,18 +99,23 @@ class Vocabulary:
         try:
             return self._tokens[frame]
         except KeyError:
-            near = ", ".join(map(frame_name, self.near(frame)))
+            near = "; ".join(map(frame_name, self.near(frame)))
             raise UnknownFrame(
                 f"the model does not know the frame {frame_name(frame)}; near ones: {near}"
             ) from None
 
     def near(self, frame: Frame, count: int = 5) -> list[Frame]:
-        """Return the `count` sounding frames most like `frame`, by overlap, then by pitch."""
+        """Return the `count` sounding frames most like `frame`.
+
+        By overlap, then by how many pitches they hold, then by how far these lie.
+        """
         overlap = self._overlap(frame)
         centre = float(np.mean(frame)) if frame else 0.0
 
-        def distance(token: int) -> tuple[float, float, int]:
-            return -float(overlap[token]), abs(float(np.mean(self.frames[token])) - centre), token
+        def distance(token: int) -> tuple[float, int, float, int]:
+            known = self.frames[token]
+            pitches = abs(len(known) - len(frame))
+            return -float(overlap[token]), pitches, abs(float(np.mean(known)) - centre), token
 
         return [self.frames[token] for token in sorted(range(1, len(self)), key=distance)[:count]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,13 @@ class PusherParameters:
     """Where the model goes: ``<root>/models/<model_name>/<version>/``."""
 
     model_name: str = MODEL_NAME
+
+    def __post_init__(self) -> None:
+        # It becomes a folder below the root, which it may not leave.
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.model_name):
+            raise ValueError(
+                f"a model's name is letters, digits, '.', '_' and '-', not {self.model_name!r}"
+            )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -29,9 +28,14 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
     final = tmp_path / "final"
     final.mkdir()
     (final / "old").touch()
-    with pytest.raises(KeyError), staged_directory(final, replace=True) as staging:
-        (staging / "new").touch()
-        raise KeyError
+
+    def fail() -> None:
+        with staged_directory(final, replace=True) as staging:
+            (staging / "new").touch()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert [path.name for path in tmp_path.rglob("*")] == ["final", "old"]
 
 
@@ -64,8 +68,8 @@ def test_a_kill_leaves_no_final_folder(tmp_path: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", program, str(final)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert not final.exists()
-    (left,) = os.listdir(tmp_path)
-    assert left.startswith(".final.partial-")
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".final.partial-")
 
 
 def test_versions_grow_and_only_numbers_count(tmp_path: Path) -> None:

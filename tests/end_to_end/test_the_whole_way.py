@@ -1,0 +1,132 @@
+"""From a folder of MIDI to a song, with the commands that a user types."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pretty_midi
+import pytest
+
+from tunesmith.music import REST, Vocabulary, write_midi
+from tunesmith.music.frames import Frame
+
+TUNESMITH = [sys.executable, "-m", "tunesmith.cli.main"]
+SMALL = ["--units", "12", "--embedding", "8", "--layers", "2", "--dense", "12", "--epochs", "2"]
+
+Done = subprocess.CompletedProcess[str]
+
+
+def tunesmith(*arguments: object, check: bool = True) -> Done:
+    command = [*TUNESMITH, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == 0 or not check, done.stderr
+    return done
+
+
+def round_in_thirds(pitch: int, length: int) -> list[Frame]:
+    steps = [0, 2, 4, 5, 7, 5, 4, 2]
+    frames: list[Frame] = []
+    for index in range(length):
+        low = pitch + steps[index // 2 % 8]
+        frames.append(REST if index % 16 == 15 else (low, low + 4))
+    return [*frames, (pitch,)]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline's root after one run over six songs and a file that is none."""
+    folder = tmp_path_factory.mktemp("end-to-end")
+    (folder / "midi").mkdir()
+    for number in range(6):
+        frames = round_in_thirds(55 + number, 60 + 3 * number)
+        write_midi(frames, folder / "midi" / f"{number}.mid", 5.0)
+    (folder / "midi" / "diary.mid").write_text("dear diary")
+    done = tunesmith("run", "--midi-dir", folder / "midi", "--root", folder / "root", *SMALL)
+    assert "6 songs: 5 to learn from, 1 held out" in done.stderr
+    assert "rejected: 1 malformed" in done.stderr
+    assert "pushed version 1" in done.stderr
+    return folder / "root"
+
+
+@contextmanager
+def serving(model_dir: Path) -> Iterator[str]:
+    """``tunesmith serve`` on a free port; ended as a service manager ends it."""
+    command = [*TUNESMITH, "serve", "--model-dir", str(model_dir), "--port", "0"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert server.stderr is not None
+        for line in server.stderr:
+            if found := re.match(r"serving tunesmith on (\S+);", line):
+                yield found[1]
+                break
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_a_second_run_skips_what_is_done(root: Path) -> None:
+    done = tunesmith("run", "--midi-dir", root.parent / "midi", "--root", root, *SMALL)
+    skipped = re.findall(r"(\w+): done before", done.stderr)
+    assert skipped == ["ExampleGen", "Transform", "Trainer", "Pusher"]
+    assert [path.name for path in (root / "models" / "tunesmith").iterdir()] == ["1"]
+
+
+def test_a_served_model_composes_over_a_socket(root: Path, tmp_path: Path) -> None:
+    vocabulary = Vocabulary.read(next(root.glob("Transform/*/vocabulary.json")))
+    with serving(root / "models" / "tunesmith") as address:
+        files = {kind: tmp_path / f"song.{kind}" for kind in ("mid", "png", "wav")}
+        arguments = ["--server", address, "--steps", 60, "--seed", 3]
+        outputs = ["--out", files["mid"], "--png", files["png"], "--wav", files["wav"]]
+        first = tunesmith("generate", *arguments, *outputs)
+        assert re.search(r"song\.mid: \d+ notes, .* 12\.0 s, seed 3, version 1", first.stdout)
+        tunesmith("generate", *arguments, "--out", tmp_path / "again.mid")
+        tunesmith("generate", *arguments, "--count", 2, "--out", tmp_path / "many.mid")
+        primed = tmp_path / "primed.mid"
+        tunesmith("generate", *arguments, "--primer", files["mid"], "--out", primed)
+    song = pretty_midi.PrettyMIDI(str(files["mid"]))
+    assert song.get_end_time() <= 12.0 + 1e-3
+    known = {pitch for frame in vocabulary.frames for pitch in frame}
+    assert {note.pitch for note in song.instruments[0].notes} <= known
+    assert files["mid"].read_bytes() == (tmp_path / "again.mid").read_bytes()
+    assert files["png"].read_bytes().startswith(b"\x89PNG")
+    assert files["wav"].read_bytes().startswith(b"RIFF")
+    assert {path.name for path in tmp_path.glob("many*")} == {"many-1.mid", "many-2.mid"}
+    assert pretty_midi.PrettyMIDI(str(primed)).instruments[0].notes
+
+
+def test_generate_serves_a_model_by_itself(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "song.mid"
+    model_dir = root / "models" / "tunesmith"
+    tunesmith("generate", "--model-dir", model_dir, "--steps", 20, "--temperature", 0, "--out", out)
+    assert pretty_midi.PrettyMIDI(str(out)).instruments[0].notes
+
+
+def test_preprocess_leaves_the_contracts_files(root: Path, tmp_path: Path) -> None:
+    midi, output = root.parent / "midi", tmp_path / "out"
+    options = ["--", "--direct_running_mode=in_memory"]
+    for _ in range(2):
+        done = tunesmith("preprocess", "--midi-dir", midi, "--output", output, *options)
+        assert "6 songs: 5 to learn from, 1 held out" in done.stderr
+    names = {re.sub(r"-\d+-of-\d+", "-*", path.name) for path in output.iterdir()}
+    assert names == {
+        "train-*.tfrecord",
+        "eval-*.tfrecord",
+        "vocabulary.json",
+        "statistics.json",
+        "summary.json",
+        "rejected.jsonl",
+    }
+    content = json.loads((output / "vocabulary.json").read_text())
+    assert content["frames_per_second"] == 5
+    assert content["frames"][0] == "e"
+    assert list(tmp_path.iterdir()) == [output]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tunesmith.serving.options import ServerOptions
     from tunesmith.serving.server import EmbeddedServer
 
+EVERY_INTERFACE = ("0.0.0.0", "::")
+
 
 @click.command("serve")
 @click.option(
@@ -41,21 +43,32 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", "tensorflow-serving", "docker", "embedded"]),
     default="auto",
     show_default=True,
-    help="auto: the tensorflow_model_server program, else Docker, else the embedded server.",
+    help="auto: the best one present that keeps to --host.",
 )
 def command(model_dir: Path, port: int, host: str, model_name: str, engine: EngineChoice) -> None:
-    """Serve a model over gRPC until interrupted; new versions are taken up as they appear."""
+    """Serve a model over gRPC until interrupted; new versions are taken up as they appear.
+
+    The engines, best first: the tensorflow_model_server program, which listens on every interface
+    and so is taken by itself only with --host 0.0.0.0; Docker, if the image of Dockerfile.serving
+    is there; the embedded server.
+    """
     from tunesmith.serving.engines import choose_engine, docker_command, program_command
+    from tunesmith.serving.folder import require_versions
     from tunesmith.serving.options import ServerOptions
 
     options = ServerOptions(model_name=model_name, host=host, port=port)
-    chosen = choose_engine(engine)
+    everywhere = host in EVERY_INTERFACE
+    chosen = choose_engine(engine, every_interface=everywhere)
     if chosen == "embedded":
         _serve_embedded(model_dir, options)
         return
+    # TensorFlow Serving would wait for a model for ever, and takes port 0 for no port.
+    require_versions(model_dir)
+    if port == 0:
+        raise click.UsageError(f"--port 0 is for the embedded engine; name a port for {chosen}")
     build = program_command if chosen == "tensorflow-serving" else docker_command
     line = build(model_dir, options)
-    if chosen == "tensorflow-serving":
+    if chosen == "tensorflow-serving" and not everywhere:
         click.echo("note: tensorflow_model_server listens on every interface", err=True)
     sys.stderr.flush()
     os.execvp(line[0], line)

@@ -38,11 +38,19 @@ class DockerImage:
     gpu: bool = True
 
 
-def choose_engine(choice: EngineChoice, image: DockerImage | None = None) -> Engine:
+def choose_engine(
+    choice: EngineChoice, image: DockerImage | None = None, *, every_interface: bool = False
+) -> Engine:
     """Return the engine to use: the one named, or for ``auto`` the best one present.
 
     ``auto`` takes the program if it is on PATH, Docker if its engine answers and has the image, and
-    the embedded server otherwise.
+    the embedded server otherwise. The program always listens on every interface, so ``auto`` takes
+    it only where that is what was asked for.
+
+    Args:
+        choice: an engine, or ``auto``.
+        image: the container image that Docker must have.
+        every_interface: whether the server may be reached from other machines.
 
     Raises:
         EngineMissing: the engine named is not on this machine.
@@ -64,7 +72,7 @@ def choose_engine(choice: EngineChoice, image: DockerImage | None = None) -> Eng
                     "Dockerfile.serving or use --engine embedded"
                 )
             return "docker"
-    if has_program():
+    if every_interface and has_program():
         return "tensorflow-serving"
     return "docker" if has_image(image.name) else "embedded"
 

@@ -45,7 +45,12 @@ def test_the_program_is_best_then_docker_with_the_image_then_embedded(path: Any)
     path("docker", exit_code=0)
     assert choose_engine("auto") == "docker"
     path("tensorflow_model_server")
-    assert choose_engine("auto") == "tensorflow-serving"
+    assert choose_engine("auto", every_interface=True) == "tensorflow-serving"
+
+
+def test_auto_does_not_open_a_model_to_other_machines_unasked(path: Any) -> None:
+    path("tensorflow_model_server")
+    assert choose_engine("auto") == "embedded"
 
 
 def test_an_engine_asked_for_by_name_is_taken_or_missed(path: Any) -> None:

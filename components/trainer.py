@@ -85,6 +85,7 @@ def train(
     model.compile(
         optimizer=keras.optimizers.Nadam(parameters.learning_rate),
         loss="sparse_categorical_crossentropy",
+        jit_compile=False,
     )
     steps = math.ceil(len(tables["train"]) / parameters.batch)
     with progress.task("training", total=parameters.epochs * steps) as task:

@@ -117,6 +117,8 @@ def _follower(parameters: TrainerParameters, steps: int, task: Task) -> Any:
     """Return the Keras callback that reports, keeps the best weights and stops in time."""
     import keras
 
+    total = parameters.epochs * steps
+
     class Follower(keras.callbacks.Callback):
         def __init__(self) -> None:
             super().__init__()
@@ -141,7 +143,7 @@ def _follower(parameters: TrainerParameters, steps: int, task: Task) -> Any:
             elapsed = time.monotonic() - self._epoch_started
             rate = (batch + 1) * parameters.batch / max(elapsed, 1e-9)
             task.update(
-                self._epoch * steps + batch + 1,
+                max(self._epoch * steps + batch + 1, self._share_of_time() * total),
                 f"epoch {self._epoch + 1}/{parameters.epochs}, loss {loss:.3f}, "
                 f"{rate:.0f} windows/s{self._held_out_note()}",
             )
@@ -171,8 +173,11 @@ def _follower(parameters: TrainerParameters, steps: int, task: Task) -> Any:
         def _held_out_note(self) -> str:
             return f", held out {self.epochs[-1]['eval_loss']:.3f}" if self.epochs else ""
 
-        def _out_of_time(self) -> bool:
+        def _share_of_time(self) -> float:
             bound = parameters.maximum_seconds
-            return bound is not None and time.monotonic() - self._started >= bound
+            return 0.0 if bound is None else (time.monotonic() - self._started) / bound
+
+        def _out_of_time(self) -> bool:
+            return self._share_of_time() >= 1
 
     return Follower()

@@ -66,7 +66,9 @@ def decode(proto: tensor_pb2.TensorProto) -> NDArray[Any]:
         return np.zeros(shape, field.dtype)
     if proto.tensor_content:
         return np.frombuffer(proto.tensor_content, field.dtype).reshape(shape)
-    values = np.array(getattr(proto, field.name)[:count]).astype(field.dtype)
+    # Left to itself, numpy would take a list with values on both sides of 2**63 for floats.
+    wide = np.uint64 if field.name == "uint64_val" else None
+    values = np.array(getattr(proto, field.name)[:count], dtype=wide).astype(field.dtype)
     if len(values) < count:
         values = np.pad(values, (0, count - len(values)), "edge" if len(values) else "constant")
     return values.reshape(shape)

@@ -71,25 +71,25 @@ def command(folder: Path, seconds: float, steps: int, seed: int) -> None:
 
 def _config(corpus: Path, folder: Path, seconds: float, seed: int) -> PipelineConfig:
     from tunesmith.components.example_gen import ExampleGenParameters
-    from tunesmith.components.export import ServedSettings
     from tunesmith.components.model import Architecture
     from tunesmith.components.trainer import TrainerParameters
     from tunesmith.components.transform import TransformParameters
+    from tunesmith.music import Grid
     from tunesmith.pipeline.chorales import FRAMES_PER_SECOND
     from tunesmith.pipeline.dag import PipelineConfig
 
+    grid = Grid(FRAMES_PER_SECOND)
     return PipelineConfig(
         corpus,
         folder,
-        ExampleGenParameters(track="all", frames_per_second=FRAMES_PER_SECOND),
-        TransformParameters(frames_per_second=FRAMES_PER_SECOND),
+        ExampleGenParameters(track="all", grid=grid),
+        TransformParameters(track="all", grid=grid),
         TrainerParameters(
             # Half the paper's width and three times its learning rate: two minutes are short.
             architecture=Architecture(units=64),
             learning_rate=0.003,
             maximum_seconds=seconds,
             seed=seed,
-            settings=ServedSettings(track="all"),
         ),
     )
 

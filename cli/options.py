@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,21 @@ MIDI_DIR = click.option(
     "--midi-dir", type=FOLDER, required=True, help="Folder of MIDI files, searched to its depths."
 )
 
+
+class NumberRange(click.ParamType):  # type: ignore[type-arg]
+    """``LOW..HIGH``, two whole numbers."""
+
+    name = "range"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        found = re.fullmatch(r"(-?\d{1,4})\.\.(-?\d{1,4})", str(value))
+        if not found:
+            self.fail(f"{value!r} is not LOW..HIGH, such as -5..6", param, ctx)
+        return int(found[1]), int(found[2])
+
+
 _READING = (
     click.option(
         "--track",
@@ -33,6 +49,34 @@ _READING = (
         default=5.0,
         show_default=True,
         help="Frames per second of the grid.",
+    ),
+    click.option(
+        "--frames-per-beat",
+        type=int,
+        default=0,
+        metavar="N",
+        help="Let the grid follow each song's tempo: N frames a quarter note, instead of --fps.",
+    ),
+    click.option(
+        "--keep-short-notes",
+        is_flag=True,
+        help="Let a note sound in one frame at least; pretty_midi's grid drops shorter ones.",
+    ),
+    click.option(
+        "--pitch-range",
+        type=NumberRange(),
+        default="0..127",
+        show_default=True,
+        metavar="LOW..HIGH",
+        help="Leave out pitches outside.",
+    ),
+    click.option(
+        "--transpose",
+        type=NumberRange(),
+        default="0..0",
+        show_default=True,
+        metavar="LOW..HIGH",
+        help="Learn the training songs in other keys too, shifted by these semitones.",
     ),
     click.option(
         "--min-frames",

@@ -55,17 +55,28 @@ def reading_parameters(**options: Any) -> tuple[Any, Any]:
     """Return (ExampleGenParameters, TransformParameters) of the shared reading options."""
     from tunesmith.components.example_gen import ExampleGenParameters
     from tunesmith.components.transform import TransformParameters
+    from tunesmith.music import Grid
 
     with usage_errors():
+        lowest, highest = options["pitch_range"]
+        grid = Grid(
+            options["fps"],
+            options["frames_per_beat"],
+            options["keep_short_notes"],
+            lowest,
+            highest,
+        )
         return (
             ExampleGenParameters(
                 track=options["track"],
-                frames_per_second=options["fps"],
+                grid=grid,
                 minimum_frames=options["min_frames"],
                 eval_fraction=options["eval_fraction"],
             ),
             TransformParameters(
-                frames_per_second=options["fps"],
+                track=options["track"],
+                grid=grid,
+                transpose=options["transpose"],
                 maximum_frames=options["max_vocabulary"],
                 minimum_count=options["min_count"],
             ),

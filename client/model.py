@@ -6,7 +6,7 @@ The version is fixed when the model is opened: a song stays on it while newer on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from tunesmith.client.connection import Connection, ModelVersion
 from tunesmith.client.errors import BadResponse, ModelNotFound, NotAComposer
 from tunesmith.client.protos import tunesmith_wire_pb2 as wire
-from tunesmith.music import MusicError, TrackChoice, Vocabulary, parse_frame
+from tunesmith.music import Grid, MusicError, TrackChoice, Vocabulary, parse_frame
+from tunesmith.music.frames import PITCHES
 
 VOCABULARY_CHUNK = 256
 """Frames asked for in one call, well below a server's usual largest batch of 1,000."""
@@ -36,11 +37,13 @@ class Settings:
         frames_per_second: how long a frame lasts: ``1 / frames_per_second`` seconds.
         track: the track choice; ``first`` when the model does not say.
         program: General MIDI program 0..127; 0, the grand piano, when the model does not say.
+        grid: what a frame is; plain frames of a second when the model does not say.
     """
 
     frames_per_second: float
     track: TrackChoice = FIRST_TRACK
     program: int = 0
+    grid: Grid = field(default_factory=Grid)
 
 
 @dataclass(frozen=True)
@@ -185,4 +188,20 @@ def _read_settings(ask: Any) -> Settings:
         program = int(_output(answer, "program", "i", (1,))[0])
         if not 0 <= program < 128:
             raise BadResponse(f"the model says General MIDI program {program}: re-export it")
-    return Settings(speed, track, program)
+    return Settings(speed, track, program, _read_grid(answer, speed))
+
+
+def _read_grid(answer: dict[str, NDArray[Any]], speed: float) -> Grid:
+    def number(name: str, default: int) -> int:
+        return int(_output(answer, name, "i", (1,))[0]) if name in answer else default
+
+    try:
+        return Grid(
+            frames_per_second=speed,
+            frames_per_beat=number("frames_per_beat", 0),
+            keep_short_notes=bool(number("keep_short_notes", 0)),
+            lowest=number("lowest_pitch", 0),
+            highest=number("highest_pitch", PITCHES - 1),
+        )
+    except MusicError as error:
+        raise BadResponse(f"the model's grid cannot be used: {error}") from error

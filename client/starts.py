@@ -100,13 +100,13 @@ class Start:
 
 def _read_primer(path: Path, model: ServedModel) -> list[Frame]:
     """Return the frames of a MIDI file on the model's own track and grid."""
-    speed = model.settings.frames_per_second
+    grid = model.settings.grid
     try:
         try:
-            return read_sequence(path, model.settings.track, speed)
+            return read_sequence(path, model.settings.track, grid)
         except UnusableFile as error:
             if error.reason not in _NOT_ON_THIS_TRACK:
                 raise
-            return read_sequence(path, TrackChoice("all"), speed)
+            return read_sequence(path, TrackChoice("all"), grid)
     except UnusableFile as error:
         raise BadStart(f"the primer {path} cannot be used: {error}") from error

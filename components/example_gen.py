@@ -9,15 +9,15 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from tunesmith.components.records import write_frames
-from tunesmith.music import Frame, TrackChoice, UnusableFile, frame_name, read_sequence
-from tunesmith.music.reading import DEFAULT_FRAMES_PER_SECOND, DEFAULT_MINIMUM_FRAMES
+from tunesmith.components.records import SongFrames, write_frames
+from tunesmith.music import Grid, TrackChoice, UnusableFile, frame_name, read_song
+from tunesmith.music.reading import DEFAULT_MINIMUM_FRAMES, LARGEST_FILE, SongReading
 
 REJECTED = "rejected"
 DIGEST_BYTES = 16
@@ -29,28 +29,28 @@ class ExampleGenParameters:
 
     Args:
         track: a track choice, see :class:`tunesmith.music.TrackChoice`.
-        frames_per_second: the speed of the grid; the paper's 5.
+        grid: what a frame is; the paper's five a second by default.
         minimum_frames: shorter songs are rejected.
         eval_fraction: share of the songs held out, above 0 and below 1.
     """
 
     track: str = "first"
-    frames_per_second: float = DEFAULT_FRAMES_PER_SECOND
+    grid: Grid = field(default_factory=Grid)
     minimum_frames: int = DEFAULT_MINIMUM_FRAMES
     eval_fraction: float = 0.1
 
     def __post_init__(self) -> None:
         TrackChoice.parse(self.track)
-        if not self.frames_per_second > 0:
-            raise ValueError(f"frames per second must be above 0, not {self.frames_per_second}")
         if not 0 < self.eval_fraction < 1:
             raise ValueError(f"the eval fraction must be between 0 and 1, not {self.eval_fraction}")
 
 
-def content_digest(frames: Iterable[Frame]) -> bytes:
+def content_digest(song: SongReading) -> bytes:
     """Return 16 bytes that name the music itself, whatever the file is called."""
-    text = ";".join(map(frame_name, frames))
-    return hashlib.blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    digest.update(";".join(map(frame_name, song.distinct)).encode())
+    digest.update(song.ids.astype("<i4").tobytes())
+    return digest.digest()
 
 
 class HeldOutBound(beam.CombineFn):
@@ -107,22 +107,22 @@ class ReadSong(beam.DoFn):
     def process(self, element: tuple[bytes, bytes]) -> Iterator[Any]:
         song_id, path = element
         try:
-            frames = read_sequence(
+            song = read_song(
                 self._read(path),
                 self._track,
-                self._parameters.frames_per_second,
+                self._parameters.grid,
                 self._parameters.minimum_frames,
             )
         except UnusableFile as error:
             yield beam.pvalue.TaggedOutput(REJECTED, (song_id, error.reason, error.detail))
             return
-        yield content_digest(frames), (song_id, write_frames(song_id, frames))
+        yield content_digest(song), (song_id, write_frames(SongFrames(song_id, *song)))
 
     @staticmethod
     def _read(path: bytes) -> bytes:
         try:
             with FileSystems.open(os.fsdecode(path)) as file:
-                content: bytes = file.read()
+                content: bytes = file.read(LARGEST_FILE + 1)
                 return content
         except OSError as error:
             raise UnusableFile("unreadable", error.strerror or str(error)) from error

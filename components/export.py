@@ -15,7 +15,7 @@ import numpy as np
 
 from tunesmith.components.model import Architecture, build_model
 from tunesmith.components.protos import warmup_pb2
-from tunesmith.music import TrackChoice, Vocabulary
+from tunesmith.music import Vocabulary
 
 if TYPE_CHECKING:
     import keras
@@ -30,18 +30,15 @@ WARMUP_BATCHES = (1, 16)
 
 @dataclass(frozen=True)
 class ServedSettings:
-    """What the ``settings`` signature answers besides the vocabulary's frames per second.
+    """What the ``settings`` signature answers besides how the corpus was read.
 
     Args:
-        track: the track choice that the corpus was read with; a client reads a primer with it.
         program: the General MIDI program that songs are written with, 0..127.
     """
 
-    track: str = "first"
     program: int = 0
 
     def __post_init__(self) -> None:
-        TrackChoice.parse(self.track)
         if not 0 <= self.program < 128:
             raise ValueError(f"a General MIDI program is 0 to 127, not {self.program}")
 
@@ -62,7 +59,9 @@ def export_model(
     - ``vocabulary``: ``token_ids`` int32 [batch] to ``frames`` string [batch]; empty for an id out
       of range.
     - ``settings``: ``token_ids`` int32 [batch] to ``frames_per_second`` float32 [batch], ``track``
-      string [batch], ``program`` int32 [batch].
+      string [batch], and int32 [batch] each: ``program``, ``frames_per_beat`` (0 for a grid of
+      seconds), ``keep_short_notes`` (0 or 1), ``lowest_pitch``, ``highest_pitch``,
+      ``transpose_from``, ``transpose_to``.
     """
     import tensorflow as tf
 
@@ -84,6 +83,16 @@ def _signatures(
 
     size = len(vocabulary)
     ids = tf.TensorSpec([None], tf.int32, name="token_ids")
+    grid, transpose = vocabulary.corpus.grid, vocabulary.corpus.transpose
+    numbers = {
+        "program": settings.program,
+        "frames_per_beat": grid.frames_per_beat,
+        "keep_short_notes": grid.keep_short_notes,
+        "lowest_pitch": grid.lowest,
+        "highest_pitch": grid.highest,
+        "transpose_from": transpose[0],
+        "transpose_to": transpose[1],
+    }
 
     @tf.function(input_signature=[tf.TensorSpec([None, architecture.window], tf.int32, "tokens")])
     def serving_default(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -102,8 +111,8 @@ def _signatures(
         batch = tf.shape(token_ids)
         return {
             "frames_per_second": tf.fill(batch, np.float32(vocabulary.frames_per_second)),
-            "track": tf.fill(batch, settings.track),
-            "program": tf.fill(batch, np.int32(settings.program)),
+            "track": tf.fill(batch, str(vocabulary.corpus.track)),
+            **{name: tf.fill(batch, np.int32(value)) for name, value in numbers.items()},
         }
 
     return {"serving_default": serving_default, "vocabulary": names, "settings": served_settings}

@@ -5,48 +5,67 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tunesmith.components.protos import example_pb2
 from tunesmith.music import Frame, frame_name, parse_frame
 
 
 class SongFrames(NamedTuple):
-    """A song as frames, under the name (its path as bytes) that it keeps in the pipeline."""
+    """A song as frames.
+
+    Attributes:
+        song_id: its path below the MIDI folder, as the file system's bytes.
+        distinct: the frames that occur, each once.
+        ids: int32 [frames], which of `distinct` each frame is.
+        frames_per_second: how long a frame lasts, on average.
+    """
 
     song_id: bytes
-    frames: list[Frame]
+    distinct: Sequence[Frame]
+    ids: NDArray[np.int32]
+    frames_per_second: float
 
 
-def write_frames(song_id: bytes, frames: Sequence[Frame]) -> bytes:
-    """Return the record of a song as frames (``song_id`` bytes, ``frames`` bytes [n])."""
+def write_frames(song: SongFrames) -> bytes:
+    """Return the record of a song as frames.
+
+    ``song_id`` bytes, ``distinct`` bytes [k] (the names of the frames that occur), ``ids`` bytes
+    (int32 [n] little-endian, which of them each frame is), ``frames_per_second`` float. A song
+    repeats its frames, so every step that follows works on the k and not on the n.
+    """
     example = example_pb2.Example()
-    _set_song_id(example, song_id)
-    names = example.features.feature["frames"].bytes_list.value
-    names.extend(frame_name(frame).encode() for frame in frames)
+    _set_song(example, song.song_id, song.frames_per_second)
+    feature = example.features.feature
+    feature["distinct"].bytes_list.value.extend(
+        [frame_name(frame).encode() for frame in song.distinct]
+    )
+    feature["ids"].bytes_list.value.append(song.ids.astype("<i4").tobytes())
     return example.SerializeToString(deterministic=True)
 
 
 def read_frames(record: bytes) -> SongFrames:
     """Read what :func:`write_frames` wrote."""
     feature = example_pb2.Example.FromString(record).features.feature
-    song_id = feature["song_id"].bytes_list.value[0]
-    # A song repeats its frames hundreds of times: parse each name once.
-    known: dict[bytes, Frame] = {}
-    frames = []
-    for name in feature["frames"].bytes_list.value:
-        if name not in known:
-            known[name] = parse_frame(name.decode())
-        frames.append(known[name])
-    return SongFrames(song_id, frames)
+    return SongFrames(
+        feature["song_id"].bytes_list.value[0],
+        [parse_frame(name.decode()) for name in feature["distinct"].bytes_list.value],
+        np.frombuffer(feature["ids"].bytes_list.value[0], dtype="<i4"),
+        feature["frames_per_second"].float_list.value[0],
+    )
 
 
-def write_tokens(song_id: bytes, tokens: Sequence[int], frames_per_second: float) -> bytes:
+def write_tokens(
+    song_id: bytes, tokens: NDArray[np.signedinteger], frames_per_second: float
+) -> bytes:
     """Return the Examples record of a song (``song_id``, ``tokens``, ``frames_per_second``)."""
     example = example_pb2.Example()
-    _set_song_id(example, song_id)
-    example.features.feature["tokens"].int64_list.value.extend(tokens)
-    example.features.feature["frames_per_second"].float_list.value.append(frames_per_second)
+    _set_song(example, song_id, frames_per_second)
+    example.features.feature["tokens"].int64_list.value.extend(tokens.tolist())
     return example.SerializeToString(deterministic=True)
 
 
-def _set_song_id(example: example_pb2.Example, song_id: bytes) -> None:
+def _set_song(example: example_pb2.Example, song_id: bytes, frames_per_second: float) -> None:
     example.features.feature["song_id"].bytes_list.value.append(song_id)
+    example.features.feature["frames_per_second"].float_list.value.append(frames_per_second)

@@ -5,22 +5,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 
 from tunesmith.components.artifacts import SPLITS
-from tunesmith.components.records import read_frames, write_tokens
-from tunesmith.music import REST, Frame, Vocabulary
+from tunesmith.components.records import SongFrames, read_frames, write_tokens
+from tunesmith.music import REST, CorpusSettings, Frame, Grid, TrackChoice, Vocabulary
 
 DEFAULT_MAXIMUM_FRAMES = 1000
 """Sounding frames kept. It leaves the paper's corpus (277) whole and bounds a chordal one."""
 
 STATISTICS = "statistics"
-
-Count = tuple[str, str, int]
-"""(split, what is counted, how many)."""
 
 
 @dataclass(frozen=True)
@@ -28,46 +26,99 @@ class TransformParameters:
     """What Transform is told.
 
     Args:
-        frames_per_second: the speed that the sequences were read at.
+        track: the track choice that the sequences were read with.
+        grid: the grid that they were read on.
+        transpose: the training songs are learned shifted by every number of semitones from the
+            first to the last of these; a shift that would take a song out of the grid's pitch range
+            is left out.
         maximum_frames: sounding frames in the vocabulary at most.
         minimum_count: frames of the training split that occur less often are left out.
     """
 
-    frames_per_second: float
+    track: str = "first"
+    grid: Grid = field(default_factory=Grid)
+    transpose: tuple[int, int] = (0, 0)
     maximum_frames: int = DEFAULT_MAXIMUM_FRAMES
     minimum_count: int = 1
 
     def __post_init__(self) -> None:
+        _ = self.corpus
         for name in ("maximum_frames", "minimum_count"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name.replace('_', ' ')} must be at least 1")
 
+    @property
+    def corpus(self) -> CorpusSettings:
+        """What the vocabulary and the model say of how the songs were read."""
+        return CorpusSettings(TrackChoice.parse(self.track), self.grid, self.transpose)
+
+
+def transposed(song: SongFrames, parameters: TransformParameters) -> Iterator[SongFrames]:
+    """Yield a training song in every key that it is learned in, its own included."""
+    low, high = parameters.transpose
+    grid = parameters.grid
+    lowest = min(frame[0] for frame in song.distinct if frame)
+    highest = max(frame[-1] for frame in song.distinct if frame)
+    for shift in range(low, high + 1):
+        if shift == 0:
+            yield song
+        elif grid.lowest <= lowest + shift and highest + shift <= grid.highest:
+            frames = [tuple(pitch + shift for pitch in frame) for frame in song.distinct]
+            yield song._replace(song_id=song.song_id + b"@%+d" % shift, distinct=frames)
+
+
+class CorpusCount(NamedTuple):
+    """What the training songs add up to.
+
+    Attributes:
+        frames: how often each frame occurs.
+        microseconds: how long they last.
+    """
+
+    frames: Counter[Frame]
+    microseconds: int
+
 
 class CountFrames(beam.CombineFn):
-    """Lists of frames to one count per frame; memory grows with distinct frames only."""
+    """Records of songs to a :class:`CorpusCount`; memory grows with distinct frames only."""
 
-    def create_accumulator(self) -> Counter[Frame]:
-        return Counter()
+    def __init__(self, parameters: TransformParameters) -> None:
+        super().__init__()
+        self._parameters = parameters
 
-    def add_input(self, accumulator: Counter[Frame], element: list[Frame]) -> Counter[Frame]:
-        accumulator.update(element)
-        return accumulator
+    def create_accumulator(self) -> CorpusCount:
+        return CorpusCount(Counter(), 0)
 
-    def merge_accumulators(self, accumulators: Iterable[Counter[Frame]]) -> Counter[Frame]:
+    def add_input(self, accumulator: CorpusCount, element: bytes) -> CorpusCount:
+        song = read_frames(element)
+        counts = np.bincount(song.ids, minlength=len(song.distinct)).tolist()
+        # Whole microseconds, so that the order of adding cannot show.
+        length = round(1e6 * len(song.ids) / song.frames_per_second)
+        microseconds = accumulator.microseconds
+        for copy in transposed(song, self._parameters):
+            microseconds += length
+            for frame, count in zip(copy.distinct, counts, strict=True):
+                accumulator.frames[frame] += count
+        return accumulator._replace(microseconds=microseconds)
+
+    def merge_accumulators(self, accumulators: Iterable[CorpusCount]) -> CorpusCount:
         total: Counter[Frame] = Counter()
+        microseconds = 0
         for accumulator in accumulators:
-            total.update(accumulator)
-        return total
+            total.update(accumulator.frames)
+            microseconds += accumulator.microseconds
+        return CorpusCount(total, microseconds)
 
-    def extract_output(self, accumulator: Counter[Frame]) -> Counter[Frame]:
+    def extract_output(self, accumulator: CorpusCount) -> CorpusCount:
         return accumulator
 
 
 class Encode(beam.DoFn):
     """A record of frames to a record of tokens; its statistics go to ``statistics``."""
 
-    def __init__(self, split: str) -> None:
+    def __init__(self, split: str, parameters: TransformParameters) -> None:
         self._split = split
+        self._parameters = parameters
         self._vocabulary: Vocabulary | None = None
 
     def process(self, record: bytes, vocabulary: str) -> Iterator[Any]:
@@ -75,19 +126,27 @@ class Encode(beam.DoFn):
         # it learns about frames that it has to map.
         if self._vocabulary is None:
             self._vocabulary = Vocabulary.from_json(vocabulary)
-        known = self._vocabulary
-        song_id, frames = read_frames(record)
-        counts = {
+        song = read_frames(record)
+        copies = transposed(song, self._parameters) if self._split == "train" else [song]
+        for copy in copies:
+            for name, count in self._counts(copy, self._vocabulary).items():
+                yield beam.pvalue.TaggedOutput(STATISTICS, ((self._split, name), count))
+            tokens = self._vocabulary.encode(copy.distinct)[copy.ids]
+            yield write_tokens(copy.song_id, tokens, copy.frames_per_second)
+
+    @staticmethod
+    def _counts(song: SongFrames, known: Vocabulary) -> dict[str, int]:
+        occurring = np.bincount(song.ids, minlength=len(song.distinct))
+        mapped = np.array([frame not in known for frame in song.distinct])
+        rest = np.array([frame == REST for frame in song.distinct])
+        return {
             "songs": 1,
-            "frames": len(frames),
-            "rests": frames.count(REST),
-            "mapped_frames": known.count_mapped(frames),
+            "frames": len(song.ids),
+            "rests": int(occurring[rest].sum()),
+            "mapped_frames": int(occurring[mapped].sum()),
             # A sequence of n frames gives n windows: each frame is a target once.
-            "windows": len(frames),
+            "windows": len(song.ids),
         }
-        for name, count in counts.items():
-            yield beam.pvalue.TaggedOutput(STATISTICS, ((self._split, name), count))
-        yield write_tokens(song_id, known.encode(frames).tolist(), known.frames_per_second)
 
 
 class EncodeSequences(beam.PTransform):
@@ -102,17 +161,15 @@ class EncodeSequences(beam.PTransform):
         self._parameters = parameters
 
     def expand(self, splits: dict[str, beam.PCollection]) -> dict[str, beam.PCollection]:
-        counts = (
-            splits["train"]
-            | "Frames" >> beam.Map(lambda record: read_frames(record).frames)
-            | "CountFrames" >> beam.CombineGlobally(CountFrames())
+        counts = splits["train"] | "CountFrames" >> beam.CombineGlobally(
+            CountFrames(self._parameters)
         )
         vocabulary = counts | "Vocabulary" >> beam.Map(_build_vocabulary, self._parameters)
         result: dict[str, beam.PCollection] = {"vocabulary": vocabulary}
         statistics = []
         for split in SPLITS:
             encoded = splits[split] | f"Encode-{split}" >> beam.ParDo(
-                Encode(split), beam.pvalue.AsSingleton(vocabulary)
+                Encode(split, self._parameters), beam.pvalue.AsSingleton(vocabulary)
             ).with_outputs(STATISTICS, main="records")
             result[split] = encoded.records
             statistics.append(encoded[STATISTICS])
@@ -129,17 +186,22 @@ class EncodeSequences(beam.PTransform):
         return result
 
 
-def _build_vocabulary(counts: Counter[Frame], parameters: TransformParameters) -> str:
+def _build_vocabulary(counts: CorpusCount, parameters: TransformParameters) -> str:
+    speed = parameters.grid.frames_per_second
+    if parameters.grid.frames_per_beat and counts.microseconds:
+        # Songs on a tempo-following grid each have a speed of their own: their mean, by length.
+        speed = 1e6 * counts.frames.total() / counts.microseconds
     return Vocabulary.from_counts(
-        counts,
-        parameters.frames_per_second,
+        counts.frames,
+        speed,
         parameters.maximum_frames,
         parameters.minimum_count,
+        parameters.corpus,
     ).to_json()
 
 
 def _describe(
-    counts: list[tuple[tuple[str, str], int]], vocabulary: str, frames: Counter[Frame]
+    counts: list[tuple[tuple[str, str], int]], vocabulary: str, corpus: CorpusCount
 ) -> str:
     """Return ``statistics.json``: counts by split, and the size of the vocabulary."""
     splits: dict[str, dict[str, Any]] = {split: {"songs": 0} for split in SPLITS}
@@ -150,7 +212,7 @@ def _describe(
     return json.dumps(
         {
             "splits": splits,
-            "distinct_sounding_frames": sum(frame != REST for frame in frames),
+            "distinct_sounding_frames": sum(frame != REST for frame in corpus.frames),
             "vocabulary_size": len(json.loads(vocabulary)["frames"]),
         },
         indent=2,

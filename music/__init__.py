@@ -4,10 +4,12 @@ Everything here is a pure function or a plain value over numpy and pretty_midi. 
 TensorFlow, no Beam and no gRPC, so that a client, a Beam worker and a server can all share it.
 """
 
+from tunesmith.music.corpus import CorpusSettings
 from tunesmith.music.errors import MusicError, UnknownFrame, UnusableFile
 from tunesmith.music.frames import REST, REST_NAME, Frame, frame_name, parse_frame
+from tunesmith.music.grid import Grid
 from tunesmith.music.notation import DEFAULT_VELOCITY, notes_from_frames, to_pretty_midi, write_midi
-from tunesmith.music.reading import read_sequence
+from tunesmith.music.reading import read_sequence, read_song
 from tunesmith.music.tracks import TrackChoice
 from tunesmith.music.vocabulary import Vocabulary
 
@@ -15,7 +17,9 @@ __all__ = [
     "DEFAULT_VELOCITY",
     "REST",
     "REST_NAME",
+    "CorpusSettings",
     "Frame",
+    "Grid",
     "MusicError",
     "TrackChoice",
     "UnknownFrame",
@@ -25,6 +29,7 @@ __all__ = [
     "notes_from_frames",
     "parse_frame",
     "read_sequence",
+    "read_song",
     "to_pretty_midi",
     "write_midi",
 ]

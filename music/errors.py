@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 Reason = Literal[
-    "unreadable", "malformed", "no such track", "drum track", "no notes", "too short", "duplicate"
+    "unreadable",
+    "malformed",
+    "too large",
+    "no such track",
+    "drum track",
+    "no notes",
+    "too short",
+    "too long",
+    "duplicate",
 ]
 
 

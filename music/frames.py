@@ -7,8 +7,7 @@ by commas: ``60``, ``60,64,67``.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,29 +55,20 @@ def parse_frame(name: str) -> Frame:
     return frame
 
 
-def frames_from_piano_roll(roll: NDArray[np.float64]) -> list[Frame]:
-    """Return one frame per column of `roll`.
+def distinct_frames(
+    roll: NDArray[np.bool_],
+) -> tuple[tuple[Frame, ...], NDArray[np.int32]]:
+    """Return the columns of a piano roll as frames, each distinct one once.
 
     Args:
-        roll: [128, columns], any value above zero sounds.
+        roll: bool [128, columns], what sounds.
+
+    Returns:
+        The distinct frames in an order that they alone decide, and int32 [columns], which of them
+        each column is.
     """
-    # nonzero of the transpose comes sorted by column, then by pitch: ascending frames for free.
-    columns, pitches = np.nonzero(roll.T > 0)
-    bounds = np.searchsorted(columns, np.arange(roll.shape[1] + 1))
-    listed = pitches.tolist()
-    return [tuple(listed[start:end]) for start, end in itertools.pairwise(bounds)]
-
-
-def merge_frames(parts: Sequence[Sequence[Frame]]) -> list[Frame]:
-    """Return the union, column by column, of sequences that start together."""
-    length = max((len(part) for part in parts), default=0)
-    return [
-        make_frame(pitch for part in parts if column < len(part) for pitch in part[column])
-        for column in range(length)
-    ]
-
-
-def trim(frames: Sequence[Frame]) -> list[Frame]:
-    """Return `frames` from the first sounding frame to the last; empty if none sounds."""
-    sounding = [index for index, frame in enumerate(frames) if frame]
-    return list(frames[sounding[0] : sounding[-1] + 1]) if sounding else []
+    # A column is 128 bits: as 16 opaque bytes, equal columns are found by sorting.
+    packed = np.ascontiguousarray(np.packbits(roll, axis=0).T).view(f"V{PITCHES // 8}")[:, 0]
+    _, first, ids = np.unique(packed, return_index=True, return_inverse=True)
+    frames = tuple(tuple(np.flatnonzero(column).tolist()) for column in roll[:, first].T)
+    return frames, ids.astype(np.int32)

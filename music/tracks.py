@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol, TypeVar
 
 from tunesmith.music.errors import MusicError, UnusableFile
 
-if TYPE_CHECKING:
-    import pretty_midi
-
 Kind = Literal["first", "all", "name", "program"]
+
+
+class Instrument(Protocol):
+    """What a choice looks at; pretty_midi's instruments have it. An instrument holds notes."""
+
+    @property
+    def name(self) -> str:
+        """The name of its track."""
+
+    @property
+    def program(self) -> int:
+        """General MIDI program 0..127."""
+
+    @property
+    def is_drum(self) -> bool:
+        """Whether it is on the drum channel."""
+
+
+Chosen = TypeVar("Chosen", bound=Instrument)
 
 
 @dataclass(frozen=True)
@@ -54,11 +70,11 @@ class TrackChoice:
                 return f"program:{self.program}"
         return self.kind
 
-    def select(self, instruments: Sequence[pretty_midi.Instrument]) -> list[pretty_midi.Instrument]:
-        """Return the chosen instruments that have notes, at least one.
+    def select(self, instruments: Sequence[Chosen]) -> list[Chosen]:
+        """Return the chosen instruments, at least one, drums apart.
 
         Raises:
-            UnusableFile: the choice finds no instrument, only drums, or no notes.
+            UnusableFile: the choice finds no instrument, or only drums.
         """
         found = self._matching(instruments)
         if not found:
@@ -67,14 +83,9 @@ class TrackChoice:
         pitched = [each for each in found if not each.is_drum]
         if not pitched:
             raise UnusableFile("drum track", f"{self} holds drums only")
-        sounding = [each for each in pitched if each.notes]
-        if not sounding:
-            raise UnusableFile("no notes", f"{self} holds no notes")
-        return sounding
+        return pitched
 
-    def _matching(
-        self, instruments: Sequence[pretty_midi.Instrument]
-    ) -> list[pretty_midi.Instrument]:
+    def _matching(self, instruments: Sequence[Chosen]) -> list[Chosen]:
         match self.kind:
             case "first":
                 return list(instruments[:1])

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.music.corpus import CorpusSettings
 from tunesmith.music.errors import MusicError, UnknownFrame
 from tunesmith.music.frames import PITCHES, REST, Frame, frame_name, parse_frame
 
@@ -28,6 +29,7 @@ class Vocabulary:
     Args:
         frames: the frame of each token; the first is the rest, none comes twice.
         frames_per_second: how fast the frames were read.
+        corpus: how the training songs were read.
 
     Raises:
         MusicError: the frames do not start with the rest, repeat, or the speed is not positive.
@@ -35,6 +37,7 @@ class Vocabulary:
 
     frames: tuple[Frame, ...]
     frames_per_second: float
+    corpus: CorpusSettings = field(default_factory=CorpusSettings)
     _nearest: dict[Frame, int] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +55,7 @@ class Vocabulary:
         frames_per_second: float,
         maximum_frames: int | None = None,
         minimum_count: int = 1,
+        corpus: CorpusSettings | None = None,
     ) -> Vocabulary:
         """Build the vocabulary of a training split.
 
@@ -60,13 +64,14 @@ class Vocabulary:
             frames_per_second: how fast the frames were read.
             maximum_frames: how many sounding frames to keep at most (the paper's 200); all if None.
             minimum_count: frames that occur less often are left out.
+            corpus: how the songs were read; the defaults if None.
         """
         kept = [
             frame for frame, count in counts.items() if frame != REST and count >= minimum_count
         ]
         # Ties by the frame itself, so that the order of reading cannot show.
         kept.sort(key=lambda frame: (-counts[frame], frame))
-        return cls((REST, *kept[:maximum_frames]), frames_per_second)
+        return cls((REST, *kept[:maximum_frames]), frames_per_second, corpus or CorpusSettings())
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -166,10 +171,16 @@ class Vocabulary:
         return token
 
     def to_json(self) -> str:
-        """Return ``{"frames_per_second": 5.0, "frames": ["e", "60", …]}``; position is token."""
-        return json.dumps(
-            {"frames_per_second": self.frames_per_second, "frames": list(self.names)}, indent=0
-        )
+        """Return ``{"frames_per_second": 5.0, "frames": ["e", "60", …], "corpus": {…}}``.
+
+        A frame's position is its token.
+        """
+        content = {
+            "frames_per_second": self.frames_per_second,
+            "frames": list(self.names),
+            "corpus": self.corpus.to_dict(),
+        }
+        return json.dumps(content, indent=0)
 
     @classmethod
     def from_json(cls, text: str) -> Vocabulary:
@@ -181,7 +192,8 @@ class Vocabulary:
         try:
             content = json.loads(text)
             frames = tuple(parse_frame(name) for name in content["frames"])
-            return cls(frames, float(content["frames_per_second"]))
+            corpus = CorpusSettings.from_dict(content["corpus"])
+            return cls(frames, float(content["frames_per_second"]), corpus)
         except (KeyError, TypeError, ValueError) as error:
             raise MusicError(f"not a vocabulary file: {error}") from error
 

@@ -43,7 +43,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         build_model(len(vocabulary), architecture),
         architecture,
         vocabulary,
-        ServedSettings(track="first", program=0),
+        ServedSettings(),
         base / "1",
     )
     return base

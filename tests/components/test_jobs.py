@@ -27,7 +27,7 @@ from tunesmith.music import TrackChoice, Vocabulary, read_sequence
 WriteScale = Callable[[Path, int, int], Path]
 
 READING = ExampleGenParameters()
-ENCODING = TransformParameters(READING.frames_per_second)
+ENCODING = TransformParameters()
 
 
 def songs_of(folder: Path, split: str) -> dict[str, list[int]]:

@@ -17,9 +17,13 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from tunesmith.components.export import ServedSettings, export_model
 from tunesmith.components.model import Architecture, build_model
-from tunesmith.music import Vocabulary
+from tunesmith.music import CorpusSettings, Grid, TrackChoice, Vocabulary
 
-VOCABULARY = Vocabulary(((), *((pitch,) for pitch in range(20, 110)), (60, 64, 67)), 5.0)
+CORPUS = CorpusSettings(
+    TrackChoice("name", name="PIANO"), Grid(frames_per_beat=4, lowest=20), transpose=(-5, 6)
+)
+FRAMES = ((), *((pitch,) for pitch in range(20, 110)), (60, 64, 67))
+VOCABULARY = Vocabulary(FRAMES, 5.0, CORPUS)
 
 # Run in a process of its own that imports none of our code, the way TensorFlow Serving runs a
 # model: the C++ loader, a Session, a signature's tensor names.
@@ -56,7 +60,7 @@ def network() -> Any:
 @pytest.fixture(scope="module")
 def exported(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("export") / "1"
-    settings = ServedSettings(track="name:PIANO", program=5)
+    settings = ServedSettings(program=5)
     export_model(network, Architecture(), VOCABULARY, settings, directory)
     return directory
 
@@ -115,7 +119,18 @@ def test_the_vocabulary_names_every_token(answers: dict[str, Any]) -> None:
 def test_the_settings_come_once_a_row(answers: dict[str, Any], batch: int) -> None:
     assert answers[f"settings-{batch}-frames_per_second"].tolist() == [5.0] * batch
     assert answers[f"settings-{batch}-track"].tolist() == ["name:PIANO"] * batch
-    assert answers[f"settings-{batch}-program"].tolist() == [5] * batch
+    numbers = {
+        "program": 5,
+        "frames_per_beat": 4,
+        "keep_short_notes": 0,
+        "lowest_pitch": 20,
+        "highest_pitch": 127,
+        "transpose_from": -5,
+        "transpose_to": 6,
+    }
+    for name, value in numbers.items():
+        assert answers[f"settings-{batch}-{name}"].dtype == np.int32
+        assert answers[f"settings-{batch}-{name}"].tolist() == [value] * batch
 
 
 def test_window_length_and_vocabulary_size_can_be_read_from_the_signature(

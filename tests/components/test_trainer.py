@@ -33,7 +33,8 @@ def examples(
         path = folder / f"{split}-00000-of-00001.tfrecord"
         with tf.io.TFRecordWriter(str(path)) as writer:
             for number, song in enumerate(songs):
-                writer.write(write_tokens(f"{number}.mid".encode(), song, 5.0))
+                tokens = np.array(song)
+                writer.write(write_tokens(f"{number}.mid".encode(), tokens, 5.0))
     vocabulary = Vocabulary(((), *((60 + step,) for step in range(6))), 5.0)
     (folder / "vocabulary.json").write_text(vocabulary.to_json())
     return Examples(folder, "")

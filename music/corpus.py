@@ -1,0 +1,60 @@
+"""How a corpus was read: what a model has to say about itself so that songs fit to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tunesmith.music.errors import MusicError
+from tunesmith.music.grid import Grid
+from tunesmith.music.tracks import TrackChoice
+
+WIDEST_SHIFT = 24
+"""Semitones: two octaves either way."""
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    """How MIDI files became sequences.
+
+    Args:
+        track: which instruments were read.
+        grid: what a frame is.
+        transpose: the training songs were also learned shifted by every number of semitones from
+            the first to the last of these.
+
+    Raises:
+        MusicError: the shifts are out of order or too wide.
+    """
+
+    track: TrackChoice = field(default_factory=lambda: TrackChoice("first"))
+    grid: Grid = field(default_factory=Grid)
+    transpose: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        low, high = self.transpose
+        if not -WIDEST_SHIFT <= low <= 0 <= high <= WIDEST_SHIFT:
+            raise MusicError(
+                f"a transposition runs from -{WIDEST_SHIFT}..0 to 0..{WIDEST_SHIFT} semitones, "
+                f"not {low}..{high}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON can hold them."""
+        return {"track": str(self.track), **asdict(self.grid), "transpose": list(self.transpose)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> CorpusSettings:
+        """Read what :meth:`to_dict` gave.
+
+        Raises:
+            MusicError: it is something else.
+        """
+        values = dict(content)
+        try:
+            track = TrackChoice.parse(values.pop("track"))
+            low, high = values.pop("transpose")
+            return cls(track, Grid(**values), (low, high))
+        except (KeyError, TypeError, ValueError) as error:
+            raise MusicError(f"not the settings of a corpus: {error}") from error

@@ -149,10 +149,13 @@ def _part(track: Track, channel: int, on: Ints, off: Ints, program: Ints) -> Par
 def _programs(track: Track) -> Ints:
     """Return the program in force on its channel at each event, int64 [n]."""
     program = np.zeros(len(track.tick), dtype=np.int64)
-    changes = np.flatnonzero(track.kind == PROGRAM)
-    for index in changes.tolist():
-        after = track.channel[index:] == track.channel[index]
-        program[index:][after] = track.data1[index]
+    change = track.kind == PROGRAM
+    for channel in np.unique(track.channel[change]).tolist():
+        mine = np.flatnonzero(track.channel == channel)
+        changes = mine[change[mine]]
+        # The last change at or before each event; none is program 0.
+        latest = np.searchsorted(changes, mine, side="right")
+        program[mine] = np.concatenate(([0], track.data1[changes]))[latest]
     return program
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.music.errors import UnusableFile
-from tunesmith.music.frames import PITCHES, Frame, distinct_frames
+from tunesmith.music.frames import PITCHES, Frame, PackedFrames, distinct_frames, unpack_frames
 from tunesmith.music.grid import Grid
 from tunesmith.music.parts import Part, TempoMap, parts_of
 from tunesmith.music.smf import Ints, Irregular, read_midi_file
@@ -48,19 +48,21 @@ class SongReading(NamedTuple):
     """A song on the grid, from its first sounding frame to its last.
 
     Attributes:
-        distinct: the frames that occur, each once, in an order that the music alone decides.
+        distinct: uint8 [k, 16], the frames that occur, each once, in an order that the music alone
+            decides.
         ids: int32 [frames], which of `distinct` each frame is.
         frames_per_second: of the grid, or this song's mean where the grid follows the tempo.
     """
 
-    distinct: tuple[Frame, ...]
+    distinct: PackedFrames
     ids: NDArray[np.int32]
     frames_per_second: float
 
     @property
     def frames(self) -> list[Frame]:
         """The frames one by one."""
-        return [self.distinct[index] for index in self.ids.tolist()]
+        distinct = unpack_frames(self.distinct)
+        return [distinct[index] for index in self.ids.tolist()]
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,7 @@ def read_song(
     if len(data) > LARGEST_FILE:
         raise UnusableFile("too large", f"{len(data)} bytes, more than {LARGEST_FILE}")
     instruments, seconds = _read_instruments(data, grid)
-    voices = [each.voice() for each in track.select(instruments)]
-    roll = _merge([_roll(voice, grid) for voice in voices])
+    roll = _merge(_roll(each.voice(), grid) for each in track.select(instruments))
     sounding = np.flatnonzero(roll.any(axis=0))
     if not len(sounding):
         raise UnusableFile("no notes", f"{track} has no note as long as a frame")
@@ -257,18 +258,23 @@ def _roll(voice: _Voice, grid: Grid) -> NDArray[np.bool_]:
 
 def _straight_roll(voice: _Voice, end: Ints, length: int) -> NDArray[np.bool_]:
     # One up where a note starts and one down where it ends; the running sum is how many sound.
-    change = np.zeros((PITCHES, length + 1), dtype=np.int32)
-    np.add.at(change, (voice.pitch, voice.start), 1)
-    np.add.at(change, (voice.pitch, end), -1)
-    roll: NDArray[np.bool_] = np.cumsum(change[:, :-1], axis=1) > 0
+    # Only pitches that occur have a row: a long file of many instruments of few notes stays cheap.
+    pitches, row = np.unique(voice.pitch, return_inverse=True)
+    change = np.zeros((len(pitches), length + 1), dtype=np.int32)
+    np.add.at(change, (row, voice.start), 1)
+    np.add.at(change, (row, end), -1)
+    np.cumsum(change, axis=1, out=change)
+    sounding = change[:, :-1] > 0
     pressed = -1
     for frame, value in zip(*(each.tolist() for each in voice.pedal), strict=True):
         if pressed < 0 and value >= _PEDAL_DOWN:
             pressed = frame
         elif pressed >= 0 and value < _PEDAL_DOWN:
-            held = roll[:, pressed:frame]
+            held = sounding[:, pressed:frame]
             np.logical_or.accumulate(held, axis=1, out=held)
             pressed = -1
+    roll = np.zeros((PITCHES, length), dtype=bool)
+    roll[pitches] = sounding
     return roll
 
 
@@ -290,16 +296,20 @@ def _bent_roll(voice: _Voice, end: Ints, length: int) -> NDArray[np.bool_]:
     ]
     # An event without effect that makes the roll as long as the song's own.
     instrument.control_changes.append(pretty_midi.ControlChange(0, 0, float(length)))
+    # A bend that another one follows in its frame bends no frame.
+    bends = dict(zip(*(each.tolist() for each in voice.bends), strict=True))
     instrument.pitch_bends = [
-        pretty_midi.PitchBend(value, float(frame))
-        for frame, value in zip(*(each.tolist() for each in voice.bends), strict=True)
+        pretty_midi.PitchBend(value, float(frame)) for frame, value in bends.items()
     ]
     roll: NDArray[np.bool_] = instrument.get_piano_roll(fs=1) > 0
     return roll
 
 
-def _merge(rolls: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    merged = np.zeros((PITCHES, max(roll.shape[1] for roll in rolls)), dtype=bool)
+def _merge(rolls: Iterable[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """Return what sounds in any roll; they are taken one by one, so that few are held at once."""
+    merged = np.zeros((PITCHES, 0), dtype=bool)
     for roll in rolls:
-        merged[:, : roll.shape[1]] |= roll
+        longer, shorter = (merged, roll) if merged.shape[1] >= roll.shape[1] else (roll, merged)
+        longer[:, : shorter.shape[1]] |= shorter
+        merged = longer
     return merged

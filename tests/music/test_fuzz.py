@@ -66,7 +66,7 @@ HEAVY = {
     "a quarter of a million pedal changes": one_track(
         b"\x00\xb0\x40\x7f\x00\xb0\x40\x00" * 125_000 + NOTE
     ),
-    "150,000 tempi": one_track(b"\x00\xff\x51\x03\x01\x02\x03" * 150_000 + NOTE + END),
+    "150,000 tempi": one_track(b"\x00\xff\x51\x03\x0a\x02\x03" * 150_000 + NOTE + END),
     "thousands of tracks": b"MThd"
     + struct.pack(">LHHH", 6, 1, 10_000, 96)
     + (b"MTrk" + struct.pack(">L", len(NOTE)) + NOTE) * 10_000,

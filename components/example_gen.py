@@ -16,7 +16,7 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
 from tunesmith.components.records import SongFrames, write_frames
-from tunesmith.music import Grid, TrackChoice, UnusableFile, frame_name, read_song
+from tunesmith.music import Grid, TrackChoice, UnusableFile, read_song
 from tunesmith.music.reading import DEFAULT_MINIMUM_FRAMES, LARGEST_FILE, SongReading
 
 REJECTED = "rejected"
@@ -48,7 +48,7 @@ class ExampleGenParameters:
 def content_digest(song: SongReading) -> bytes:
     """Return 16 bytes that name the music itself, whatever the file is called."""
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    digest.update(";".join(map(frame_name, song.distinct)).encode())
+    digest.update(len(song.distinct).to_bytes(8, "little") + song.distinct.tobytes())
     digest.update(song.ids.astype("<i4").tobytes())
     return digest.digest()
 

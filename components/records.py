@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.components.protos import example_pb2
-from tunesmith.music import Frame, frame_name, parse_frame
+from tunesmith.music.frames import PACKED_BYTES, PackedFrames
 
 
 class SongFrames(NamedTuple):
@@ -17,13 +16,13 @@ class SongFrames(NamedTuple):
 
     Attributes:
         song_id: its path below the MIDI folder, as the file system's bytes.
-        distinct: the frames that occur, each once.
+        distinct: uint8 [k, 16], the frames that occur, each once.
         ids: int32 [frames], which of `distinct` each frame is.
         frames_per_second: how long a frame lasts, on average.
     """
 
     song_id: bytes
-    distinct: Sequence[Frame]
+    distinct: PackedFrames
     ids: NDArray[np.int32]
     frames_per_second: float
 
@@ -31,16 +30,14 @@ class SongFrames(NamedTuple):
 def write_frames(song: SongFrames) -> bytes:
     """Return the record of a song as frames.
 
-    ``song_id`` bytes, ``distinct`` bytes [k] (the names of the frames that occur), ``ids`` bytes
+    ``song_id`` bytes, ``distinct`` bytes (uint8 [k, 16], the frames that occur), ``ids`` bytes
     (int32 [n] little-endian, which of them each frame is), ``frames_per_second`` float. A song
     repeats its frames, so every step that follows works on the k and not on the n.
     """
     example = example_pb2.Example()
     _set_song(example, song.song_id, song.frames_per_second)
     feature = example.features.feature
-    feature["distinct"].bytes_list.value.extend(
-        [frame_name(frame).encode() for frame in song.distinct]
-    )
+    feature["distinct"].bytes_list.value.append(song.distinct.tobytes())
     feature["ids"].bytes_list.value.append(song.ids.astype("<i4").tobytes())
     return example.SerializeToString(deterministic=True)
 
@@ -48,9 +45,10 @@ def write_frames(song: SongFrames) -> bytes:
 def read_frames(record: bytes) -> SongFrames:
     """Read what :func:`write_frames` wrote."""
     feature = example_pb2.Example.FromString(record).features.feature
+    distinct = feature["distinct"].bytes_list.value[0]
     return SongFrames(
         feature["song_id"].bytes_list.value[0],
-        [parse_frame(name.decode()) for name in feature["distinct"].bytes_list.value],
+        np.frombuffer(distinct, dtype=np.uint8).reshape(-1, PACKED_BYTES),
         np.frombuffer(feature["ids"].bytes_list.value[0], dtype="<i4"),
         feature["frames_per_second"].float_list.value[0],
     )

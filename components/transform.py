@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
+from numpy.typing import NDArray
 
 from tunesmith.components.artifacts import SPLITS
 from tunesmith.components.records import SongFrames, read_frames, write_tokens
-from tunesmith.music import REST, CorpusSettings, Frame, Grid, TrackChoice, Vocabulary
+from tunesmith.music import CorpusSettings, Frame, Grid, TrackChoice, Vocabulary
+from tunesmith.music.frames import PACKED_BYTES, packed_keys, unpack_frames
 
 DEFAULT_MAXIMUM_FRAMES = 1000
 """Sounding frames kept. It leaves the paper's corpus (277) whole and bounds a chordal one."""
@@ -56,26 +58,28 @@ class TransformParameters:
 def transposed(song: SongFrames, parameters: TransformParameters) -> Iterator[SongFrames]:
     """Yield a training song in every key that it is learned in, its own included."""
     low, high = parameters.transpose
+    if low == high:
+        yield song
+        return
+    bits = np.unpackbits(song.distinct, axis=1)
+    sounding = np.flatnonzero(bits.any(axis=0))
     grid = parameters.grid
-    lowest = min(frame[0] for frame in song.distinct if frame)
-    highest = max(frame[-1] for frame in song.distinct if frame)
     for shift in range(low, high + 1):
-        if shift == 0:
-            yield song
-        elif grid.lowest <= lowest + shift and highest + shift <= grid.highest:
-            frames = [tuple(pitch + shift for pitch in frame) for frame in song.distinct]
-            yield song._replace(song_id=song.song_id + b"@%+d" % shift, distinct=frames)
+        if grid.lowest <= sounding[0] + shift and sounding[-1] + shift <= grid.highest:
+            song_id = song.song_id + b"@%+d" % shift if shift else song.song_id
+            shifted = np.packbits(np.roll(bits, shift, axis=1), axis=1)
+            yield song._replace(song_id=song_id, distinct=shifted)
 
 
 class CorpusCount(NamedTuple):
     """What the training songs add up to.
 
     Attributes:
-        frames: how often each frame occurs.
+        frames: how often each frame occurs, by its bits (see ``packed_keys``).
         microseconds: how long they last.
     """
 
-    frames: Counter[Frame]
+    frames: Counter[bytes]
     microseconds: int
 
 
@@ -97,12 +101,11 @@ class CountFrames(beam.CombineFn):
         microseconds = accumulator.microseconds
         for copy in transposed(song, self._parameters):
             microseconds += length
-            for frame, count in zip(copy.distinct, counts, strict=True):
-                accumulator.frames[frame] += count
+            accumulator.frames.update(dict(zip(packed_keys(copy.distinct), counts, strict=True)))
         return accumulator._replace(microseconds=microseconds)
 
     def merge_accumulators(self, accumulators: Iterable[CorpusCount]) -> CorpusCount:
-        total: Counter[Frame] = Counter()
+        total: Counter[bytes] = Counter()
         microseconds = 0
         for accumulator in accumulators:
             total.update(accumulator.frames)
@@ -129,23 +132,22 @@ class Encode(beam.DoFn):
         song = read_frames(record)
         copies = transposed(song, self._parameters) if self._split == "train" else [song]
         for copy in copies:
-            for name, count in self._counts(copy, self._vocabulary).items():
+            distinct, mapped = self._vocabulary.encode_packed(copy.distinct)
+            tokens = distinct[copy.ids]
+            for name, count in self._counts(tokens, mapped[copy.ids]).items():
                 yield beam.pvalue.TaggedOutput(STATISTICS, ((self._split, name), count))
-            tokens = self._vocabulary.encode(copy.distinct)[copy.ids]
             yield write_tokens(copy.song_id, tokens, copy.frames_per_second)
 
     @staticmethod
-    def _counts(song: SongFrames, known: Vocabulary) -> dict[str, int]:
-        occurring = np.bincount(song.ids, minlength=len(song.distinct))
-        mapped = np.array([frame not in known for frame in song.distinct])
-        rest = np.array([frame == REST for frame in song.distinct])
+    def _counts(tokens: NDArray[np.int64], mapped: NDArray[np.bool_]) -> dict[str, int]:
         return {
             "songs": 1,
-            "frames": len(song.ids),
-            "rests": int(occurring[rest].sum()),
-            "mapped_frames": int(occurring[mapped].sum()),
+            "frames": len(tokens),
+            # No sounding frame is mapped to the rest, which is token 0.
+            "rests": int((tokens == 0).sum()),
+            "mapped_frames": int(mapped.sum()),
             # A sequence of n frames gives n windows: each frame is a target once.
-            "windows": len(song.ids),
+            "windows": len(tokens),
         }
 
 
@@ -192,12 +194,17 @@ def _build_vocabulary(counts: CorpusCount, parameters: TransformParameters) -> s
         # Songs on a tempo-following grid each have a speed of their own: their mean, by length.
         speed = 1e6 * counts.frames.total() / counts.microseconds
     return Vocabulary.from_counts(
-        counts.frames,
+        _by_frame(counts.frames),
         speed,
         parameters.maximum_frames,
         parameters.minimum_count,
         parameters.corpus,
     ).to_json()
+
+
+def _by_frame(counts: Counter[bytes]) -> dict[Frame, int]:
+    packed = np.frombuffer(b"".join(counts), dtype=np.uint8).reshape(-1, PACKED_BYTES)
+    return dict(zip(unpack_frames(packed), counts.values(), strict=True))
 
 
 def _describe(
@@ -212,7 +219,7 @@ def _describe(
     return json.dumps(
         {
             "splits": splits,
-            "distinct_sounding_frames": sum(frame != REST for frame in corpus.frames),
+            "distinct_sounding_frames": sum(any(key) for key in corpus.frames),
             "vocabulary_size": len(json.loads(vocabulary)["frames"]),
         },
         indent=2,

@@ -7,7 +7,8 @@ by commas: ``60``, ``60,64,67``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,9 +56,35 @@ def parse_frame(name: str) -> Frame:
     return frame
 
 
-def distinct_frames(
-    roll: NDArray[np.bool_],
-) -> tuple[tuple[Frame, ...], NDArray[np.int32]]:
+PackedFrames = NDArray[np.uint8]
+"""uint8 [n, 16]: a frame's 128 pitches as bits, pitch 0 first, for work on many frames at once."""
+
+PACKED_BYTES = PITCHES // 8
+
+
+def pack_frames(frames: Sequence[Frame]) -> PackedFrames:
+    """Return `frames` as bits."""
+    bits = np.zeros((len(frames), PITCHES), dtype=bool)
+    rows = [row for row, frame in enumerate(frames) for _ in frame]
+    bits[rows, [pitch for frame in frames for pitch in frame]] = True
+    return np.packbits(bits, axis=1)
+
+
+def unpack_frames(packed: PackedFrames) -> list[Frame]:
+    """Return the frames of their bits; the inverse of :func:`pack_frames`."""
+    rows, pitches = np.nonzero(np.unpackbits(packed, axis=1))
+    bounds = np.searchsorted(rows, np.arange(len(packed) + 1)).tolist()
+    listed = pitches.tolist()
+    return [tuple(listed[start:end]) for start, end in itertools.pairwise(bounds)]
+
+
+def packed_keys(packed: PackedFrames) -> list[bytes]:
+    """Return each frame's 16 bytes, which can be counted and looked up."""
+    content = packed.tobytes()
+    return [content[at : at + PACKED_BYTES] for at in range(0, len(content), PACKED_BYTES)]
+
+
+def distinct_frames(roll: NDArray[np.bool_]) -> tuple[PackedFrames, NDArray[np.int32]]:
     """Return the columns of a piano roll as frames, each distinct one once.
 
     Args:
@@ -67,8 +94,8 @@ def distinct_frames(
         The distinct frames in an order that they alone decide, and int32 [columns], which of them
         each column is.
     """
-    # A column is 128 bits: as 16 opaque bytes, equal columns are found by sorting.
-    packed = np.ascontiguousarray(np.packbits(roll, axis=0).T).view(f"V{PITCHES // 8}")[:, 0]
-    _, first, ids = np.unique(packed, return_index=True, return_inverse=True)
-    frames = tuple(tuple(np.flatnonzero(column).tolist()) for column in roll[:, first].T)
-    return frames, ids.astype(np.int32)
+    packed = np.ascontiguousarray(np.packbits(roll, axis=0).T)
+    # As 16 opaque bytes a frame is one value, and equal ones are found by sorting.
+    whole = packed.view(f"V{PACKED_BYTES}")[:, 0]
+    _, first, ids = np.unique(whole, return_index=True, return_inverse=True)
+    return packed[first], ids.astype(np.int32)

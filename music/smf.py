@@ -28,6 +28,11 @@ _META_LENGTHS = {0x00: 2, 0x20: 1, 0x21: 1, 0x2F: 0, 0x51: 3, 0x54: 5, 0x58: 4, 
 _ANY_LENGTH = frozenset((*range(0x01, 0x08), 0x09, 0x7F))
 _KNOWN_META = np.isin(np.arange(256), [*_META_LENGTHS, *_ANY_LENGTH])
 
+# The status byte with what follows it; without it, running status, two data bytes are supposed.
+_EVENT_LENGTH = np.full(256, 3)
+_EVENT_LENGTH[:0x80] = 2
+_EVENT_LENGTH[0xC0:0xE0] = 2
+
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM, BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 
 Ints = NDArray[np.int64]
@@ -128,6 +133,7 @@ def _read_track(body: bytes) -> Track:
             raise Irregular("running status of another length")
         status[running] = inherited
     channel_event = status < 0xF0
+    _check_system_exclusive(body, (last + 1)[(status >= 0xF0) & (status < 0xFF)])
     first = last + np.where(running, 1, 2)
     data1, data2 = data[first].astype(np.int64), data[first + 1].astype(np.int64)
     _check_data_bytes(status[channel_event], data1[channel_event], data2[channel_event])
@@ -158,40 +164,64 @@ def _chain(body: bytes, data: NDArray[np.uint8], delta_end: Ints) -> Ints:
         Irregular: the events do not fill the track to its last byte.
     """
     size = len(body)
+    # An event that ends too late, or cannot be one, leads past the end and stays there.
+    nowhere = size + 1
     status_at = np.minimum(delta_end[:size] + 1, size)
-    status = data[status_at].astype(np.int64)
-    one_byte = (status >= 0xC0) & (status < 0xE0)
-    following = np.where(status < 0x80, 2, np.where(one_byte, 2, 3))
-    end = (status_at + following).tolist()
-    special = status >= 0xF0
-    for start in np.flatnonzero(special).tolist():
-        end[start] = -1
-    starts = []
+    status = data[status_at]
+    one = np.arange(size + 2)
+    one[:size] = status_at + _EVENT_LENGTH[status]
+    special = np.flatnonzero(status >= 0xF0)
+    one[special] = _long_event_ends(body, data, status_at[special])
+    np.minimum(one, nowhere, out=one)
+    # Strides of 1, 2, 4 and 8 events: Python takes the long ones, numpy fills in the others.
+    two = one[one]
+    four = two[two]
+    eight = four[four].tolist()
+    every_eighth = []
     position = 0
     while position < size:
-        starts.append(position)
-        after = end[position]
-        position = after if after > 0 else _long_event_end(body, int(status_at[position]))
+        every_eighth.append(position)
+        position = eight[position]
     if position != size:
         raise Irregular("the last event is cut off")
-    return np.array(starts, dtype=np.int64)
+    starts = np.array(every_eighth, dtype=np.int64)[:, None]
+    for stride in (four, two, one):
+        starts = np.concatenate((starts[:, :, None], stride[starts][:, :, None]), axis=2)
+        starts = starts.reshape(len(starts), -1)
+    starts = starts.reshape(-1)
+    return starts[: np.searchsorted(starts, size)]
 
 
-def _long_event_end(body: bytes, status_at: int) -> int:
-    """Return where a meta or system exclusive event ends."""
-    status = body[status_at] if status_at < len(body) else 0
-    if status == 0xFF:
-        _, start, length = _meta_header(body, status_at)
-        return start + length
-    if status not in (0xF0, 0xF7):
-        raise Irregular("system common message")
-    start, length = _quantity(body, status_at + 1)
-    content = body[start : start + length]
-    content = content[content[:1] == b"\xf0" :]
-    content = content[: len(content) - (content[-1:] == b"\xf7")]
-    if content and max(content) > 0x7F:
-        raise Irregular("data byte")
-    return start + length
+def _long_event_ends(body: bytes, data: NDArray[np.uint8], status_at: Ints) -> Ints:
+    """Return where events of explicit length, meta and system exclusive, would end.
+
+    Args:
+        status_at: int64 [n], where their status byte, 0xF0 or above, is.
+    """
+    status = data[status_at]
+    is_meta = status == 0xFF
+    length_at = status_at + np.where(is_meta, 2, 1)
+    length = data[length_at].astype(np.int64)
+    end = length_at + 1 + length
+    for index in np.flatnonzero(length >= 0x80).tolist():
+        try:
+            after, value = _quantity(body, int(length_at[index]))
+        except Irregular:
+            end[index] = len(body) + 1
+        else:
+            end[index] = after + value
+    end[~is_meta & (status != 0xF0) & (status != 0xF7)] = len(body) + 1
+    return end
+
+
+def _check_system_exclusive(body: bytes, status_at: Ints) -> None:
+    for position in status_at.tolist():
+        start, length = _quantity(body, position + 1)
+        content = body[start : start + length]
+        content = content[content[:1] == b"\xf0" :]
+        content = content[: len(content) - (content[-1:] == b"\xf7")]
+        if content and max(content) > 0x7F:
+            raise Irregular("data byte")
 
 
 def _meta_header(body: bytes, status_at: int) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ so that nothing like ``<unk>`` exists, neither in the data nor in what a model c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 
 from tunesmith.music.corpus import CorpusSettings
 from tunesmith.music.errors import MusicError, UnknownFrame
-from tunesmith.music.frames import PITCHES, REST, Frame, frame_name, parse_frame
+from tunesmith.music.frames import (
+    REST,
+    Frame,
+    PackedFrames,
+    frame_name,
+    pack_frames,
+    packed_keys,
+    parse_frame,
+)
+
+_MAPPED_AT_ONCE = 512
+"""Frames: bounds the memory of a mapping step to a few megabytes."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,7 @@ class Vocabulary:
     frames: tuple[Frame, ...]
     frames_per_second: float
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
-    _nearest: dict[Frame, int] = field(default_factory=dict, repr=False, compare=False)
+    _nearest: dict[bytes, int] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.frames or self.frames[0] != REST:
@@ -84,11 +95,13 @@ class Vocabulary:
         return {frame: token for token, frame in enumerate(self.frames)}
 
     @cached_property
-    def _pitch_matrix(self) -> NDArray[np.bool_]:
-        matrix = np.zeros((len(self.frames), PITCHES), dtype=bool)
-        for token, frame in enumerate(self.frames):
-            matrix[token, list(frame)] = True
-        return matrix
+    def _packed_tokens(self) -> dict[bytes, int]:
+        return {key: token for token, key in enumerate(packed_keys(pack_frames(self.frames)))}
+
+    @cached_property
+    def _sounding(self) -> NDArray[np.float32]:
+        """Float32 [V - 1, 128], one where a sounding frame holds the pitch."""
+        return _bits(pack_frames(self.frames[1:]))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -114,27 +127,41 @@ class Vocabulary:
 
         By overlap, then by how many pitches they hold, then by how far these lie.
         """
-        overlap = self._overlap(frame)
+        overlap = self._overlap(pack_frames([frame]))[0]
         centre = float(np.mean(frame)) if frame else 0.0
 
         def distance(token: int) -> tuple[float, int, float, int]:
             known = self.frames[token]
             pitches = abs(len(known) - len(frame))
-            return -float(overlap[token]), pitches, abs(float(np.mean(known)) - centre), token
+            return -float(overlap[token - 1]), pitches, abs(float(np.mean(known)) - centre), token
 
         return [self.frames[token] for token in sorted(range(1, len(self)), key=distance)[:count]]
 
-    def encode(self, frames: Iterable[Frame]) -> NDArray[np.int64]:
+    def encode(self, frames: Sequence[Frame]) -> NDArray[np.int64]:
         """Return the tokens of `frames`, int64 [n]; an unknown frame becomes the nearest one."""
-        tokens = self._tokens
-        return np.fromiter(
-            (tokens[frame] if frame in tokens else self._map(frame) for frame in frames),
-            dtype=np.int64,
-        )
+        return self.encode_packed(pack_frames(frames))[0]
 
-    def count_mapped(self, frames: Iterable[Frame]) -> int:
-        """Return how many of `frames` are outside the vocabulary, so that `encode` maps them."""
-        return sum(frame not in self._tokens for frame in frames)
+    def encode_packed(self, packed: PackedFrames) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return the tokens of frames given as bits, and which of them had to be mapped.
+
+        Args:
+            packed: uint8 [n, 16], see :data:`tunesmith.music.frames.PackedFrames`.
+
+        Returns:
+            int64 [n], and bool [n]: true where the frame is outside the vocabulary.
+        """
+        keys = packed_keys(packed)
+        known = self._packed_tokens
+        tokens = np.array([known.get(key, -1) for key in keys], dtype=np.int64)
+        unknown = tokens < 0
+        for row in np.flatnonzero(unknown).tolist():
+            tokens[row] = self._nearest.get(keys[row], -1)
+        new = np.flatnonzero(tokens < 0)
+        for start in range(0, len(new), _MAPPED_AT_ONCE):
+            rows = new[start : start + _MAPPED_AT_ONCE]
+            tokens[rows] = self._map(packed[rows])
+        self._nearest.update((keys[row], int(tokens[row])) for row in new.tolist())
+        return tokens, unknown
 
     def decode(self, tokens: Sequence[int] | NDArray[np.integer[Any]]) -> list[Frame]:
         """Return the frames of `tokens` (each 0..V-1).
@@ -148,27 +175,30 @@ class Vocabulary:
                 raise MusicError(f"token {token} is outside the vocabulary of {len(self.frames)}")
         return [self.frames[token] for token in ids]
 
-    def _overlap(self, frame: Frame) -> NDArray[np.float64]:
-        """Jaccard index, float64 [V], of `frame` with every known one."""
-        wanted = np.zeros(PITCHES, dtype=bool)
-        wanted[list(frame)] = True
-        common = (self._pitch_matrix & wanted).sum(axis=1)
-        union = (self._pitch_matrix | wanted).sum(axis=1)
-        result: NDArray[np.float64] = common / np.maximum(union, 1)
-        return result
+    def _overlap(self, packed: PackedFrames) -> NDArray[np.float32]:
+        """Jaccard index, float32 [n, V - 1], of each sounding frame with every known one.
 
-    def _map(self, frame: Frame) -> int:
-        """Return the token that an unknown frame maps to, remembered for the next time.
+        Quotients of numbers up to 128 that differ do so by far more than float32 can blur, so it
+        orders them as exact arithmetic would.
+        """
+        wanted, known = _bits(packed), self._sounding
+        common = wanted @ known.T
+        union = wanted.sum(axis=1)[:, None] + known.sum(axis=1)
+        np.subtract(union, common, out=union)
+        overlap: NDArray[np.float32] = np.divide(common, union, out=common)
+        return overlap
+
+    def _map(self, packed: PackedFrames) -> NDArray[np.int64]:
+        """Return the token, int64 [n], that each unknown frame maps to.
 
         argmax takes the first of equals, and tokens stand by falling frequency, so ties go to the
         more frequent frame. Music does not become silence: the rest is no candidate unless it is
         all there is.
         """
-        token = self._nearest.get(frame)
-        if token is None:
-            token = 1 + int(np.argmax(self._overlap(frame)[1:])) if len(self) > 1 else 0
-            self._nearest[frame] = token
-        return token
+        if len(self) == 1:
+            return np.zeros(len(packed), dtype=np.int64)
+        tokens: NDArray[np.int64] = 1 + np.argmax(self._overlap(packed), axis=1)
+        return tokens
 
     def to_json(self) -> str:
         """Return ``{"frames_per_second": 5.0, "frames": ["e", "60", …], "corpus": {…}}``.
@@ -201,3 +231,7 @@ class Vocabulary:
     def read(cls, path: Path) -> Vocabulary:
         """Read a ``vocabulary.json``."""
         return cls.from_json(path.read_text(encoding="utf-8"))
+
+
+def _bits(packed: PackedFrames) -> NDArray[np.float32]:
+    return np.unpackbits(packed, axis=1).astype(np.float32)

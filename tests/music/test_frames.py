@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.music import MusicError, frame_name, parse_frame
-from tunesmith.music.frames import distinct_frames, make_frame
+from tunesmith.music.frames import (
+    distinct_frames,
+    make_frame,
+    pack_frames,
+    packed_keys,
+    unpack_frames,
+)
 
 frames = st.frozensets(st.integers(0, 127), max_size=8).map(make_frame)
 
@@ -34,5 +40,11 @@ def test_a_piano_roll_gives_back_its_frames(sequence: list[tuple[int, ...]]) -> 
     for column, frame in enumerate(sequence):
         roll[list(frame), column] = True
     distinct, ids = distinct_frames(roll)
-    assert [distinct[index] for index in ids] == sequence
-    assert len(set(distinct)) == len(distinct)
+    known = unpack_frames(distinct)
+    assert [known[index] for index in ids] == sequence
+    assert len(set(packed_keys(distinct))) == len(distinct) == len(set(known))
+
+
+@given(st.lists(frames, max_size=20))
+def test_frames_are_read_back_from_their_bits(sequence: list[tuple[int, ...]]) -> None:
+    assert unpack_frames(pack_frames(sequence)) == sequence

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.music import MusicError, UnknownFrame, Vocabulary
-from tunesmith.music.frames import make_frame
+from tunesmith.music.frames import make_frame, pack_frames
 
 sounding = st.frozensets(st.integers(40, 80), min_size=1, max_size=4).map(make_frame)
 counts = st.dictionaries(sounding | st.just(()), st.integers(1, 50), min_size=1, max_size=30)
@@ -53,7 +53,9 @@ def test_encoding_maps_into_the_vocabulary_and_keeps_known_frames(
     known = Vocabulary.from_counts(heard, 5.0)
     decoded = known.decode(known.encode(song))
     assert all(b == a for a, b in zip(song, decoded, strict=True) if a in known)
-    assert known.count_mapped(song) == sum(frame not in known for frame in song)
+    tokens, mapped = known.encode_packed(pack_frames(song))
+    assert known.decode(tokens) == decoded
+    assert mapped.tolist() == [frame not in known for frame in song]
 
 
 @given(counts)

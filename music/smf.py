@@ -167,16 +167,16 @@ def _chain(body: bytes, data: NDArray[np.uint8], delta_end: Ints) -> Ints:
     # An event that ends too late, or cannot be one, leads past the end and stays there.
     nowhere = size + 1
     status_at = np.minimum(delta_end[:size] + 1, size)
-    status = data[status_at]
+    status = data.take(status_at)
     one = np.arange(size + 2)
-    one[:size] = status_at + _EVENT_LENGTH[status]
+    one[:size] = status_at + _EVENT_LENGTH.take(status)
     special = np.flatnonzero(status >= 0xF0)
     one[special] = _long_event_ends(body, data, status_at[special])
     np.minimum(one, nowhere, out=one)
     # Strides of 1, 2, 4 and 8 events: Python takes the long ones, numpy fills in the others.
-    two = one[one]
-    four = two[two]
-    eight = four[four].tolist()
+    two = one.take(one)
+    four = two.take(two)
+    eight = memoryview(four.take(four))
     every_eighth = []
     position = 0
     while position < size:
@@ -186,7 +186,7 @@ def _chain(body: bytes, data: NDArray[np.uint8], delta_end: Ints) -> Ints:
         raise Irregular("the last event is cut off")
     starts = np.array(every_eighth, dtype=np.int64)[:, None]
     for stride in (four, two, one):
-        starts = np.concatenate((starts[:, :, None], stride[starts][:, :, None]), axis=2)
+        starts = np.concatenate((starts[:, :, None], stride.take(starts)[:, :, None]), axis=2)
         starts = starts.reshape(len(starts), -1)
     starts = starts.reshape(-1)
     return starts[: np.searchsorted(starts, size)]

@@ -176,7 +176,7 @@ def _chain(body: bytes, data: NDArray[np.uint8], delta_end: Ints) -> Ints:
     # Strides of 1, 2, 4 and 8 events: Python takes the long ones, numpy fills in the others.
     two = one.take(one)
     four = two.take(two)
-    eight = memoryview(four.take(four))
+    eight = four.take(four).data
     every_eighth = []
     position = 0
     while position < size:

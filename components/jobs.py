@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from tunesmith.components.artifacts import SPLITS, Sequences
@@ -132,14 +133,16 @@ def _write_records(collections: dict[str, beam.PCollection], output: Path) -> No
 
 def _write_texts(collections: dict[str, beam.PCollection], output: Path) -> None:
     for name in ("vocabulary", STATISTICS):
-        collections[name] | f"Write-{name}" >> _one_file(output / f"{name}.json")
+        collections[name] | f"Write-{name}" >> beam.Map(_write_file, str(output / f"{name}.json"))
 
 
 def _write_rejected(read: dict[str, beam.PCollection], output: Path) -> None:
     (
         read["rejected"]
         | "Lines" >> beam.Map(rejection_line)
-        | "Write-rejected" >> _one_file(output / "rejected.jsonl")
+        | "ListLines" >> beam.combiners.ToList()
+        | "JoinLines" >> beam.Map(lambda lines: "".join(f"{line}\n" for line in sorted(lines)))
+        | "Write-rejected" >> beam.Map(_write_file, str(output / "rejected.jsonl"))
     )
     counts = [
         read[split] | f"Count-{split}" >> beam.Map(lambda _, key: key, ("songs", split))
@@ -152,7 +155,7 @@ def _write_rejected(read: dict[str, beam.PCollection], output: Path) -> None:
         | "CountOutcomes" >> beam.combiners.Count.PerElement()
         | "ListOutcomes" >> beam.combiners.ToList()
         | "Summary" >> beam.Map(_summary)
-        | "Write-summary" >> _one_file(output / "summary.json")
+        | "Write-summary" >> beam.Map(_write_file, str(output / "summary.json"))
     )
 
 
@@ -163,8 +166,10 @@ def _summary(counts: list[tuple[tuple[str, str], int]]) -> str:
     return json.dumps(summary, indent=2)
 
 
-def _one_file(path: Path) -> beam.io.WriteToText:
-    return beam.io.WriteToText(str(path), num_shards=1, shard_name_template="")
+def _write_file(text: str, path: str) -> None:
+    """Write the one small file of a job; a runner that tries again writes the same once more."""
+    with FileSystems.create(path, "text/plain") as file:
+        file.write(text.encode())
 
 
 def read_summary(output: Path) -> dict[str, Any]:

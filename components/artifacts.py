@@ -39,8 +39,8 @@ class _SplitRecords(Artifact):
 class Sequences(_SplitRecords):
     """What ExampleGen leaves: songs as frames, split, each music once.
 
-    ``train-*.tfrecord`` and ``eval-*.tfrecord`` of tf.train.Example (``song_id`` bytes, ``frames``
-    bytes [n], the frames' names), ``rejected.jsonl``, ``summary.json``.
+    ``train-*.tfrecord`` and ``eval-*.tfrecord`` of tf.train.Example (see
+    :func:`tunesmith.components.records.write_frames`), ``rejected.jsonl``, ``summary.json``.
     """
 
 

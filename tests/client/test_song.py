@@ -19,7 +19,7 @@ from tunesmith.client import CannotWrite, Song
 from tunesmith.client.files import write_atomically
 from tunesmith.client.picture import draw_piano_roll
 from tunesmith.client.sound import PEAK, SAMPLE_RATE, render
-from tunesmith.music import Frame, TrackChoice, read_sequence
+from tunesmith.music import Frame, Grid, TrackChoice, read_sequence
 
 FRAMES = st.lists(
     st.sets(st.integers(21, 108), max_size=4).map(lambda pitches: tuple(sorted(pitches))),
@@ -55,7 +55,8 @@ def test_a_written_song_reads_back_as_the_same_frames(
     midi = pretty_midi.PrettyMIDI(str(path))
     assert midi.instruments[0].program == program
     first = next(index for index, frame in enumerate(song.frames) if frame)
-    assert tuple(read_sequence(midi, TrackChoice("first"), speed)) == song.frames[first:]
+    read = read_sequence(path, TrackChoice("first"), Grid(speed))
+    assert tuple(read) == song.frames[first:]
 
 
 def test_writing_replaces_the_old_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:

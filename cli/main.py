@@ -51,6 +51,7 @@ def main() -> None:
     """Run the command line and exit."""
     # Libraries warn about themselves at import; what matters to the user is raised as an error.
     logging.getLogger().addHandler(logging.NullHandler())
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     sys.exit(_run())
 
 

@@ -3,6 +3,8 @@
 .PHONY: help venv demo test lint format bench protos constraints clean
 
 PYTHON ?= python3
+# Folders of MIDI files to measure on.
+DATA ?= ../shared/data
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := music client client/protos components components/protos pipeline serving cli
@@ -35,6 +37,10 @@ lint: venv ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: venv ## the figures of reading: exactness and speed over DATA, and broken files
+	$(BIN)/python benchmarks/exactness.py $(DATA)
+	$(BIN)/python benchmarks/fuzz.py --count 1000
 
 format: venv ## let ruff write
 	$(BIN)/ruff check --fix .

@@ -45,7 +45,7 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
         staged_directory(output, replace=True) as staging,
         progress.task(f"preprocessing {len(files)} MIDI files"),
     ):
-        run_preprocess(midi_dir, staging, example_gen, transform, beam)
+        run_preprocess(files, staging, example_gen, transform, beam)
     for line in describe_songs(output, output):
         progress.say(line)
     progress.say(f"records and vocabulary are in {output}")

@@ -1,7 +1,7 @@
 """A composing model as a server shows it: its window, its vocabulary, its settings, its answers.
 
 Everything is read from the server, so that a client needs an address and a name and nothing else.
-The version is fixed when the model is opened: a song stays on it while newer ones appear.
+The version is fixed when the model is read: a song stays on it while newer ones appear.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """One version of a model behind a connection; make it with :meth:`open`.
+    """One version of a model behind a connection; make it with :meth:`read`.
 
     Attributes:
         servable: the model's name and the version that every call names.
@@ -64,25 +64,19 @@ class ServedModel:
     settings: Settings
 
     @classmethod
-    def open(cls, connection: Connection, servable: ModelVersion) -> ServedModel:
-        """Read everything about a model; a servable without a version is the latest one.
-
-        Raises:
-            NotAComposer: it lacks a signature of the contract.
-            BadResponse: an answer makes no sense.
-            ComposerError: a call failed.
-        """
-        pinned, signatures = connection.signatures(servable)
-        return cls.read(connection, pinned, signatures)
-
-    @classmethod
     def read(
         cls,
         connection: Connection,
         servable: ModelVersion,
         signatures: dict[str, wire.SignatureDef],
     ) -> ServedModel:
-        """Read the rest of a model of which the signatures are known; raises as :meth:`open`."""
+        """Read the rest of a model of which the version and the signatures are known.
+
+        Raises:
+            NotAComposer: it lacks a signature of the contract.
+            BadResponse: an answer makes no sense.
+            ComposerError: a call failed.
+        """
         missing = {"serving_default", "vocabulary", "settings"} - signatures.keys()
         if missing:
             raise NotAComposer(

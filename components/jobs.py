@@ -26,8 +26,12 @@ from tunesmith.components.transform import STATISTICS, EncodeSequences, Transfor
 MIDI_SUFFIXES = (".mid", ".midi")
 
 
-def list_midi_files(midi_dir: Path) -> list[tuple[bytes, bytes]]:
-    """Return (song_id, path) of every MIDI file below `midi_dir`, sorted, as file-system bytes.
+MidiFiles = Sequence[tuple[bytes, bytes]]
+"""(song_id, path) of each MIDI file, as file-system bytes."""
+
+
+def list_midi_files(midi_dir: Path) -> MidiFiles:
+    """Return every MIDI file below `midi_dir`, sorted.
 
     A song's id is its path below `midi_dir`. Links to folders are not followed, so that a loop of
     links ends.
@@ -50,15 +54,14 @@ def list_midi_files(midi_dir: Path) -> list[tuple[bytes, bytes]]:
 
 
 def run_example_gen(
-    midi_dir: Path, output: Path, parameters: ExampleGenParameters, beam_options: Sequence[str]
+    files: MidiFiles, output: Path, parameters: ExampleGenParameters, beam_options: Sequence[str]
 ) -> None:
-    """Write a :class:`Sequences` artifact into the folder `output`.
+    """Write a :class:`Sequences` artifact of the listed files into the folder `output`.
 
     Raises:
         NoSongs: fewer than two songs can be used.
         ComponentError: the Beam job failed.
     """
-    files = list_midi_files(midi_dir)
     with _job(beam_options) as pipeline:
         read = pipeline | "Files" >> beam.Create(files) | "Sequences" >> ReadSequences(parameters)
         _write_records(read, output)
@@ -89,19 +92,18 @@ def run_transform(
 
 
 def run_preprocess(
-    midi_dir: Path,
+    files: MidiFiles,
     output: Path,
     reading: ExampleGenParameters,
     encoding: TransformParameters,
     beam_options: Sequence[str],
 ) -> None:
-    """Write examples, vocabulary, statistics and rejections into `output`, in one job.
+    """Write examples, vocabulary, statistics and rejections of `files` into `output`, in one job.
 
     Raises:
         NoSongs: fewer than two songs can be used.
         ComponentError: the Beam job failed.
     """
-    files = list_midi_files(midi_dir)
     with _job(beam_options) as pipeline:
         read = pipeline | "Files" >> beam.Create(files) | "Sequences" >> ReadSequences(reading)
         encoded = {split: read[split] for split in SPLITS} | "Examples" >> EncodeSequences(encoding)

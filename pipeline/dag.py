@@ -17,7 +17,7 @@ from tunesmith.components.artifacts import (
 )
 from tunesmith.components.example_gen import ExampleGenParameters
 from tunesmith.components.export import MODEL_NAME
-from tunesmith.components.jobs import list_midi_files, run_example_gen, run_transform
+from tunesmith.components.jobs import MidiFiles, list_midi_files, run_example_gen, run_transform
 from tunesmith.components.progress import Progress
 from tunesmith.components.pusher import next_version, push
 from tunesmith.components.trainer import TrainerParameters, train
@@ -104,7 +104,7 @@ def run_pipeline(config: PipelineConfig, progress: Progress) -> PipelineResult:
     runner = Runner(config.root, progress)
     midi = midi_folder(config.midi_dir, files)
     sequences = runner.run(
-        _example_gen(config.beam_options, len(files)), _FromMidi(midi), config.example_gen
+        _example_gen(config.beam_options, files), _FromMidi(midi), config.example_gen
     )
     examples = runner.run(
         _transform(config.beam_options), _FromSequences(sequences), config.transform
@@ -122,13 +122,14 @@ def _under(name: str) -> Callable[[Path, int, Any], Path]:
 
 
 def _example_gen(
-    beam_options: tuple[str, ...], files: int
+    beam_options: tuple[str, ...], files: MidiFiles
 ) -> Component[_FromMidi, ExampleGenParameters, Sequences]:
     def execute(
-        inputs: _FromMidi, parameters: ExampleGenParameters, output: Path, progress: Progress
+        _: _FromMidi, parameters: ExampleGenParameters, output: Path, progress: Progress
     ) -> None:
-        with progress.task(f"reading {files} MIDI files"):
-            run_example_gen(inputs.midi.path, output, parameters, beam_options)
+        # The files are those of the input, which was listed to take its digest.
+        with progress.task(f"reading {len(files)} MIDI files"):
+            run_example_gen(files, output, parameters, beam_options)
 
     return Component(
         "ExampleGen",

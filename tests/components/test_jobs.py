@@ -66,7 +66,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory, write_scale: WriteScale
 def preprocessed(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What one preprocessing job leaves of `collection`."""
     output = tmp_path_factory.mktemp("preprocessed")
-    run_preprocess(collection, output, READING, ENCODING, [])
+    run_preprocess(list_midi_files(collection), output, READING, ENCODING, [])
     return output
 
 
@@ -114,7 +114,7 @@ def test_two_jobs_leave_what_one_job_leaves(
     read, encoded = tmp_path / "read", tmp_path / "encoded"
     for folder in (read, encoded):
         folder.mkdir()
-    run_example_gen(collection, read, READING, [])
+    run_example_gen(list_midi_files(collection), read, READING, [])
     run_transform(Sequences(read, ""), encoded, ENCODING, [])
     for name in ("vocabulary.json", "statistics.json"):
         assert (encoded / name).read_text() == (preprocessed / name).read_text()
@@ -123,8 +123,9 @@ def test_two_jobs_leave_what_one_job_leaves(
 
 
 def test_beam_options_reach_beam(collection: Path, tmp_path: Path) -> None:
+    files = list_midi_files(collection)
     with pytest.raises(ComponentError, match="NoSuchRunner"):
-        run_preprocess(collection, tmp_path, READING, ENCODING, ["--runner=NoSuchRunner"])
+        run_preprocess(files, tmp_path, READING, ENCODING, ["--runner=NoSuchRunner"])
 
 
 def test_tokens_are_read_back_as_arrays(preprocessed: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_collection_of_which_nothing_can_be_used_is_told(tmp_path: Path) -> No
     for name in ("a.mid", "b.mid"):
         (midi / name).write_bytes(b"nothing")
     with pytest.raises(NoSongs, match=r"all 2 MIDI files were rejected \(2 malformed\)"):
-        run_preprocess(midi, output, READING, ENCODING, [])
+        run_preprocess(list_midi_files(midi), output, READING, ENCODING, [])
 
 
 def test_one_song_is_too_few(tmp_path: Path, write_scale: WriteScale) -> None:
@@ -157,7 +158,7 @@ def test_one_song_is_too_few(tmp_path: Path, write_scale: WriteScale) -> None:
     output = tmp_path / "out"
     output.mkdir()
     with pytest.raises(NoSongs, match="only one of 1 MIDI files"):
-        run_preprocess(midi, output, READING, ENCODING, [])
+        run_preprocess(list_midi_files(midi), output, READING, ENCODING, [])
 
 
 def test_links_that_loop_end(tmp_path: Path, write_scale: WriteScale) -> None:

@@ -1,6 +1,6 @@
 # Each target is the one command that it takes; every one that needs the environment builds it.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format bench protos constraints clean
+.PHONY: help venv wheel demo test lint format bench protos constraints clean
 
 PYTHON ?= python3
 # Folders of MIDI files to measure on.
@@ -26,6 +26,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 $(VENV)/.linked: $(VENV)/.installed $(wildcard $(PACKAGES:=/*.py) pipeline/templates/*)
 	$(PIP) install -q --no-deps --no-build-isolation --config-settings editable_mode=strict -e .
 	@touch $@
+
+# setuptools builds on what it finds in build/lib, a module that was since removed included.
+wheel: venv ## dist/tunesmith-*.whl, for Beam's workers and for other machines
+	rm -rf build/lib dist/tunesmith-*.whl
+	$(PIP) wheel -q --no-deps --no-build-isolation -w dist .
 
 demo: venv ## a corpus, a pipeline run, a served model, a song: about four minutes on two cores
 	$(BIN)/tunesmith demo
@@ -65,4 +70,4 @@ constraints: ## pin again what pyproject.toml allows
 	  -o constraints.txt
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) build demo *.egg-info
+	rm -rf $(VENV) build dist demo *.egg-info

@@ -70,10 +70,10 @@ def command(folder: Path, seconds: float, steps: int, seed: int) -> None:
 
 
 def _config(corpus: Path, folder: Path, seconds: float, seed: int) -> PipelineConfig:
-    from tunesmith.components.example_gen import ExampleGenParameters
+    from tunesmith.components.encoding import TransformParameters
     from tunesmith.components.model import Architecture
+    from tunesmith.components.song_files import ExampleGenParameters
     from tunesmith.components.trainer import TrainerParameters
-    from tunesmith.components.transform import TransformParameters
     from tunesmith.music import Grid
     from tunesmith.pipeline.chorales import FRAMES_PER_SECOND
     from tunesmith.pipeline.dag import PipelineConfig

@@ -93,6 +93,13 @@ _READING = (
         help="Share of the songs that is held out.",
     ),
     click.option(
+        "--test-fraction",
+        type=float,
+        default=0.0,
+        show_default=True,
+        help="Share of the songs that is set aside besides, for judging only.",
+    ),
+    click.option(
         "--max-vocabulary",
         type=int,
         default=1000,

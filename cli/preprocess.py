@@ -30,8 +30,9 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
     rejected.jsonl. What follows a -- goes to Beam untouched.
     """
     from tunesmith.components.errors import OutputInTheWay
-    from tunesmith.components.jobs import list_midi_files, run_preprocess
+    from tunesmith.components.listing import list_midi_files
     from tunesmith.components.publishing import staged_directory
+    from tunesmith.components.reading import start_reading
 
     example_gen, transform = reading_parameters(**reading)
     beam = check_beam_options(beam_options)
@@ -44,8 +45,12 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
     with (
         staged_directory(output, replace=True) as staging,
         progress.task(f"preprocessing {len(files)} MIDI files"),
+        start_reading(files, example_gen, beam) as songs,
     ):
-        run_preprocess(files, staging, example_gen, transform, beam)
+        # Importing Beam takes seconds, in which the files are read already.
+        from tunesmith.components.jobs import run_preprocess
+
+        run_preprocess(songs, staging, transform)
     for line in describe_songs(output, output):
         progress.say(line)
     progress.say(f"records and vocabulary are in {output}")
@@ -53,8 +58,8 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
 
 def reading_parameters(**options: Any) -> tuple[Any, Any]:
     """Return (ExampleGenParameters, TransformParameters) of the shared reading options."""
-    from tunesmith.components.example_gen import ExampleGenParameters
-    from tunesmith.components.transform import TransformParameters
+    from tunesmith.components.encoding import TransformParameters
+    from tunesmith.components.song_files import ExampleGenParameters
     from tunesmith.music import Grid
 
     with usage_errors():
@@ -72,6 +77,7 @@ def reading_parameters(**options: Any) -> tuple[Any, Any]:
                 grid=grid,
                 minimum_frames=options["min_frames"],
                 eval_fraction=options["eval_fraction"],
+                test_fraction=options["test_fraction"],
             ),
             TransformParameters(
                 track=options["track"],
@@ -86,7 +92,7 @@ def reading_parameters(**options: Any) -> tuple[Any, Any]:
 def describe_songs(sequences: Path, examples: Path) -> list[str]:
     """Return what a person asks first, a line each: songs, rejections, frames, vocabulary."""
     from tunesmith.components.artifacts import Examples
-    from tunesmith.components.jobs import read_summary
+    from tunesmith.components.job_report import read_summary
 
     summary = read_summary(sequences)
     statistics = Examples(examples, "").statistics()

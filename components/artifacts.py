@@ -9,8 +9,11 @@ from typing import Any, Literal
 
 from tunesmith.music import Vocabulary
 
-Split = Literal["train", "eval"]
+Split = Literal["train", "eval", "test"]
+"""What is learned from, what decides when to stop and what is kept, and what only judges."""
+
 SPLITS: tuple[Split, ...] = ("train", "eval")
+"""Those that are always there."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,18 @@ class _SplitRecords(Artifact):
 class Sequences(_SplitRecords):
     """What ExampleGen leaves: songs as frames, split, each music once.
 
-    ``train-*.tfrecord`` and ``eval-*.tfrecord`` of tf.train.Example (see
-    :func:`tunesmith.components.records.write_frames`), ``rejected.jsonl``, ``summary.json``.
+    ``train-*.tfrecord``, ``eval-*.tfrecord`` and, where asked for, ``test-*.tfrecord`` of
+    tf.train.Example (see :func:`tunesmith.components.records.write_frames`), ``rejected.jsonl``,
+    ``summary.json``.
     """
 
 
 class Examples(_SplitRecords):
     """What Transform leaves: songs as tokens, and the vocabulary.
 
-    ``train-*.tfrecord`` and ``eval-*.tfrecord`` of tf.train.Example (``song_id`` bytes, ``tokens``
-    int64 [n], ``frames_per_second`` float), ``vocabulary.json``, ``statistics.json``.
+    ``train-*.tfrecord``, ``eval-*.tfrecord`` and, where asked for, ``test-*.tfrecord`` of
+    tf.train.Example (``song_id`` bytes, ``tokens`` int64 [n], ``frames_per_second`` float),
+    ``vocabulary.json``, ``statistics.json``, ``report.html``.
     """
 
     def vocabulary(self) -> Vocabulary:

@@ -4,71 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
-from numpy.typing import NDArray
+from apache_beam.metrics import Metrics
 
-from tunesmith.components.artifacts import SPLITS
-from tunesmith.components.records import SongFrames, read_frames, write_tokens
-from tunesmith.music import CorpusSettings, Frame, Grid, TrackChoice, Vocabulary
+from tunesmith.components.encoding import TransformParameters, transposed
+from tunesmith.components.example_gen import COUNTERS
+from tunesmith.components.records import read_frames, write_tokens
+from tunesmith.components.sinks import shard_of
+from tunesmith.components.statistics import SplitStatistics, coverage_curve, describe
+from tunesmith.music import Frame, Vocabulary
 from tunesmith.music.frames import PACKED_BYTES, packed_keys, unpack_frames
 
-DEFAULT_MAXIMUM_FRAMES = 1000
-"""Sounding frames kept. It leaves the paper's corpus (277) whole and bounds a chordal one."""
-
 STATISTICS = "statistics"
-
-
-@dataclass(frozen=True)
-class TransformParameters:
-    """What Transform is told.
-
-    Args:
-        track: the track choice that the sequences were read with.
-        grid: the grid that they were read on.
-        transpose: the training songs are learned shifted by every number of semitones from the
-            first to the last of these; a shift that would take a song out of the grid's pitch range
-            is left out.
-        maximum_frames: sounding frames in the vocabulary at most.
-        minimum_count: frames of the training split that occur less often are left out.
-    """
-
-    track: str = "first"
-    grid: Grid = field(default_factory=Grid)
-    transpose: tuple[int, int] = (0, 0)
-    maximum_frames: int = DEFAULT_MAXIMUM_FRAMES
-    minimum_count: int = 1
-
-    def __post_init__(self) -> None:
-        _ = self.corpus
-        for name in ("maximum_frames", "minimum_count"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name.replace('_', ' ')} must be at least 1")
-
-    @property
-    def corpus(self) -> CorpusSettings:
-        """What the vocabulary and the model say of how the songs were read."""
-        return CorpusSettings(TrackChoice.parse(self.track), self.grid, self.transpose)
-
-
-def transposed(song: SongFrames, parameters: TransformParameters) -> Iterator[SongFrames]:
-    """Yield a training song in every key that it is learned in, its own included."""
-    low, high = parameters.transpose
-    if low == high:
-        yield song
-        return
-    bits = np.unpackbits(song.distinct, axis=1)
-    sounding = np.flatnonzero(bits.any(axis=0))
-    grid = parameters.grid
-    for shift in range(low, high + 1):
-        if grid.lowest <= sounding[0] + shift and sounding[-1] + shift <= grid.highest:
-            song_id = song.song_id + b"@%+d" % shift if shift else song.song_id
-            shifted = np.packbits(np.roll(bits, shift, axis=1), axis=1)
-            yield song._replace(song_id=song_id, distinct=shifted)
 
 
 class CorpusCount(NamedTuple):
@@ -84,7 +35,10 @@ class CorpusCount(NamedTuple):
 
 
 class CountFrames(beam.CombineFn):
-    """Records of songs to a :class:`CorpusCount`; memory grows with distinct frames only."""
+    """(split, record) to the :class:`CorpusCount` of the training songs.
+
+    Memory grows with distinct frames only.
+    """
 
     def __init__(self, parameters: TransformParameters) -> None:
         super().__init__()
@@ -93,8 +47,11 @@ class CountFrames(beam.CombineFn):
     def create_accumulator(self) -> CorpusCount:
         return CorpusCount(Counter(), 0)
 
-    def add_input(self, accumulator: CorpusCount, element: bytes) -> CorpusCount:
-        song = read_frames(element)
+    def add_input(self, accumulator: CorpusCount, element: tuple[str, bytes]) -> CorpusCount:
+        split, record = element
+        if split != "train":
+            return accumulator
+        song = read_frames(record)
         counts = np.bincount(song.ids, minlength=len(song.distinct)).tolist()
         # Whole microseconds, so that the order of adding cannot show.
         length = round(1e6 * len(song.ids) / song.frames_per_second)
@@ -117,110 +74,145 @@ class CountFrames(beam.CombineFn):
 
 
 class Encode(beam.DoFn):
-    """A record of frames to a record of tokens; its statistics go to ``statistics``."""
+    """(split, record of frames) to keyed records of tokens; what they hold goes to ``statistics``.
 
-    def __init__(self, split: str, parameters: TransformParameters) -> None:
-        self._split = split
+    Args:
+        parameters: of the component.
+        shards: how many each split has.
+    """
+
+    def __init__(self, parameters: TransformParameters, shards: Mapping[str, int]) -> None:
         self._parameters = parameters
+        self._shards = dict(shards)
         self._vocabulary: Vocabulary | None = None
 
-    def process(self, record: bytes, vocabulary: str) -> Iterator[Any]:
+    def process(self, element: tuple[str, bytes], vocabulary: str) -> Iterator[Any]:
         # The vocabulary is the same for every song of a job: parse it once a worker, and keep what
         # it learns about frames that it has to map.
         if self._vocabulary is None:
             self._vocabulary = Vocabulary.from_json(vocabulary)
+        split, record = element
         song = read_frames(record)
-        copies = transposed(song, self._parameters) if self._split == "train" else [song]
-        for copy in copies:
+        shard = split, shard_of(song.song_id, self._shards[split])
+        for copy in transposed(song, self._parameters) if split == "train" else [song]:
             distinct, mapped = self._vocabulary.encode_packed(copy.distinct)
             tokens = distinct[copy.ids]
-            for name, count in self._counts(tokens, mapped[copy.ids]).items():
-                yield beam.pvalue.TaggedOutput(STATISTICS, ((self._split, name), count))
-            yield write_tokens(copy.song_id, tokens, copy.frames_per_second)
+            counted = SplitStatistics.of_song(copy, tokens, mapped[copy.ids])
+            Metrics.counter(COUNTERS, f"frames_{split}").inc(counted.frames)
+            Metrics.counter(COUNTERS, f"mapped_frames_{split}").inc(counted.mapped_frames)
+            yield beam.pvalue.TaggedOutput(STATISTICS, (split, counted.to_bytes()))
+            yield shard, (copy.song_id, write_tokens(copy.song_id, tokens, copy.frames_per_second))
 
-    @staticmethod
-    def _counts(tokens: NDArray[np.int64], mapped: NDArray[np.bool_]) -> dict[str, int]:
-        return {
-            "songs": 1,
-            "frames": len(tokens),
-            # No sounding frame is mapped to the rest, which is token 0.
-            "rests": int((tokens == 0).sum()),
-            "mapped_frames": int(mapped.sum()),
-            # A sequence of n frames gives n windows: each frame is a target once.
-            "windows": len(tokens),
-        }
+
+class MergeStatistics(beam.CombineFn):
+    """(split, bytes of a song's statistics) to the statistics of each split."""
+
+    def create_accumulator(self) -> dict[str, bytes]:
+        return {}
+
+    def add_input(
+        self, accumulator: dict[str, bytes], element: tuple[str, bytes]
+    ) -> dict[str, bytes]:
+        return self.merge_accumulators([accumulator, dict([element])])
+
+    def merge_accumulators(self, accumulators: Iterable[dict[str, bytes]]) -> dict[str, bytes]:
+        parts: dict[str, list[SplitStatistics]] = {}
+        for accumulator in accumulators:
+            for split, counted in accumulator.items():
+                parts.setdefault(split, []).append(SplitStatistics.from_bytes(counted))
+        return {split: SplitStatistics.merge(each).to_bytes() for split, each in parts.items()}
+
+    def extract_output(self, accumulator: dict[str, bytes]) -> dict[str, bytes]:
+        return accumulator
 
 
 class EncodeSequences(beam.PTransform):
-    """Records of frames by split to records of tokens by split.
+    """(split, record of frames) to three collections by name.
 
-    Takes ``train`` and ``eval``; gives the same names as tokens, ``vocabulary`` and ``statistics``
-    (one JSON text each).
+    ``records`` holds records of tokens, keyed for :class:`tunesmith.components.sinks.WriteShards`,
+    ``vocabulary`` and ``statistics`` one JSON text each.
+
+    Args:
+        parameters: of the component.
+        shards: how many each split has; its splits are those of the songs.
     """
 
-    def __init__(self, parameters: TransformParameters) -> None:
+    def __init__(self, parameters: TransformParameters, shards: Mapping[str, int]) -> None:
         super().__init__()
         self._parameters = parameters
+        self._shards = dict(shards)
 
-    def expand(self, splits: dict[str, beam.PCollection]) -> dict[str, beam.PCollection]:
-        counts = splits["train"] | "CountFrames" >> beam.CombineGlobally(
-            CountFrames(self._parameters)
-        )
-        vocabulary = counts | "Vocabulary" >> beam.Map(_build_vocabulary, self._parameters)
-        result: dict[str, beam.PCollection] = {"vocabulary": vocabulary}
-        statistics = []
-        for split in SPLITS:
-            encoded = splits[split] | f"Encode-{split}" >> beam.ParDo(
-                Encode(split, self._parameters), beam.pvalue.AsSingleton(vocabulary)
-            ).with_outputs(STATISTICS, main="records")
-            result[split] = encoded.records
-            statistics.append(encoded[STATISTICS])
-        result[STATISTICS] = (
-            statistics
-            | "Statistics" >> beam.Flatten()
-            | "Sum" >> beam.CombinePerKey(sum)
-            | "Collect" >> beam.combiners.ToList()
-            | "Describe"
-            >> beam.Map(
-                _describe, beam.pvalue.AsSingleton(vocabulary), beam.pvalue.AsSingleton(counts)
+    def expand(self, songs: beam.PCollection) -> dict[str, beam.PCollection]:
+        counted = (
+            songs
+            | "CountFrames"
+            >> beam.CombineGlobally(CountFrames(self._parameters)).without_defaults()
+            | "Vocabulary"
+            >> beam.FlatMap(_build_vocabulary, self._parameters).with_outputs(
+                "facts", main="vocabulary"
             )
         )
-        return result
+        encoded = songs | "Encode" >> beam.ParDo(
+            Encode(self._parameters, self._shards), beam.pvalue.AsSingleton(counted.vocabulary)
+        ).with_outputs(STATISTICS, main="records")
+        statistics = (
+            encoded[STATISTICS]
+            | "Merge" >> beam.CombineGlobally(MergeStatistics()).without_defaults()
+            | "Describe"
+            >> beam.Map(_describe, tuple(self._shards), beam.pvalue.AsSingleton(counted.facts))
+        )
+        return {
+            "records": encoded.records,
+            "vocabulary": counted.vocabulary,
+            STATISTICS: statistics,
+        }
 
 
-def _build_vocabulary(counts: CorpusCount, parameters: TransformParameters) -> str:
+def _build_vocabulary(corpus: CorpusCount, parameters: TransformParameters) -> Iterator[Any]:
+    """Yield the vocabulary, and as ``facts`` what only the counts can tell."""
+    frames = corpus.frames
     speed = parameters.grid.frames_per_second
-    if parameters.grid.frames_per_beat and counts.microseconds:
+    if parameters.grid.frames_per_beat and corpus.microseconds:
         # Songs on a tempo-following grid each have a speed of their own: their mean, by length.
-        speed = 1e6 * counts.frames.total() / counts.microseconds
-    return Vocabulary.from_counts(
-        _by_frame(counts.frames),
+        speed = 1e6 * frames.total() / corpus.microseconds
+    vocabulary = Vocabulary.from_counts(
+        _by_frame(_most_frequent(frames, parameters.maximum_frames)),
         speed,
         parameters.maximum_frames,
         parameters.minimum_count,
         parameters.corpus,
-    ).to_json()
+    )
+    yield vocabulary.to_json()
+    facts = {
+        "vocabulary_size": len(vocabulary),
+        "distinct_sounding_frames": len(frames) - (_REST_KEY in frames),
+        "coverage": coverage_curve(frames, len(vocabulary)),
+    }
+    yield beam.pvalue.TaggedOutput("facts", facts)
 
 
-def _by_frame(counts: Counter[bytes]) -> dict[Frame, int]:
+_REST_KEY = bytes(PACKED_BYTES)
+
+
+def _most_frequent(frames: Counter[bytes], maximum: int) -> dict[bytes, int]:
+    """Return the sounding frames that a vocabulary of `maximum` may hold: all that tie, too.
+
+    Unpacking and sorting a hundred thousand chords of which a thousand stay takes a second.
+    """
+    counts = sorted((count for key, count in frames.items() if key != _REST_KEY), reverse=True)
+    fewest = counts[maximum - 1] if maximum <= len(counts) else 0
+    return {key: count for key, count in frames.items() if count >= fewest and key != _REST_KEY}
+
+
+def _by_frame(counts: Mapping[bytes, int]) -> dict[Frame, int]:
     packed = np.frombuffer(b"".join(counts), dtype=np.uint8).reshape(-1, PACKED_BYTES)
     return dict(zip(unpack_frames(packed), counts.values(), strict=True))
 
 
-def _describe(
-    counts: list[tuple[tuple[str, str], int]], vocabulary: str, corpus: CorpusCount
-) -> str:
-    """Return ``statistics.json``: counts by split, and the size of the vocabulary."""
-    splits: dict[str, dict[str, Any]] = {split: {"songs": 0} for split in SPLITS}
-    for (split, name), count in sorted(counts):
-        splits[split][name] = count
-    for content in splits.values():
-        content["mapped_share"] = content.get("mapped_frames", 0) / content.get("frames", 1)
-    return json.dumps(
-        {
-            "splits": splits,
-            "distinct_sounding_frames": sum(any(key) for key in corpus.frames),
-            "vocabulary_size": len(json.loads(vocabulary)["frames"]),
-        },
-        indent=2,
-    )
+def _describe(counted: Mapping[str, bytes], splits: Sequence[str], facts: dict[str, Any]) -> str:
+    """Return ``statistics.json``."""
+    of_splits = {
+        split: SplitStatistics.from_bytes(counted[split]) if split in counted else SplitStatistics()
+        for split in splits
+    }
+    return json.dumps(describe(of_splits, **facts), indent=2)

@@ -7,12 +7,13 @@ so that nothing like ``<unk>`` exists, neither in the data nor in what a model c
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,21 @@ from tunesmith.music.frames import (
     parse_frame,
 )
 
-_MAPPED_AT_ONCE = 128
+_MAPPED_AT_ONCE = 512
 """Frames: bounds the memory of a mapping step to a few megabytes."""
+
+
+class _BySize(NamedTuple):
+    """The sounding frames of a vocabulary by how many pitches they hold, then by frequency.
+
+    `tokens` is int64 [n], `holds` uint8 [128, n] (1 where a frame holds a pitch), `sizes` int64 [k]
+    the sizes that occur; frames of the i-th lie from ``bounds[i]`` up to ``bounds[i + 1]``.
+    """
+
+    tokens: NDArray[np.int64]
+    holds: NDArray[np.uint8]
+    sizes: NDArray[np.int64]
+    bounds: list[int]
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,15 @@ class Vocabulary:
     @cached_property
     def _sounding(self) -> NDArray[np.uint64]:
         return _words(pack_frames(self.frames[1:]))
+
+    @cached_property
+    def _known_by_size(self) -> _BySize:
+        members = np.unpackbits(pack_frames(self.frames[1:]), axis=1)
+        size = members.sum(axis=1, dtype=np.int64)
+        order = np.argsort(size, kind="stable")
+        sizes, starts = np.unique(size[order], return_index=True)
+        holds = np.ascontiguousarray(members[order].T)
+        return _BySize(1 + order, holds, sizes, [*starts.tolist(), len(order)])
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -175,11 +198,7 @@ class Vocabulary:
         return [self.frames[token] for token in ids]
 
     def _overlap(self, packed: PackedFrames) -> NDArray[np.float32]:
-        """Jaccard index, float32 [n, V - 1], of each sounding frame with every known one.
-
-        Quotients of numbers up to 128 that differ do so by far more than float32 can blur, so it
-        orders them as exact arithmetic would.
-        """
+        """Jaccard index, float32 [n, V - 1], of each sounding frame with every known one."""
         wanted, known = _words(packed), self._sounding
         common = _count_bits(wanted[:, None] & known[None])
         union = _count_bits(wanted)[:, None] + _count_bits(known) - common
@@ -189,13 +208,27 @@ class Vocabulary:
     def _map(self, packed: PackedFrames) -> NDArray[np.int64]:
         """Return the token, int64 [n], that each unknown frame maps to.
 
-        argmax takes the first of equals, and tokens stand by falling frequency, so ties go to the
-        more frequent frame. Music does not become silence: the rest is no candidate unless it is
+        By the Jaccard index; of equals the smallest token, which is the most frequent frame. Music does not become silence: the rest is no candidate unless it is
         all there is.
         """
         if len(self) == 1:
             return np.zeros(len(packed), dtype=np.int64)
-        tokens: NDArray[np.int64] = 1 + np.argmax(self._overlap(packed), axis=1)
+        known = self._known_by_size
+        rows, pitches = np.nonzero(np.unpackbits(packed, axis=1))
+        size = np.bincount(rows, minlength=len(packed))
+        place = np.arange(len(rows)) - np.repeat(np.cumsum(size) - size, size)
+        common = np.zeros((len(packed), known.holds.shape[1]), dtype=np.uint8)
+        for nth in range(size.max(initial=0)):
+            chosen = place == nth
+            common[rows[chosen]] += known.holds[pitches[chosen]]
+        # Among frames of one size the largest overlap is the largest Jaccard index, too.
+        column = np.empty((len(packed), len(known.sizes)), dtype=np.int64)
+        for index, (start, end) in enumerate(itertools.pairwise(known.bounds)):
+            column[:, index] = start + common[:, start:end].argmax(axis=1)
+        shared = np.take_along_axis(common, column, axis=1)
+        index_of = shared / (size[:, None] + known.sizes - shared)
+        best = index_of == index_of.max(axis=1, keepdims=True)
+        tokens: NDArray[np.int64] = np.where(best, known.tokens[column], len(self)).min(axis=1)
         return tokens
 
     def to_json(self) -> str:

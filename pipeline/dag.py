@@ -15,13 +15,14 @@ from tunesmith.components.artifacts import (
     Sequences,
     TrainedModel,
 )
-from tunesmith.components.example_gen import ExampleGenParameters
+from tunesmith.components.encoding import TransformParameters
 from tunesmith.components.export import MODEL_NAME
-from tunesmith.components.jobs import MidiFiles, list_midi_files, run_example_gen, run_transform
+from tunesmith.components.jobs import run_example_gen, run_transform
+from tunesmith.components.listing import MidiFiles, list_midi_files
 from tunesmith.components.progress import Progress
 from tunesmith.components.pusher import next_version, push
+from tunesmith.components.song_files import ExampleGenParameters
 from tunesmith.components.trainer import TrainerParameters, train
-from tunesmith.components.transform import TransformParameters
 from tunesmith.pipeline.runner import Component, Runner, midi_folder
 
 
@@ -138,7 +139,11 @@ def _example_gen(
         (
             "tunesmith.components.example_gen",
             "tunesmith.components.jobs",
+            "tunesmith.components.job_report",
             "tunesmith.components.records",
+            "tunesmith.components.sinks",
+            "tunesmith.components.song_files",
+            "tunesmith.components.splitting",
             "tunesmith.music",
         ),
         _under("ExampleGen"),
@@ -160,8 +165,11 @@ def _transform(
         execute,
         (
             "tunesmith.components.transform",
+            "tunesmith.components.encoding",
             "tunesmith.components.jobs",
             "tunesmith.components.records",
+            "tunesmith.components.sinks",
+            "tunesmith.components.statistics",
             "tunesmith.music",
         ),
         _under("Transform"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.components.artifacts import Examples, TrainedModel
-from tunesmith.components.jobs import read_summary
+from tunesmith.components.job_report import read_summary
 from tunesmith.components.windows import read_tokens
 
 if TYPE_CHECKING:

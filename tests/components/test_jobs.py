@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,16 +12,18 @@ import pytest
 import tensorflow as tf
 
 from tunesmith.components.artifacts import Sequences
+from tunesmith.components.encoding import TransformParameters
 from tunesmith.components.errors import ComponentError, NoSongs
-from tunesmith.components.example_gen import ExampleGenParameters
-from tunesmith.components.jobs import (
-    list_midi_files,
-    read_summary,
-    run_example_gen,
-    run_preprocess,
-    run_transform,
+from tunesmith.components.job_report import read_summary
+from tunesmith.components.jobs import JobCounters, run_example_gen, run_preprocess, run_transform
+from tunesmith.components.listing import list_midi_files
+from tunesmith.components.read_ahead import ReadAhead
+from tunesmith.components.reading import Reading, start_reading
+from tunesmith.components.song_files import (
+    ExampleGenParameters,
+    read_local_file,
+    read_song_file,
 )
-from tunesmith.components.transform import TransformParameters
 from tunesmith.components.windows import read_tokens
 from tunesmith.music import TrackChoice, Vocabulary, read_sequence
 
@@ -28,6 +31,23 @@ WriteScale = Callable[[Path, int, int], Path]
 
 READING = ExampleGenParameters()
 ENCODING = TransformParameters()
+
+
+def preprocess(
+    midi: Path,
+    output: Path,
+    *options: str,
+    parameters: ExampleGenParameters = READING,
+    encoding: TransformParameters = ENCODING,
+) -> JobCounters:
+    """Run the whole job on a folder."""
+    output.mkdir(exist_ok=True)
+    with start_reading(list_midi_files(midi), parameters, options) as reading:
+        return run_preprocess(reading, output, encoding)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def songs_of(folder: Path, split: str) -> dict[str, list[int]]:
@@ -66,7 +86,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory, write_scale: WriteScale
 def preprocessed(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What one preprocessing job leaves of `collection`."""
     output = tmp_path_factory.mktemp("preprocessed")
-    run_preprocess(list_midi_files(collection), output, READING, ENCODING, [])
+    preprocess(collection, output)
     return output
 
 
@@ -123,9 +143,8 @@ def test_two_jobs_leave_what_one_job_leaves(
 
 
 def test_beam_options_reach_beam(collection: Path, tmp_path: Path) -> None:
-    files = list_midi_files(collection)
     with pytest.raises(ComponentError, match="NoSuchRunner"):
-        run_preprocess(files, tmp_path, READING, ENCODING, ["--runner=NoSuchRunner"])
+        preprocess(collection, tmp_path, "--runner=NoSuchRunner")
 
 
 def test_tokens_are_read_back_as_arrays(preprocessed: Path) -> None:
@@ -150,7 +169,7 @@ def test_a_collection_of_which_nothing_can_be_used_is_told(tmp_path: Path) -> No
     for name in ("a.mid", "b.mid"):
         (midi / name).write_bytes(b"nothing")
     with pytest.raises(NoSongs, match=r"all 2 MIDI files were rejected \(2 malformed\)"):
-        run_preprocess(list_midi_files(midi), output, READING, ENCODING, [])
+        preprocess(midi, output)
 
 
 def test_one_song_is_too_few(tmp_path: Path, write_scale: WriteScale) -> None:
@@ -158,7 +177,7 @@ def test_one_song_is_too_few(tmp_path: Path, write_scale: WriteScale) -> None:
     output = tmp_path / "out"
     output.mkdir()
     with pytest.raises(NoSongs, match="only one of 1 MIDI files"):
-        run_preprocess(list_midi_files(midi), output, READING, ENCODING, [])
+        preprocess(midi, output)
 
 
 def test_links_that_loop_end(tmp_path: Path, write_scale: WriteScale) -> None:
@@ -166,3 +185,86 @@ def test_links_that_loop_end(tmp_path: Path, write_scale: WriteScale) -> None:
     (midi / "loop").symlink_to(midi, target_is_directory=True)
     (midi / "self.mid").symlink_to("self.mid")
     assert [song_id for song_id, _ in list_midi_files(midi)] == [b"a.mid", b"self.mid"]
+
+
+WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory, write_scale: WriteScale) -> Path:
+    """Sixty songs and a copy: more than one process reads by itself."""
+    midi = tmp_path_factory.mktemp("many")
+    for number in range(60):
+        write_scale(midi / f"{number}.mid", 40 + number % 30, 20 + number)
+    write_scale(midi / "copy.mid", 40, 20)
+    return midi
+
+
+def test_the_same_bytes_come_out_however_many_processes_read(many: Path, tmp_path: Path) -> None:
+    parameters = ExampleGenParameters(eval_fraction=0.2, test_fraction=0.1)
+    transposed = TransformParameters(transpose=(-1, 1), maximum_frames=20)
+    found = {}
+    for name, options in {"one": ("--runner=DirectRunner",), "ahead": (), "two": WORKERS}.items():
+        counters = preprocess(
+            many, tmp_path / name, *options, parameters=parameters, encoding=transposed
+        )
+        assert counters["songs_read"] == 61
+        assert counters["rejected_duplicate"] == 1
+        found[name] = contents(tmp_path / name)
+    assert found["one"] == found["ahead"] == found["two"]
+    assert sorted(found["one"]) == [
+        "eval-00000-of-00001.tfrecord",
+        "rejected.jsonl",
+        "statistics.json",
+        "summary.json",
+        "test-00000-of-00001.tfrecord",
+        "train-00000-of-00001.tfrecord",
+        "vocabulary.json",
+    ]
+    statistics = json.loads(found["one"]["statistics.json"])
+    songs = {split: each["songs"] for split, each in statistics["splits"].items()}
+    held_out = read_summary(tmp_path / "one")["songs"]
+    assert songs == held_out | {"train": 3 * held_out["train"]}
+    assert held_out["test"] >= 6
+    assert held_out["eval"] >= 12
+
+
+def test_counters_are_those_of_the_statistics(collection: Path, tmp_path: Path) -> None:
+    counters = preprocess(
+        collection, tmp_path / "out", encoding=TransformParameters(maximum_frames=3)
+    )
+    splits = json.loads((tmp_path / "out" / "statistics.json").read_text())["splits"]
+    assert counters["rejected_too_short"] == counters["rejected_malformed"] == 1
+    assert counters["mapped_frames_train"] > 0
+    for split, counted in splits.items():
+        assert counters[f"frames_{split}"] == counted["frames"]
+        assert counters[f"mapped_frames_{split}"] == counted["mapped_frames"]
+
+
+def test_a_test_split_needs_a_third_song(tmp_path: Path, write_scale: WriteScale) -> None:
+    midi = tmp_path / "midi"
+    for pitch in (60, 61):
+        write_scale(midi / f"{pitch}.mid", pitch, 40)
+    with pytest.raises(NoSongs, match="three songs are needed"):
+        preprocess(midi, tmp_path / "out", parameters=ExampleGenParameters(test_fraction=0.1))
+
+
+def test_a_reading_process_that_is_killed_fails_the_job(many: Path, tmp_path: Path) -> None:
+    files = list_midi_files(many)
+    with ReadAhead(files, READING, 2) as ahead:
+        ahead._processes[0].kill()
+        with pytest.raises(ComponentError, match="ended early: signal 9"):
+            run_preprocess(Reading(files, READING, (), ahead), tmp_path, ENCODING)
+
+
+def test_reading_ahead_tells_of_files_as_reading_does(collection: Path, tmp_path: Path) -> None:
+    (collection / "unreadable.mid").mkdir()
+    name = b"caf\xe9.mid"
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    odd.write_bytes((collection / "copy.mid").read_bytes())
+    files = [*list_midi_files(collection), (name, os.fsencode(odd))]
+    files.append((b"folder.mid", os.fsencode(collection / "unreadable.mid")))
+    with ReadAhead(files, READING, 3) as ahead:
+        found = sorted(ahead.results())
+    assert found == sorted(read_song_file(*file, READING, read_local_file) for file in files)
+    assert (b"folder.mid", "unreadable", "Is a directory") in found

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tunesmith.components.encoding import TransformParameters, transposed
 from tunesmith.components.records import SongFrames, read_frames, write_frames
-from tunesmith.components.transform import CountFrames, TransformParameters, transposed
+from tunesmith.components.transform import CountFrames
 from tunesmith.music import Frame, Grid
 from tunesmith.music.frames import pack_frames, packed_keys, unpack_frames
 
@@ -46,7 +47,8 @@ def test_a_key_out_of_the_pitch_range_is_left_out(pitches: Frame, grid: Grid, sh
 def test_every_key_is_counted_and_lasts_as_long() -> None:
     count = CountFrames(TransformParameters(transpose=(0, 1)))
     record = write_frames(song((60,), (60,), (), speed=4.0))
-    total = count.add_input(count.create_accumulator(), record)
+    total = count.add_input(count.create_accumulator(), ("train", record))
+    assert count.add_input(total, ("eval", record)) == total
     total = count.merge_accumulators([total, count.create_accumulator()])
     keys = packed_keys(pack_frames([(60,), (61,), ()]))
     assert total.frames == dict(zip(keys, (2, 2, 2), strict=True))

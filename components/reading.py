@@ -1,0 +1,59 @@
+"""How a job gets its songs: as its Beam options say, or as is quickest on this machine.
+
+Knows no Beam, so that reading can begin before Beam is imported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tunesmith.components.listing import MidiFiles
+from tunesmith.components.read_ahead import FILES_A_PROCESS, ReadAhead
+from tunesmith.components.song_files import ExampleGenParameters
+
+FILES_FOR_MULTI_PROCESSING = 5000
+"""Files from which Beam's own worker processes pay, although each has to import Beam."""
+
+_PLACE = ("--runner", "--direct_", "--job_endpoint", "--environment_", "--streaming")
+"""How the options begin that say where a job runs."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The songs of a job.
+
+    Args:
+        files: the MIDI files.
+        parameters: how to read them.
+        beam_options: for Beam.
+        ahead: what other processes read already; None where the job's own workers read.
+    """
+
+    files: MidiFiles
+    parameters: ExampleGenParameters
+    beam_options: Sequence[str]
+    ahead: ReadAhead | None
+
+
+@contextmanager
+def start_reading(
+    files: MidiFiles, parameters: ExampleGenParameters, beam_options: Sequence[str]
+) -> Iterator[Reading]:
+    """Begin to read `files`, in the way that is the quickest unless `beam_options` name one.
+
+    Of few files the job itself reads; of more, processes without Beam that start at once; of many,
+    Beam's worker processes, which share the steps after reading, too.
+    """
+    processors = os.cpu_count() or 1
+    if any(option.startswith(_PLACE) for option in beam_options) or len(files) < FILES_A_PROCESS:
+        yield Reading(files, parameters, beam_options, None)
+    elif len(files) >= FILES_FOR_MULTI_PROCESSING and processors > 1:
+        workers = f"--direct_num_workers={processors}"
+        several = ("--direct_running_mode=multi_processing", workers)
+        yield Reading(files, parameters, (*several, *beam_options), None)
+    else:
+        with ReadAhead(files, parameters) as ahead:
+            yield Reading(files, parameters, beam_options, ahead)

@@ -1,0 +1,97 @@
+"""On how many devices, in how many processes, a model trains: TensorFlow's synchronous strategies.
+
+A step is the same whatever the strategy: its batch is cut into equal parts, one for each replica,
+and the gradients are summed over all of them before the weights move.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, get_args
+
+from tunesmith.components.errors import ComponentError
+from tunesmith.components.runtime import load_tensorflow
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+StrategyName = Literal["none", "mirrored", "multi-worker"]
+STRATEGIES: tuple[str, ...] = get_args(StrategyName)
+
+
+def open_strategy(name: StrategyName, batch: int) -> tf.distribute.Strategy:
+    """Return the strategy `name`.
+
+    ``none`` is one device; ``mirrored`` every GPU of this machine, or every logical CPU where
+    there is no GPU; ``multi-worker`` one replica for each device of each process that TF_CONFIG
+    names (see TensorFlow's guide to MultiWorkerMirroredStrategy).
+
+    Args:
+        name: which.
+        batch: windows of a step, of all replicas together.
+
+    Raises:
+        ComponentError: TF_CONFIG is not set, or the batch cannot be cut into equal parts.
+    """
+    if name == "multi-worker" and not os.environ.get("TF_CONFIG"):
+        raise ComponentError(
+            "the multi-worker strategy needs TF_CONFIG: set it to "
+            '{"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": N}} '
+            "on each worker"
+        )
+    tf = load_tensorflow()
+    if name == "none":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+    else:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    if batch % strategy.num_replicas_in_sync:
+        raise ComponentError(
+            f"a batch of {batch} cannot be cut into {strategy.num_replicas_in_sync} equal parts: "
+            "give a --batch that can"
+        )
+    return strategy
+
+
+def distribute(
+    strategy: tf.distribute.Strategy, batches: Callable[[], tf.data.Dataset], batch: int
+) -> tf.data.Dataset:
+    """Return the batches of `batches`, each cut into the parts of this process's replicas.
+
+    Args:
+        strategy: whose replicas.
+        batches: makes the dataset of whole batches, each of `batch` elements.
+        batch: see above.
+    """
+
+    def parts(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        whole = batches()
+        if context.num_replicas_in_sync == 1:
+            return whole
+        rows = batch // context.num_input_pipelines
+        first = context.input_pipeline_id * rows
+
+        def mine(*columns: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return tuple(column[first : first + rows] for column in columns)
+
+        replica_rows = context.get_per_replica_batch_size(batch)
+        return whole.map(mine).rebatch(replica_rows, drop_remainder=True)
+
+    return strategy.distribute_datasets_from_function(parts)
+
+
+def common_position(strategy: tf.distribute.Strategy, epoch: int, step: int) -> tuple[int, int]:
+    """Return the earliest (epoch, step) that a process of `strategy` names."""
+    import tensorflow as tf
+
+    if strategy.num_replicas_in_sync == 1:
+        return epoch, step
+    mine = strategy.experimental_distribute_values_from_function(
+        lambda _: tf.constant([[epoch, step]], tf.int64)
+    )
+    rows = strategy.gather(mine, axis=0).numpy().tolist()
+    earliest_epoch, earliest_step = min(tuple(row) for row in rows)
+    return earliest_epoch, earliest_step

@@ -13,14 +13,13 @@ from tunesmith.cli.options import (
     FOLDER,
     MIDI_DIR,
     check_beam_options,
-    given,
     reading_options,
     usage_errors,
 )
 from tunesmith.cli.preprocess import describe_songs, reading_parameters
+from tunesmith.cli.training import trainer_parameters, training_options, upkeep
 
 if TYPE_CHECKING:
-    from tunesmith.components.trainer import TrainerParameters
     from tunesmith.pipeline.dag import PipelineConfig, PipelineResult
 
 
@@ -28,28 +27,7 @@ if TYPE_CHECKING:
 @MIDI_DIR
 @click.option("--root", type=FOLDER, required=True, help="Folder of the pipeline's work.")
 @reading_options
-@click.option("--epochs", type=int, default=50, show_default=True, help="Epochs at most.")
-@click.option("--batch", type=int, default=64, show_default=True, help="Windows in a step.")
-@click.option("--learning-rate", type=float, default=0.001, show_default=True, help="Of Nadam.")
-@click.option(
-    "--patience",
-    type=int,
-    default=5,
-    show_default=True,
-    help="Epochs without a better held-out loss before training stops.",
-)
-@click.option(
-    "--max-seconds",
-    "maximum_seconds",
-    type=float,
-    help="Stop training after so much time.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of training.")
-@click.option("--embedding", type=int, default=100, show_default=True, help="Width of a token.")
-@click.option("--units", type=int, default=128, show_default=True, help="Width of a GRU direction.")
-@click.option("--layers", type=int, default=3, show_default=True, help="Bidirectional GRU layers.")
-@click.option("--dense", type=int, default=64, show_default=True, help="Width before the softmax.")
-@click.option("--dropout", type=float, default=0.3, show_default=True, help="After each layer.")
+@training_options
 @click.option(
     "--program",
     type=int,
@@ -77,20 +55,11 @@ def pipeline_config(
 
     example_gen, transform = reading_parameters(**options)
     with usage_errors():
-        trainer = _trainer_parameters(options)
+        trainer = trainer_parameters(options)
+        care = upkeep(options)
         pusher = PusherParameters(options["model_name"])
-    return PipelineConfig(midi_dir, root, example_gen, transform, trainer, pusher, beam_options)
-
-
-def _trainer_parameters(options: dict[str, Any]) -> TrainerParameters:
-    from tunesmith.components.export import ServedSettings
-    from tunesmith.components.model import Architecture
-    from tunesmith.components.trainer import TrainerParameters
-
-    return TrainerParameters(
-        architecture=Architecture(**given(Architecture, options)),
-        settings=ServedSettings(**given(ServedSettings, options)),
-        **given(TrainerParameters, options),
+    return PipelineConfig(
+        midi_dir, root, example_gen, transform, trainer, pusher, beam_options, care
     )
 
 

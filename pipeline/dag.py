@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tunesmith.components.listing import MidiFiles, list_midi_files
 from tunesmith.components.progress import Progress
 from tunesmith.components.pusher import next_version, push
 from tunesmith.components.song_files import ExampleGenParameters
-from tunesmith.components.trainer import TrainerParameters, train
+from tunesmith.components.trainer import TrainerParameters, Upkeep, train
 from tunesmith.pipeline.runner import Component, Runner, midi_folder
 
 
@@ -53,6 +53,8 @@ class PipelineConfig:
         pusher: where the model goes.
         beam_options: handed to Beam untouched; they say where a job runs, not what it makes, so
             they do not count as a change.
+        upkeep: how often a training saves where it is, and where it logs; no change either. The
+            pipeline says where its checkpoints are, and where it logs unless told.
     """
 
     midi_dir: Path
@@ -62,6 +64,7 @@ class PipelineConfig:
     trainer: TrainerParameters
     pusher: PusherParameters = field(default_factory=PusherParameters)
     beam_options: tuple[str, ...] = ()
+    upkeep: Upkeep = field(default_factory=Upkeep)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def run_pipeline(config: PipelineConfig, progress: Progress) -> PipelineResult:
     examples = runner.run(
         _transform(config.beam_options), _FromSequences(sequences), config.transform
     )
-    model = runner.run(_TRAINER, _FromExamples(examples), config.trainer)
+    model = runner.run(_trainer(config), _FromExamples(examples), config.trainer)
     pushed = runner.run(_PUSHER, _FromModel(model), config.pusher)
     return PipelineResult(sequences, examples, model, pushed)
 
@@ -176,22 +179,41 @@ def _transform(
     )
 
 
-_TRAINER: Component[_FromExamples, TrainerParameters, TrainedModel] = Component(
-    "Trainer",
-    TrainedModel,
-    lambda inputs, parameters, output, progress: train(
-        inputs.examples, output, parameters, progress
-    ),
-    (
-        "tunesmith.components.trainer",
-        "tunesmith.components.windows",
-        "tunesmith.components.model",
-        "tunesmith.components.export",
-        "tunesmith.components.runtime",
-        "tunesmith.music.vocabulary",
-    ),
-    _under("Trainer"),
-)
+def _trainer(config: PipelineConfig) -> Component[_FromExamples, TrainerParameters, TrainedModel]:
+    def execute(
+        inputs: _FromExamples,
+        parameters: TrainerParameters,
+        output: Path,
+        progress: Progress,
+        checkpoints: Path,
+    ) -> None:
+        upkeep = replace(
+            config.upkeep,
+            checkpoints=checkpoints,
+            tensorboard=config.upkeep.tensorboard or config.root / "tensorboard",
+        )
+        train(inputs.examples, output, parameters, progress, upkeep)
+
+    return Component(
+        "Trainer",
+        TrainedModel,
+        execute,
+        (
+            "tunesmith.components.trainer",
+            "tunesmith.components.training_loop",
+            "tunesmith.components.learner",
+            "tunesmith.components.schedule",
+            "tunesmith.components.distribution",
+            "tunesmith.components.windows",
+            "tunesmith.components.song_index",
+            "tunesmith.components.model",
+            "tunesmith.components.export",
+            "tunesmith.components.runtime",
+            "tunesmith.music.vocabulary",
+        ),
+        _under("Trainer"),
+        resumable=True,
+    )
 
 
 def _push(inputs: _FromModel, _: PusherParameters, output: Path, __: Progress) -> None:

@@ -10,11 +10,12 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Concatenate, Generic, TypeVar
 
 from tunesmith.components.artifacts import Artifact, MidiFolder
 from tunesmith.components.progress import Progress
@@ -24,6 +25,9 @@ from tunesmith.pipeline.store import ExecutionStore
 Inputs = TypeVar("Inputs")
 Parameters = TypeVar("Parameters")
 Output = TypeVar("Output", bound=Artifact)
+
+CHECKPOINTS = "checkpoints"
+"""Folder of the root in which a resumable execution keeps what it goes on from."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +40,17 @@ class Component(Generic[Inputs, Parameters, Output]):
         execute: writes the artifact into an empty folder.
         code: the modules and packages whose source is the component's version.
         destination: where its artifact goes, from the pipeline's root and the execution's id.
+        resumable: `execute` takes a folder more, in which it may keep what it needs to go on after
+            a kill or a failure. An equal execution finds the folder again; it is removed when one
+            is complete.
     """
 
     name: str
     output: type[Output]
-    execute: Callable[[Inputs, Parameters, Path, Progress], None]
+    execute: Callable[Concatenate[Inputs, Parameters, Path, Progress, ...], None]
     code: tuple[str, ...]
     destination: Callable[[Path, int, Parameters], Path]
+    resumable: bool = False
 
 
 class Runner:
@@ -75,8 +83,11 @@ class Runner:
         parameter_text = json.dumps(asdict(parameters), sort_keys=True)  # type: ignore[call-overload]
         digests = [artifact.digest for _, artifact in _artifacts(inputs)]
         fingerprint = _digest([component.name, code, parameter_text, *digests])
+        kept = self._root / CHECKPOINTS / fingerprint
         known = self._store.find_complete(fingerprint)
         if known is not None and (self._root / known[1]).is_dir():
+            # The run that completed it may have been killed before it could clear up.
+            shutil.rmtree(kept, ignore_errors=True)
             self._progress.say(f"{component.name}: done before (execution {known[0]}), skipped")
             return component.output(self._root / known[1], fingerprint)
         execution = self._store.begin(
@@ -84,15 +95,17 @@ class Runner:
         )
         destination = component.destination(self._root, execution, parameters)
         relative = os.path.relpath(destination, self._root)
+        more = (kept,) if component.resumable else ()
         started = self._clock()
         try:
             with staged_directory(destination) as staging:
-                component.execute(inputs, parameters, staging, self._progress)
+                component.execute(inputs, parameters, staging, self._progress, *more)
         except BaseException:
             self._store.end(execution, "failed", relative, self._clock())
             raise
         ended = self._clock()
         self._store.end(execution, "complete", relative, ended)
+        shutil.rmtree(kept, ignore_errors=True)
         self._progress.say(f"{component.name}: done in {ended - started:.1f} s -> {destination}")
         return component.output(destination, fingerprint)
 

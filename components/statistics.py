@@ -104,14 +104,7 @@ class SplitStatistics:
     @classmethod
     def merge(cls, many: Iterable[SplitStatistics]) -> SplitStatistics:
         """Return the statistics of all the songs of `many`, in whatever order they come."""
-        parts = [each for each in many if each.songs]
-        if not parts:
-            return cls()
-        merged: dict[str, Any] = {}
-        for each in fields(cls):
-            values = [getattr(part, each.name) for part in parts]
-            merged[each.name] = _COMBINE.get(each.name, sum)(values)
-        return cls(**merged)
+        return cls.from_bytes(cls.merge_bytes(each.to_bytes() for each in many))
 
     def to_bytes(self) -> bytes:
         """Return the numbers as little-endian int64, which :meth:`from_bytes` reads."""
@@ -120,6 +113,18 @@ class SplitStatistics:
             (numbers.tobytes(), *(getattr(self, name).astype("<i8").tobytes() for name in _SIZES))
         )
 
+    @staticmethod
+    def merge_bytes(many: Iterable[bytes]) -> bytes:
+        """Return the bytes of what :meth:`merge` returns, where statistics travel as bytes."""
+        # Statistics without songs are zeros, so that they are neutral to all but a minimum.
+        rows = np.frombuffer(_WITHOUT_SONGS + b"".join(many), dtype="<i8").reshape(-1, _SIZE)
+        merged = rows.sum(axis=0)
+        of_songs = rows[rows[:, _SONGS] > 0]
+        if len(of_songs):
+            merged[_MINIMA] = of_songs[:, _MINIMA].min(axis=0)
+            merged[_MAXIMA] = of_songs[:, _MAXIMA].max(axis=0)
+        return merged.tobytes()
+
     @classmethod
     def from_bytes(cls, content: bytes) -> SplitStatistics:
         """Read what :meth:`to_bytes` wrote.
@@ -127,9 +132,10 @@ class SplitStatistics:
         Raises:
             ValueError: the bytes are not of this version.
         """
-        expected = 8 * (len(_NUMBERS) + sum(_SIZES.values()))
-        if len(content) != expected:
-            raise ValueError(f"statistics of a split are {expected} bytes, not {len(content)}")
+        if len(content) != len(_WITHOUT_SONGS):
+            raise ValueError(
+                f"statistics of a split are {len(_WITHOUT_SONGS)} bytes, not {len(content)}"
+            )
         values = np.frombuffer(content, dtype="<i8").astype(np.int64)
         read: dict[str, Any] = dict(zip(_NUMBERS, values.tolist(), strict=False))
         at = len(_NUMBERS)
@@ -145,12 +151,11 @@ _SIZES = {
     "songs_by_length": _BINS,
 }
 _NUMBERS = tuple(each.name for each in fields(SplitStatistics) if each.name not in _SIZES)
-_COMBINE = {
-    "shortest_frames": min,
-    "shortest_microseconds": min,
-    "longest_frames": max,
-    "longest_microseconds": max,
-}
+_SIZE = len(_NUMBERS) + sum(_SIZES.values())
+_WITHOUT_SONGS = bytes(8 * _SIZE)
+_SONGS = _NUMBERS.index("songs")
+_MINIMA = [at for at, name in enumerate(_NUMBERS) if name.startswith("shortest")]
+_MAXIMA = [at for at, name in enumerate(_NUMBERS) if name.startswith("longest")]
 
 
 def _weighted(values: NDArray[Any], weights: Ints, size: int) -> Ints:

@@ -107,6 +107,13 @@ def test_merging_is_associative_commutative_and_has_an_identity(
     assert merge([one, merge([two, three])]).to_bytes() == whole
     assert merge([three, one, two]).to_bytes() == whole
     assert merge([SplitStatistics(), one]).to_bytes() == one.to_bytes()
+    parts = [each.to_bytes() for each in (one, two, three)]
+    assert SplitStatistics.merge_bytes(parts) == whole
+
+
+def test_nothing_merges_to_a_split_without_songs() -> None:
+    assert SplitStatistics.merge([]).to_bytes() == SplitStatistics().to_bytes()
+    assert SplitStatistics.merge_bytes([]) == SplitStatistics().to_bytes()
 
 
 @given(st.lists(pieces, min_size=1, max_size=5))

@@ -26,8 +26,9 @@ from tunesmith.cli.options import (
 def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **reading: Any) -> None:
     """Turn MIDI files into records of tokens and a vocabulary, on any Beam runner.
 
-    Leaves train-*.tfrecord, eval-*.tfrecord, vocabulary.json, statistics.json, summary.json and
-    rejected.jsonl. What follows a -- goes to Beam untouched.
+    Leaves train-*.tfrecord, eval-*.tfrecord (and test-*.tfrecord), vocabulary.json,
+    statistics.json, summary.json, rejected.jsonl and report.html. What follows a -- goes to Beam
+    untouched.
     """
     from tunesmith.components.errors import OutputInTheWay
     from tunesmith.components.listing import list_midi_files
@@ -50,10 +51,13 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
         # Importing Beam takes seconds, in which the files are read already.
         from tunesmith.components.jobs import run_preprocess
 
-        run_preprocess(songs, staging, transform)
+        counters = run_preprocess(songs, staging, transform)
     for line in describe_songs(output, output):
         progress.say(line)
-    progress.say(f"records and vocabulary are in {output}")
+    if counters:
+        counted = ", ".join(f"{name} {count}" for name, count in counters.items())
+        progress.say(f"Beam's counters: {counted}")
+    progress.say(f"records and vocabulary are in {output}; {output / 'report.html'} draws them")
 
 
 def reading_parameters(**options: Any) -> tuple[Any, Any]:
@@ -89,6 +93,9 @@ def reading_parameters(**options: Any) -> tuple[Any, Any]:
         )
 
 
+_PURPOSES = {"train": "to learn from", "eval": "held out", "test": "to test with"}
+
+
 def describe_songs(sequences: Path, examples: Path) -> list[str]:
     """Return what a person asks first, a line each: songs, rejections, frames, vocabulary."""
     from tunesmith.components.artifacts import Examples
@@ -98,13 +105,14 @@ def describe_songs(sequences: Path, examples: Path) -> list[str]:
     statistics = Examples(examples, "").statistics()
     splits = statistics["splits"]
     songs = summary["songs"]
+    parts = [f"{songs[split]} {purpose}" for split, purpose in _PURPOSES.items() if split in songs]
+    frames = " and ".join(str(split["frames"]) for split in splits.values())
+    mapped = " and ".join(f"{split['mapped_share']:.1%}" for split in splits.values())
     lines = [
-        f"{sum(songs.values())} songs: {songs['train']} to learn from, {songs['eval']} held out",
-        f"{splits['train']['frames']} and {splits['eval']['frames']} frames; "
-        f"{statistics['distinct_sounding_frames']} distinct sounding ones to learn from, "
-        f"vocabulary {statistics['vocabulary_size']} with the rest",
-        f"mapped to the nearest known frame: {splits['train']['mapped_share']:.1%} and "
-        f"{splits['eval']['mapped_share']:.1%}",
+        f"{sum(songs.values())} songs: {', '.join(parts)}",
+        f"{frames} frames; {statistics['distinct_sounding_frames']} distinct sounding ones to "
+        f"learn from, vocabulary {statistics['vocabulary_size']} with the rest",
+        f"mapped to the nearest known frame: {mapped}",
     ]
     if summary["rejected"]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in summary["rejected"].items())

@@ -6,6 +6,7 @@ read the MIDI again; ``preprocess`` runs both in one job.
 
 from __future__ import annotations
 
+import json
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from tunesmith.components.reading import Reading, start_reading
 from tunesmith.components.records import read_frames
 from tunesmith.components.sinks import WriteShards, shard_of, shards_of, write_file
 from tunesmith.components.song_files import ExampleGenParameters
+from tunesmith.components.statistics_report import write_report
 from tunesmith.components.transform import STATISTICS, EncodeSequences
 
 JobCounters = dict[str, int]
@@ -74,11 +76,13 @@ def run_transform(
         ]
         _encode(read | beam.Flatten(), output, parameters, shards_of(songs))
 
-    return _run(build, beam_options)
+    counters = _run(build, beam_options)
+    _write_page(output, sequences.path)
+    return counters
 
 
 def run_preprocess(reading: Reading, output: Path, parameters: TransformParameters) -> JobCounters:
-    """Write examples, vocabulary, statistics and rejections into `output`, in one job.
+    """Write examples, vocabulary, statistics, rejections and report into `output`, in one job.
 
     Args:
         reading: of :func:`tunesmith.components.reading.start_reading`.
@@ -95,7 +99,15 @@ def run_preprocess(reading: Reading, output: Path, parameters: TransformParamete
         del pipeline
         _encode(songs["songs"], output, parameters, shards)
 
-    return _run_reading_job(reading, output, build)
+    counters = _run_reading_job(reading, output, build)
+    _write_page(output, output)
+    return counters
+
+
+def _write_page(examples: Path, sequences: Path) -> None:
+    statistics = json.loads((examples / f"{STATISTICS}.json").read_text("utf-8"))
+    rejected = sequences / "rejected.jsonl"
+    write_report(statistics, read_summary(sequences), rejected, examples / "report.html")
 
 
 def _shards(files: int, parameters: ExampleGenParameters) -> dict[str, int]:

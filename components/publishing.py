@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +27,9 @@ def staged_directory(final: Path, replace: bool = False) -> Iterator[Path]:
     """Yield an empty folder beside `final` that becomes `final` when the block ends well.
 
     If the block raises, the folder is removed and `final` is untouched. If the process is killed,
-    a folder with a name that starts with a dot and ends in ``.partial-<process id>`` may stay
-    behind; `final` is then absent, the old one, or the whole new one.
+    `final` is absent, the old one, or the whole new one; what a killed process of this machine left
+    beside it, in folders whose names begin with a dot, is tidied up by the next call, which also
+    puts an old one back that was being replaced.
 
     Args:
         final: where the content goes.
@@ -36,10 +39,9 @@ def staged_directory(final: Path, replace: bool = False) -> Iterator[Path]:
         OSError: the folder cannot be made, or `final` is there and `replace` is not set.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    staging = final.parent / f".{final.name}.partial-{os.getpid()}"
-    shutil.rmtree(staging, ignore_errors=True)
+    _tidy_up(final)
+    staging, retired = (_aside(final, kind, os.getpid()) for kind in (_PARTIAL, _RETIRED))
     staging.mkdir()
-    retired = final.parent / f".{final.name}.retired-{os.getpid()}"
     try:
         yield staging
         sync_tree(staging)
@@ -50,6 +52,35 @@ def staged_directory(final: Path, replace: bool = False) -> Iterator[Path]:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         shutil.rmtree(retired, ignore_errors=True)
+
+
+_PARTIAL, _RETIRED = "partial", "retired"
+
+
+def _aside(final: Path, kind: str, process: int | str) -> Path:
+    return final.parent / f".{final.name}.{kind}-{socket.gethostname()}-{process}"
+
+
+def _tidy_up(final: Path) -> None:
+    """Remove what processes of this machine that are gone left beside `final`."""
+    for kind in (_RETIRED, _PARTIAL):
+        for left in final.parent.glob(glob.escape(_aside(final, kind, "").name) + "*"):
+            process = left.name.rpartition("-")[2]
+            if process.isdigit() and (int(process) == os.getpid() or not _is_running(int(process))):
+                if kind == _RETIRED and not final.exists():
+                    left.rename(final)
+                else:
+                    shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def sync_folder(folder: Path) -> None:

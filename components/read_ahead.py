@@ -157,9 +157,12 @@ def _main() -> None:
     told = ExampleGenParameters(**parameters)
     for song_id, path in task["files"]:
         result = read_song_file(os.fsencode(song_id), os.fsencode(path), told, read_local_file)
-        _write_result(result, sys.stdout.buffer)
-        # A song at a time: who waits for the last of few files should not wait for a full buffer.
-        sys.stdout.buffer.flush()
+        try:
+            _write_result(result, sys.stdout.buffer)
+            # At once: who waits for the last of few files should not wait for a full buffer.
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            os._exit(1)  # Nobody is left to read, nor to be told.
 
 
 if __name__ == "__main__":

@@ -14,8 +14,12 @@ from tunesmith.components.listing import MidiFiles
 from tunesmith.components.read_ahead import FILES_A_PROCESS, ReadAhead
 from tunesmith.components.song_files import ExampleGenParameters
 
-FILES_FOR_MULTI_PROCESSING = 5000
+FILES_FOR_MULTI_PROCESSING = 50000
 """Files from which Beam's own worker processes pay, although each has to import Beam."""
+
+_HERE = "--runner=FnApiRunner"
+"""Beam's own runner of this machine. Beam's default would first try to fetch another program from
+the network, which runs elsewhere than in this process."""
 
 _PLACE = ("--runner", "--direct_", "--job_endpoint", "--environment_", "--streaming")
 """How the options begin that say where a job runs."""
@@ -48,12 +52,16 @@ def start_reading(
     Beam's worker processes, which share the steps after reading, too.
     """
     processors = os.cpu_count() or 1
-    if any(option.startswith(_PLACE) for option in beam_options) or len(files) < FILES_A_PROCESS:
+    if any(option.startswith(_PLACE) for option in beam_options):
         yield Reading(files, parameters, beam_options, None)
-    elif len(files) >= FILES_FOR_MULTI_PROCESSING and processors > 1:
-        workers = f"--direct_num_workers={processors}"
-        several = ("--direct_running_mode=multi_processing", workers)
-        yield Reading(files, parameters, (*several, *beam_options), None)
-    else:
+        return
+    options = [_HERE, *beam_options]
+    if len(files) >= FILES_FOR_MULTI_PROCESSING and processors > 1:
+        options.append("--direct_running_mode=multi_processing")
+        options.append(f"--direct_num_workers={processors}")
+        yield Reading(files, parameters, options, None)
+    elif len(files) >= FILES_A_PROCESS:
         with ReadAhead(files, parameters) as ahead:
-            yield Reading(files, parameters, beam_options, ahead)
+            yield Reading(files, parameters, options, ahead)
+    else:
+        yield Reading(files, parameters, options, None)

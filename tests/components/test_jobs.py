@@ -215,6 +215,7 @@ def test_the_same_bytes_come_out_however_many_processes_read(many: Path, tmp_pat
     assert sorted(found["one"]) == [
         "eval-00000-of-00001.tfrecord",
         "rejected.jsonl",
+        "report.html",
         "statistics.json",
         "summary.json",
         "test-00000-of-00001.tfrecord",

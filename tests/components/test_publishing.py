@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +72,40 @@ def test_a_kill_leaves_no_final_folder(tmp_path: Path) -> None:
     assert not final.exists()
     (left,) = tmp_path.iterdir()
     assert left.name.startswith(".final.partial-")
+
+
+KILLED_WHILE_PUBLISHING = """
+import os, signal, sys
+from pathlib import Path
+from tunesmith.components.publishing import staged_directory
+
+def rename_and_die(*names, rename=Path.rename):
+    rename(*names)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+with staged_directory(Path(sys.argv[1]), replace=True) as staging:
+    (staging / "new").touch()
+    Path.rename = rename_and_die
+"""
+
+
+def test_the_next_call_tidies_up_and_puts_back_what_was_being_replaced(tmp_path: Path) -> None:
+    final = tmp_path / "final"
+    final.mkdir()
+    (final / "old").touch()
+    command = [sys.executable, "-c", KILLED_WHILE_PUBLISHING, str(final)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert not final.exists()
+    running = tmp_path / f".final.partial-{socket.gethostname()}-{os.getppid()}"
+    elsewhere = tmp_path / ".final.partial-another.machine-1"
+    for other in (running, elsewhere):
+        other.mkdir()
+    with staged_directory(final, replace=True) as staging:
+        assert (final / "old").exists()
+        (staging / "newer").touch()
+    assert [path.name for path in final.iterdir()] == ["newer"]
+    # Nobody else's work was touched.
+    assert {path.name for path in tmp_path.iterdir()} == {"final", running.name, elsewhere.name}
 
 
 def test_versions_grow_and_only_numbers_count(tmp_path: Path) -> None:

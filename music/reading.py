@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,6 +37,13 @@ LARGEST_IRREGULAR_FILE = 2**20
 
 LONGEST_SONG = 200_000
 """Frames: eleven hours at the default speed. It bounds the memory that one file can take."""
+
+MOST_TRACKS = 2048
+"""Each takes about half a millisecond, however little it holds. Real songs have below a hundred."""
+
+MOST_CELLS = 2**31
+"""Frames of all chosen instruments together, times 128 pitches: seconds of work. Real songs stay
+below a hundredth of it; a file of thousands of instruments that wait for days does not."""
 
 _SUSTAIN_PEDAL = 64
 _PEDAL_DOWN = 64
@@ -132,8 +139,10 @@ def read_song(
     data = _read_bytes(midi) if isinstance(midi, Path) else midi
     if len(data) > LARGEST_FILE:
         raise UnusableFile("too large", f"{len(data)} bytes, more than {LARGEST_FILE}")
+    if (tracks := data.count(b"MTrk")) > MOST_TRACKS:
+        raise UnusableFile("too large", f"{tracks} tracks, more than {MOST_TRACKS}")
     instruments, seconds = _read_instruments(data, grid)
-    roll = _merge(_roll(each.voice(), grid) for each in track.select(instruments))
+    roll = _merge(_rolls(track.select(instruments), grid))
     sounding = np.flatnonzero(roll.any(axis=0))
     if not len(sounding):
         raise UnusableFile("no notes", f"{track} has no note as long as a frame")
@@ -237,6 +246,22 @@ def _from_pretty_midi(
         _Instrument(each.name, each.program, each.is_drum, lambda each=each: voice(each))  # type: ignore[misc]
         for each in song.instruments
     ], seconds
+
+
+def _rolls(instruments: Iterable[_Instrument], grid: Grid) -> Iterator[NDArray[np.bool_]]:
+    """Yield each instrument's piano roll.
+
+    Raises:
+        UnusableFile: one of them or all together are too long.
+    """
+    cells = 0
+    for instrument in instruments:
+        roll = _roll(instrument.voice(), grid)
+        cells += roll.size
+        if cells > MOST_CELLS:
+            frames = MOST_CELLS // PITCHES
+            raise UnusableFile("too long", f"more than {frames} frames of all instruments")
+        yield roll
 
 
 def _roll(voice: _Voice, grid: Grid) -> NDArray[np.bool_]:

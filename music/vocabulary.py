@@ -208,8 +208,8 @@ class Vocabulary:
     def _map(self, packed: PackedFrames) -> NDArray[np.int64]:
         """Return the token, int64 [n], that each unknown frame maps to.
 
-        By the Jaccard index; of equals the smallest token, which is the most frequent frame. Music does not become silence: the rest is no candidate unless it is
-        all there is.
+        By the Jaccard index; of equals the smallest token, which is the most frequent frame. Music
+        does not become silence: the rest is no candidate unless it is all there is.
         """
         if len(self) == 1:
             return np.zeros(len(packed), dtype=np.int64)

@@ -78,7 +78,9 @@ class SplitStatistics:
         weights = np.bincount(song.ids, minlength=len(song.distinct))
         halves = np.bitwise_count(np.ascontiguousarray(song.distinct).view(np.uint64))
         polyphony = halves[:, 0] + halves[:, 1]
-        sounding = np.flatnonzero(np.unpackbits(song.distinct).view(np.bool_))
+        frames_by_pitch: Ints = np.einsum(
+            "kp,k->p", np.unpackbits(song.distinct, axis=1), weights, dtype=np.int64
+        )
         # Whole microseconds, so that the order of adding cannot show.
         microseconds = round(_MICROSECONDS * frames / song.frames_per_second)
         length = min(microseconds // (BIN_SECONDS * _MICROSECONDS), _BINS - 1)
@@ -96,8 +98,9 @@ class SplitStatistics:
             longest_frames=frames,
             shortest_microseconds=microseconds,
             longest_microseconds=microseconds,
-            frames_by_polyphony=_weighted(polyphony, weights, PITCHES + 1),
-            frames_by_pitch=_weighted(sounding % PITCHES, weights[sounding // PITCHES], PITCHES),
+            # bincount adds weights as float64, exact up to 2**53; a song is far shorter.
+            frames_by_polyphony=np.bincount(polyphony, weights, PITCHES + 1).astype(np.int64),
+            frames_by_pitch=frames_by_pitch,
             songs_by_length=songs_by_length,
         )
 
@@ -156,12 +159,6 @@ _WITHOUT_SONGS = bytes(8 * _SIZE)
 _SONGS = _NUMBERS.index("songs")
 _MINIMA = [at for at, name in enumerate(_NUMBERS) if name.startswith("shortest")]
 _MAXIMA = [at for at, name in enumerate(_NUMBERS) if name.startswith("longest")]
-
-
-def _weighted(values: NDArray[Any], weights: Ints, size: int) -> Ints:
-    """Return int64 [size], how often each of `values` occurs, every one `weights` times."""
-    # bincount adds weights as float64, exact up to 2**53; a song is far shorter.
-    return np.bincount(values, weights=weights, minlength=size).astype(np.int64)
 
 
 def coverage_curve(counts: Mapping[bytes, int], vocabulary_size: int) -> list[tuple[int, float]]:

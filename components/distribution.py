@@ -34,26 +34,41 @@ def open_strategy(name: StrategyName, batch: int) -> tf.distribute.Strategy:
     Raises:
         ComponentError: TF_CONFIG is not set, or the batch cannot be cut into equal parts.
     """
-    if name == "multi-worker" and not os.environ.get("TF_CONFIG"):
-        raise ComponentError(
-            "the multi-worker strategy needs TF_CONFIG: set it to "
-            '{"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": N}} '
-            "on each worker"
-        )
-    tf = load_tensorflow()
-    if name == "none":
-        return tf.distribute.get_strategy()
-    if name == "mirrored":
+    if name == "multi-worker":
+        strategy = _join_workers()
+        load_tensorflow()
+    else:
+        tf = load_tensorflow()
+        if name == "none":
+            return tf.distribute.get_strategy()
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
-    else:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
     if batch % strategy.num_replicas_in_sync:
         raise ComponentError(
             f"a batch of {batch} cannot be cut into {strategy.num_replicas_in_sync} equal parts: "
             "give a --batch that can"
         )
     return strategy
+
+
+def _join_workers() -> tf.distribute.Strategy:
+    """Return the strategy of this worker; it must come before TensorFlow's first operation."""
+    if not os.environ.get("TF_CONFIG"):
+        raise ComponentError(
+            "the multi-worker strategy needs TF_CONFIG: set it to "
+            '{"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": N}} '
+            "on each worker"
+        )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except (RuntimeError, ValueError) as error:
+        raise ComponentError(
+            f"the workers cannot be joined ({str(error).splitlines()[0]}): check TF_CONFIG, and "
+            "train in a process of its own"
+        ) from error
 
 
 def distribute(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 REST_TOKEN = 0
 
-TABLE_BYTES = 16
+TABLE_BYTES = 24
 """Of memory a token, at the peak of loading a table: the tokens twice (read, and as a tensor) and
 half a batch of parsed records; benchmarks/windows.py prints what it is."""
 

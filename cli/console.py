@@ -19,6 +19,36 @@ PLAIN_SECONDS = 10.0
 """Between two plain lines about the same task."""
 
 
+class Pace:
+    """Reckons the time left from what was done since the first report.
+
+    What was done before that, by a run that was stopped, tells nothing of this one's pace.
+
+    Args:
+        total: of the task; None where nobody knows.
+    """
+
+    def __init__(self, total: float | None) -> None:
+        self._total = total
+        self._first: tuple[float, float] | None = None
+
+    def left(self, done: float, now: float) -> str:
+        """Return a few words on the time left, or nothing while it cannot be said.
+
+        Args:
+            done: of the total.
+            now: seconds of a clock that only grows.
+        """
+        if self._first is None:
+            self._first = (done, now)
+        progressed, seconds = done - self._first[0], now - self._first[1]
+        if self._total is None or progressed <= 0 or done >= self._total:
+            return ""
+        remaining = round(seconds * (self._total - done) / progressed)
+        hours, rest = divmod(remaining, 3600)
+        return f"{hours}:{rest // 60:02}:{rest % 60:02} left"
+
+
 class ConsoleProgress:
     """Shows tasks as the standard error allows; see :class:`tunesmith.components.progress`."""
 
@@ -41,24 +71,25 @@ class ConsoleProgress:
             Progress,
             TextColumn,
             TimeElapsedColumn,
-            TimeRemainingColumn,
         )
 
         columns = [TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn()]
         if total is not None:
-            columns += [TextColumn("left"), TimeRemainingColumn()]
+            columns.append(TextColumn("{task.fields[left]}"))
         columns.append(TextColumn("{task.fields[note]}", style="dim"))
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            yield _BarTask(bar, bar.add_task(title, total=total, note=""))
+            yield _BarTask(bar, bar.add_task(title, total=total, note="", left=""), Pace(total))
 
 
 class _BarTask:
-    def __init__(self, bar: Progress, task: TaskID) -> None:
+    def __init__(self, bar: Progress, task: TaskID, pace: Pace) -> None:
         self._bar = bar
         self._task = task
+        self._pace = pace
 
     def update(self, done: float, note: str = "") -> None:
-        self._bar.update(self._task, completed=done, note=note)
+        left = self._pace.left(done, time.monotonic())
+        self._bar.update(self._task, completed=done, note=note, left=left)
 
 
 class _PlainTask:
@@ -66,12 +97,15 @@ class _PlainTask:
         self._title = title
         self._total = total
         self._last = time.monotonic()
+        self._pace = Pace(total)
         click.echo(f"{title} ...", err=True)
 
     def update(self, done: float, note: str = "") -> None:
         now = time.monotonic()
+        left = self._pace.left(done, now)
         if now - self._last < PLAIN_SECONDS:
             return
         self._last = now
         share = f" {done / self._total:.0%}" if self._total else ""
-        click.echo(f"{self._title}{share} {note}".rstrip(), err=True)
+        parts = [f"{self._title}{share}", note, left]
+        click.echo(", ".join(part for part in parts if part), err=True)

@@ -33,8 +33,6 @@ def draw_losses(axes: Axes, epochs: Sequence[dict[str, Any]], best_epoch: int) -
     axes.set_ylabel("cross-entropy, nats a window")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
 
 
 def write_loss_curve(
@@ -54,6 +52,8 @@ def write_loss_curve(
     figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
+    axes.spines["top"].set_visible(False)
+    axes.grid(alpha=0.25)
     draw_losses(axes, epochs, best_epoch)
     scale: Any = (lambda loss: loss * batch, lambda total: total / batch)
     summed = axes.secondary_yaxis("right", functions=scale)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 
 from tunesmith.components.artifacts import Examples, TrainedModel
 from tunesmith.components.job_report import read_summary
+from tunesmith.components.loss_curve import TRAIN, draw_losses
 from tunesmith.components.windows import read_tokens
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from tunesmith.music import Vocabulary
 
 FREQUENT_FRAMES = 30
-_INK = "#2b303b"
-_TRAIN = "#3f7cac"
-_EVAL = "#e4572e"
 
 
 @dataclass(frozen=True)
@@ -96,21 +94,7 @@ def write_report(
 
 def loss_curve(epochs: Sequence[dict[str, Any]], best_epoch: int) -> str:
     """Return the losses by epoch, in nats a window, as SVG."""
-    from matplotlib.ticker import MaxNLocator
-
-    numbers = [each["epoch"] for each in epochs]
-
-    def draw(axes: Axes) -> None:
-        axes.plot(numbers, [each["train_loss"] for each in epochs], "o-", ms=4, color=_TRAIN)
-        axes.plot(numbers, [each["eval_loss"] for each in epochs], "o-", ms=4, color=_EVAL)
-        axes.axvline(best_epoch, color=_INK, lw=1, ls=":")
-        axes.legend(["training windows", "held-out windows", "epoch kept"], frameon=False)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel("cross-entropy, nats a window")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylim(bottom=0)
-
-    return _svg(draw)
+    return _svg(lambda axes: draw_losses(axes, epochs, best_epoch))
 
 
 def coverage_curve(counts: np.ndarray[Any, np.dtype[np.int64]]) -> str:
@@ -118,7 +102,7 @@ def coverage_curve(counts: np.ndarray[Any, np.dtype[np.int64]]) -> str:
     share = np.cumsum(np.sort(counts)[::-1]) / max(counts.sum(), 1)
 
     def draw(axes: Axes) -> None:
-        axes.plot(np.arange(1, len(share) + 1), share, color=_TRAIN)
+        axes.plot(np.arange(1, len(share) + 1), share, color=TRAIN)
         axes.set_xlabel("most frequent frames")
         axes.set_ylabel("share of all frames")
         axes.set_ylim(0, 1.02)
@@ -128,21 +112,17 @@ def coverage_curve(counts: np.ndarray[Any, np.dtype[np.int64]]) -> str:
     return _svg(draw)
 
 
-def _svg(draw: Any) -> str:
-    import matplotlib
+def _svg(draw: Callable[[Axes], None]) -> str:
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6.4, 3.4), layout="constrained")
-    try:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-        draw(axes)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    finally:
-        pyplot.close(figure)
+    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    draw(axes)
+    text = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
     # Without the XML prologue the drawing can stand inside a page.
     return text.getvalue()[text.getvalue().index("<svg") :]
 

@@ -43,9 +43,11 @@ lint: venv ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: venv ## the figures of reading: exactness and speed over DATA, and broken files
+bench: venv ## the figures of preprocessing: exactness and speed over DATA, broken files, kills
 	$(BIN)/python benchmarks/exactness.py $(DATA)
 	$(BIN)/python benchmarks/fuzz.py --count 1000
+	$(BIN)/python benchmarks/preprocess.py $(DATA)/pop909
+	$(BIN)/python benchmarks/kills.py $(DATA)/jj_lin
 
 format: venv ## let ruff write
 	$(BIN)/ruff check --fix .

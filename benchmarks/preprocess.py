@@ -70,10 +70,10 @@ def resident(pid: int) -> int:
     return total
 
 
-def measure(midi: Path, output: Path, track: str, beam: list[str]) -> tuple[float, int, str]:
+def measure(midi: Path, output: Path, options: list[str]) -> tuple[float, int, str]:
     """Return wall seconds, peak bytes and the first line that the command says of its songs."""
     command = [sys.executable, "-m", "tunesmith.cli.main", "preprocess", "--midi-dir", str(midi)]
-    command += ["--output", str(output), "--track", track, "--", *beam]
+    command += ["--output", str(output), *options]
     start = time.perf_counter()
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         peak = 0
@@ -93,8 +93,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/pop909"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[200, 800, 3200])
     parser.add_argument("--track", default="first")
+    parser.add_argument("--transpose", default="0..0")
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     told, beam = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
+    options = ["--track", told.track, "--transpose", told.transpose, "--", *beam]
     songs = sorted(told.folder.rglob("*.mid"))
     if not songs:
         raise SystemExit(f"no *.mid below {told.folder}")
@@ -106,7 +108,7 @@ def main() -> None:
         for size in sorted(told.sizes):
             midi = Path(work, "midi")
             collection(songs, size, midi)
-            seconds, peak, said = measure(midi, Path(work, "out"), told.track, beam)
+            seconds, peak, said = measure(midi, Path(work, "out"), options)
             further = (seconds - before[1]) / (size - before[0])
             steady = f"{1000 * further:17.2f}   {paper / further:13.1f}" if before[0] else " " * 33
             print(

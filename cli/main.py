@@ -16,7 +16,7 @@ import click
 SUBCOMMANDS = {
     "demo": "pipeline,serving,demo",
     "run": "pipeline",
-    "preprocess": "pipeline",
+    "preprocess": "beam",
     "serve": "serving",
     "generate": "serving",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
     from tunesmith.components.publishing import staged_directory
     from tunesmith.components.reading import start_reading
 
+    # A worker may have another working directory than this process.
+    output = check_local("--output", output).absolute()
+    check_local("--midi-dir", midi_dir)
     example_gen, transform = reading_parameters(**reading)
     beam = check_beam_options(beam_options)
     files = list_midi_files(midi_dir)
@@ -46,7 +50,7 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
     with (
         staged_directory(output, replace=True) as staging,
         progress.task(f"preprocessing {len(files)} MIDI files"),
-        start_reading(files, example_gen, beam) as songs,
+        start_reading(files, example_gen, beam, transform.keys) as songs,
     ):
         # Importing Beam takes seconds, in which the files are read already.
         from tunesmith.components.jobs import run_preprocess
@@ -91,6 +95,19 @@ def reading_parameters(**options: Any) -> tuple[Any, Any]:
                 minimum_count=options["min_count"],
             ),
         )
+
+
+def check_local(option: str, path: Path) -> Path:
+    """Return `path`.
+
+    Raises:
+        click.UsageError: it looks like an address.
+    """
+    if re.match(r"[A-Za-z0-9+.-]{2,}:/", str(path)):
+        raise click.UsageError(
+            f"{option} {path} is an address: give a folder, such as where the bucket is mounted"
+        )
+    return path
 
 
 _PURPOSES = {"train": "to learn from", "eval": "held out", "test": "to test with"}

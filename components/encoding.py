@@ -41,6 +41,11 @@ class TransformParameters:
                 raise ValueError(f"{name.replace('_', ' ')} must be at least 1")
 
     @property
+    def keys(self) -> int:
+        """In how many keys the training songs are learned at most."""
+        return 1 + self.transpose[1] - self.transpose[0]
+
+    @property
     def corpus(self) -> CorpusSettings:
         """What the vocabulary and the model say of how the songs were read."""
         return CorpusSettings(TrackChoice.parse(self.track), self.grid, self.transpose)

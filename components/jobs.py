@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -25,10 +26,16 @@ from tunesmith.components.job_report import WriteReport, check_usable, read_summ
 from tunesmith.components.listing import MidiFiles
 from tunesmith.components.reading import Reading, start_reading
 from tunesmith.components.records import read_frames
-from tunesmith.components.sinks import WriteShards, shard_of, shards_of, write_file
+from tunesmith.components.sinks import WriteShards, shard_names, shard_of, shards_of, write_file
 from tunesmith.components.song_files import ExampleGenParameters
 from tunesmith.components.statistics_report import write_report
 from tunesmith.components.transform import STATISTICS, EncodeSequences
+
+LISTED_IN_THE_GRAPH = 10_000
+"""Files up to which a job's graph holds their names; runners bound its size. Of more it holds the
+name of a file that lists them."""
+
+_LISTING = ".files"
 
 JobCounters = dict[str, int]
 """The Beam metrics of a job by name; empty where the runner keeps none."""
@@ -51,7 +58,9 @@ def run_example_gen(
         _ = keyed | "Records" >> WriteShards(str(output), shards)
 
     with start_reading(files, parameters, beam_options) as reading:
-        return _run_reading_job(reading, output, build)
+        counters = _run_reading_job(reading, output, build)
+    _check_written(output, shard_names(shards))
+    return counters
 
 
 def run_transform(
@@ -77,7 +86,7 @@ def run_transform(
         _encode(read | beam.Flatten(), output, parameters, shards_of(songs))
 
     counters = _run(build, beam_options)
-    _write_page(output, sequences.path)
+    _finish(output, sequences.path, shards_of(songs))
     return counters
 
 
@@ -100,11 +109,13 @@ def run_preprocess(reading: Reading, output: Path, parameters: TransformParamete
         _encode(songs["songs"], output, parameters, shards)
 
     counters = _run_reading_job(reading, output, build)
-    _write_page(output, output)
+    _finish(output, output, shards)
     return counters
 
 
-def _write_page(examples: Path, sequences: Path) -> None:
+def _finish(examples: Path, sequences: Path, shards: Mapping[str, int]) -> None:
+    """See that all is there, and write the report of it."""
+    _check_written(examples, (*shard_names(shards), "vocabulary.json", f"{STATISTICS}.json"))
     statistics = json.loads((examples / f"{STATISTICS}.json").read_text("utf-8"))
     rejected = sequences / "rejected.jsonl"
     write_report(statistics, read_summary(sequences), rejected, examples / "report.html")
@@ -124,12 +135,14 @@ def _run_reading_job(
     name = uuid.uuid4().hex
 
     def build_all(pipeline: beam.Pipeline) -> None:
-        source: Sequence[Any] = reading.files if ahead is None else [name]
-        songs = (
-            pipeline
-            | "Files" >> beam.Create(source)
-            | "Sequences" >> ReadSequences(parameters, ahead is not None)
-        )
+        if ahead is not None:
+            files = pipeline | "Files" >> beam.Create([name])
+        elif len(reading.files) <= LISTED_IN_THE_GRAPH:
+            files = pipeline | "Files" >> beam.Create(reading.files)
+        else:
+            listing = pipeline | "Listing" >> beam.Create([str(_write_listing(reading, output))])
+            files = listing | "Files" >> beam.FlatMap(_read_listing)
+        songs = files | "Sequences" >> ReadSequences(parameters, ahead is not None)
         _ = songs[REPORT] | "Outcome" >> WriteReport(str(output), parameters.splits)
         build(pipeline, songs)
 
@@ -139,8 +152,31 @@ def _run_reading_job(
         counters = _run(build_all, reading.beam_options)
     finally:
         TakeSongs.running.pop(name, None)
+        (output / _LISTING).unlink(missing_ok=True)
+    _check_written(output, ("rejected.jsonl", "summary.json"))
     check_usable(output)
     return counters
+
+
+def _write_listing(reading: Reading, output: Path) -> Path:
+    path = output / _LISTING
+    path.write_bytes(b"\0".join(part for file in reading.files for part in file))
+    return path
+
+
+def _read_listing(path: str) -> Iterator[tuple[bytes, bytes]]:
+    with FileSystems.open(path, "application/octet-stream") as file:
+        parts = file.read().split(b"\0")
+    yield from zip(parts[::2], parts[1::2], strict=True)
+
+
+def _check_written(output: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if not (output / name).is_file():
+            raise ComponentError(
+                f"the workers did not write {name} into {output}: name folders that every worker "
+                "sees under the same path"
+            )
 
 
 def _run(build: Callable[[beam.Pipeline], None], options: Sequence[str]) -> JobCounters:

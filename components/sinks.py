@@ -32,6 +32,15 @@ def shard_of(song_id: bytes, shards: int) -> int:
     return zlib.crc32(song_id) % shards
 
 
+def shard_names(shards: Mapping[str, int]) -> list[str]:
+    """Return the names of all files that :class:`WriteShards` leaves."""
+    return [_shard_name(split, at, shards) for split in shards for at in range(shards[split])]
+
+
+def _shard_name(split: str, number: int, shards: Mapping[str, int]) -> str:
+    return f"{split}-{number:05d}-of-{shards[split]:05d}.tfrecord"
+
+
 class WriteShards(beam.PTransform):
     """:data:`Keyed` records to ``<output>/<split>-00000-of-00001.tfrecord`` files.
 
@@ -61,7 +70,7 @@ def _write_shard(
     shards: Mapping[str, int],
 ) -> None:
     (split, number), elements = shard
-    name = f"{split}-{number:05d}-of-{shards[split]:05d}.tfrecord"
+    name = _shard_name(split, number, shards)
     records = sorted(element for element in elements if element is not None)
     write_file(f"{output}/{name}", b"".join(tfrecord(record) for _, record in records))
 

@@ -116,11 +116,11 @@ class MergeStatistics(beam.CombineFn):
         return self.merge_accumulators([accumulator, dict([element])])
 
     def merge_accumulators(self, accumulators: Iterable[dict[str, bytes]]) -> dict[str, bytes]:
-        parts: dict[str, list[SplitStatistics]] = {}
+        parts: dict[str, list[bytes]] = {}
         for accumulator in accumulators:
             for split, counted in accumulator.items():
-                parts.setdefault(split, []).append(SplitStatistics.from_bytes(counted))
-        return {split: SplitStatistics.merge(each).to_bytes() for split, each in parts.items()}
+                parts.setdefault(split, []).append(counted)
+        return {split: SplitStatistics.merge_bytes(each) for split, each in parts.items()}
 
     def extract_output(self, accumulator: dict[str, bytes]) -> dict[str, bytes]:
         return accumulator

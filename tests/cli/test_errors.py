@@ -60,6 +60,18 @@ def test_a_folder_of_what_is_no_midi(run: Run, tmp_path: Path, command: str) -> 
     assert not list(tmp_path.glob("out/**/*.tfrecord"))
 
 
+@pytest.mark.parametrize("option", ["--midi-dir", "--output"])
+def test_an_address_is_no_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = {"--midi-dir": "midi", "--output": "out"} | {option: "gs://bucket/songs"}
+    code, line = run("preprocess", *[part for pair in folders.items() for part in pair])
+    assert code == 2
+    assert line.startswith(f"{option} gs:/bucket/songs is an address: give a folder")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_output_folder_that_holds_something_else(run: Run, tmp_path: Path) -> None:
     for name in ("midi/a.mid", "out/thesis.txt"):
         (tmp_path / name).parent.mkdir()
@@ -169,9 +181,10 @@ def test_a_missing_extra_is_named(
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     for name in [name for name in sys.modules if name.startswith("tunesmith.components")]:
         monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "a.mid").touch()
     code, line = run("preprocess", "--midi-dir", tmp_path, "--output", tmp_path / "out")
     assert code == 1
-    assert "pip install 'tunesmith[pipeline]'" in line
+    assert "pip install 'tunesmith[beam]'" in line
 
 
 def test_the_command_line_starts_without_tensorflow_or_beam() -> None:

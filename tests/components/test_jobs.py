@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tunesmith.components import jobs
 from tunesmith.components.artifacts import Sequences
 from tunesmith.components.encoding import TransformParameters
 from tunesmith.components.errors import ComponentError, NoSongs
 from tunesmith.components.job_report import read_summary
 from tunesmith.components.jobs import JobCounters, run_example_gen, run_preprocess, run_transform
-from tunesmith.components.listing import list_midi_files
+from tunesmith.components.listing import MidiFiles, list_midi_files
 from tunesmith.components.read_ahead import ReadAhead
 from tunesmith.components.reading import Reading, start_reading
 from tunesmith.components.song_files import (
@@ -230,6 +231,22 @@ def test_the_same_bytes_come_out_however_many_processes_read(many: Path, tmp_pat
     assert held_out["eval"] >= 12
 
 
+def test_of_very_many_files_the_job_reads_a_list(
+    collection: Path, preprocessed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LISTED_IN_THE_GRAPH", 3)
+    preprocess(collection, tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(preprocessed)
+
+
+def test_an_output_that_the_workers_do_not_see_is_told(
+    collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "shard_names", lambda _: ["train-00001-of-00002.tfrecord"])
+    with pytest.raises(ComponentError, match="did not write train-00001-of-"):
+        preprocess(collection, tmp_path / "out")
+
+
 def test_counters_are_those_of_the_statistics(collection: Path, tmp_path: Path) -> None:
     counters = preprocess(
         collection, tmp_path / "out", encoding=TransformParameters(maximum_frames=3)
@@ -269,3 +286,19 @@ def test_reading_ahead_tells_of_files_as_reading_does(collection: Path, tmp_path
         found = sorted(ahead.results())
     assert found == sorted(read_song_file(*file, READING, read_local_file) for file in files)
     assert (b"folder.mid", "unreadable", "Is a directory") in found
+
+
+def test_worker_processes_are_taken_for_many_keys_unless_the_place_is_named(many: Path) -> None:
+    files = list_midi_files(many)
+    twelve_keys = [file for file in files for _ in range(10)]
+
+    def chosen(files: MidiFiles, copies: int, *options: str) -> tuple[bool, bool]:
+        with start_reading(files, READING, options, copies) as reading:
+            assert set(options) <= set(reading.beam_options)
+            several = "--direct_running_mode=multi_processing" in reading.beam_options
+            return several, reading.ahead is not None
+
+    assert chosen(files[:3], 1) == (False, False)
+    assert chosen(files, 1, "--job_name=a") == (False, True)
+    assert chosen(twelve_keys, 12, "--job_name=a") == ((os.cpu_count() or 1) > 1, False)
+    assert chosen(twelve_keys, 12, "--runner=DirectRunner") == (False, False)

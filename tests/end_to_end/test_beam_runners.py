@@ -92,7 +92,8 @@ def preprocess(
 ) -> dict[str, bytes]:
     """Run ``tunesmith preprocess`` and return every file that it left."""
     command = [python, "-m", "tunesmith.cli.main", "preprocess"]
-    command += ["--midi-dir", midi, "--output", output, "--", *options]
+    # Relative to a working directory that a worker need not share.
+    command += ["--midi-dir", ".", "--output", os.path.relpath(output, midi), "--", *options]
     done = subprocess.run(
         list(map(str, command)),
         capture_output=True,

@@ -62,8 +62,7 @@ class Examples(_SplitRecords):
 
     def statistics(self) -> dict[str, Any]:
         """Read ``statistics.json``."""
-        content: dict[str, Any] = json.loads((self.path / "statistics.json").read_text("utf-8"))
-        return content
+        return _read_json(self.path / "statistics.json")
 
 
 class TrainedModel(Artifact):
@@ -76,8 +75,49 @@ class TrainedModel(Artifact):
 
     def history(self) -> dict[str, Any]:
         """Read ``history.json``: settings, losses by epoch, the epoch kept."""
-        content: dict[str, Any] = json.loads((self.path / "history.json").read_text("utf-8"))
-        return content
+        return _read_json(self.path / "history.json")
+
+
+class ExampleStatistics(Artifact):
+    """What StatisticsGen leaves: ``statistics.json``, all that ExampleValidator looks at."""
+
+    def content(self) -> dict[str, Any]:
+        """Read ``statistics.json``."""
+        return _read_json(self.path / "statistics.json")
+
+
+class ExampleAnomalies(Artifact):
+    """What ExampleValidator leaves: ``anomalies.json``, what it found and what was allowed."""
+
+    def content(self) -> dict[str, Any]:
+        """Read ``anomalies.json``."""
+        return _read_json(self.path / "anomalies.json")
+
+
+class ModelEvaluation(Artifact):
+    """What Evaluator leaves: ``evaluation.json``, and songs that the model composed."""
+
+    def content(self) -> dict[str, Any]:
+        """Read ``evaluation.json``."""
+        return _read_json(self.path / "evaluation.json")
+
+    @property
+    def blessed(self) -> bool:
+        """Whether the model may be served."""
+        return bool(self.content()["blessed"])
+
+
+class InfraBlessing(Artifact):
+    """What InfraValidator leaves: ``infra.json``, how the serving engine took the model."""
+
+    def content(self) -> dict[str, Any]:
+        """Read ``infra.json``."""
+        return _read_json(self.path / "infra.json")
+
+    @property
+    def blessed(self) -> bool:
+        """Whether the engine serves the model as it must."""
+        return bool(self.content()["blessed"])
 
 
 class PushedModel(Artifact):
@@ -87,3 +127,8 @@ class PushedModel(Artifact):
     def version(self) -> int:
         """The version's number."""
         return int(self.path.name)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return content

@@ -48,15 +48,19 @@ def build_model(
     """Return the untrained network: tokens int32 [batch, window] to float32 [batch, V].
 
     At V = 201 and the paper's sizes it has 819,149 parameters. The GRU is Keras's default
-    ``reset_after`` form, the one that cuDNN computes.
+    ``reset_after`` form, the one that cuDNN computes. Weights and their order are Keras's: the
+    embedding; kernel, recurrent kernel and bias of each layer's forward and backward direction; the
+    two dense layers.
 
     Args:
         vocabulary_size: V, tokens known.
         architecture: sizes.
-        portable: never take the cuDNN kernel, so that the traced graph runs on every device. Keras
-            otherwise decides while tracing, by whether this machine has a GPU.
+        portable: Keras's own graph without the cuDNN kernel, slower than the default, which takes
+            that kernel on a GPU and our graph of :mod:`tunesmith.components.network` on a CPU.
     """
     import keras
+
+    from tunesmith.components.network import Network
 
     use_cudnn = False if portable else "auto"
     tokens = keras.Input((architecture.window,), dtype="int32", name="tokens")
@@ -74,4 +78,5 @@ def build_model(
     probabilities = keras.layers.Dense(vocabulary_size, activation="softmax", dtype="float32")(
         hidden
     )
-    return keras.Model(tokens, probabilities, name="tunesmith")
+    kind = keras.Model if portable else Network
+    return kind(tokens, probabilities, name="tunesmith")

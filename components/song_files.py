@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -118,6 +119,9 @@ def read_local_file(path: bytes) -> bytes:
 
 def _content(path: bytes, read: Callable[[bytes], bytes]) -> bytes:
     try:
+        # A pipe or a device would be waited for, without end.
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - see read_local_file
+            raise UnusableFile("unreadable", "not a regular file")
         return read(path)
     except OSError as error:
         detail = error.strerror or str(error) or type(error).__name__

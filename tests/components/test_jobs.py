@@ -282,10 +282,13 @@ def test_reading_ahead_tells_of_files_as_reading_does(collection: Path, tmp_path
     odd.write_bytes((collection / "copy.mid").read_bytes())
     files = [*list_midi_files(collection), (name, os.fsencode(odd))]
     files.append((b"folder.mid", os.fsencode(collection / "unreadable.mid")))
+    os.mkfifo(tmp_path / "pipe.mid")
+    files.append((b"pipe.mid", os.fsencode(tmp_path / "pipe.mid")))
     with ReadAhead(files, READING, 3) as ahead:
         found = sorted(ahead.results())
     assert found == sorted(read_song_file(*file, READING, read_local_file) for file in files)
-    assert (b"folder.mid", "unreadable", "Is a directory") in found
+    for name in (b"folder.mid", b"pipe.mid"):
+        assert (name, "unreadable", "not a regular file") in found
 
 
 def test_worker_processes_are_taken_for_many_keys_unless_the_place_is_named(many: Path) -> None:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import socket
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +20,17 @@ import tensorflow as tf
 
 from tunesmith.components.artifacts import Examples
 from tunesmith.components.checkpoints import Checkpoint, CheckpointFolder
+from tunesmith.components.distribution import StrategyName, open_strategy
 from tunesmith.components.errors import ComponentError
+from tunesmith.components.learner import Learner
 from tunesmith.components.model import Architecture
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records import write_tokens
 from tunesmith.components.schedule import Schedule
 from tunesmith.components.trainer import TrainerParameters, Upkeep, train
+from tunesmith.components.training_log import NoLog
+from tunesmith.components.training_loop import Course, TrainingLoop, TrainingState
+from tunesmith.components.windows import Shuffle, WindowTable
 from tunesmith.music import Vocabulary
 
 # Everything that has a state: dropout, moments, a rate that moves, a shuffle in two levels.
@@ -33,6 +44,12 @@ PARAMETERS = TrainerParameters(
     seed=3,
     memory_mebibytes=2**-9,
 )
+
+
+def on_devices(strategy: StrategyName) -> TrainerParameters:
+    """Return parameters whose result does not depend on how a batch is cut up."""
+    architecture = replace(PARAMETERS.architecture, dropout=0.0)
+    return replace(PARAMETERS, architecture=architecture, strategy=strategy)
 
 
 class Lines(SilentProgress):
@@ -67,8 +84,11 @@ def result(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]
     return history, {name: reader.get_tensor(name) for name in names}
 
 
-def assert_same(first: Path, second: Path) -> None:
+def assert_same(first: Path, second: Path, but: str = "") -> None:
+    """Compare two results; `but` names a parameter that differs."""
     (history, weights), (other_history, other_weights) = result(first), result(second)
+    for each in (history, other_history):
+        each["parameters"].pop(but, None)
     for epoch, other in zip(history.pop("epochs"), other_history.pop("epochs"), strict=True):
         assert epoch == pytest.approx(other, rel=1e-5)
     assert history == other_history
@@ -90,14 +110,14 @@ from tunesmith.components import publishing
 songs, checkpoints = t.Examples(Path(sys.argv[1]), ""), Path(sys.argv[2])
 upkeep = t.Upkeep(checkpoints, checkpoint_steps=7)
 
-def training(output, upkeep, prepare=lambda: None):
+def training(output, upkeep, prepare=lambda: None, parameters=t.PARAMETERS):
     child = os.fork()
     if child:
         return child
     try:
         prepare()
         Path(output).mkdir()
-        t.train(songs, Path(output), t.PARAMETERS, t.SilentProgress(), upkeep)
+        t.train(songs, Path(output), parameters, t.SilentProgress(), upkeep)
     except BaseException as error:
         print(repr(error), flush=True)
         os._exit(1)
@@ -113,8 +133,8 @@ def killed_once_there_is(name, output):
     os.kill(child, signal.SIGKILL)
     end(child)
 
-def die_in_third_save():
-    sync, left = publishing.sync_tree, [3]
+def die_in_sixth_save():
+    sync, left = publishing.sync_tree, [6]
     def dying(directory):
         left[0] -= 1
         if not left[0]:
@@ -122,71 +142,189 @@ def die_in_third_save():
         sync(directory)
     publishing.sync_tree = dying
 
-end(training(sys.argv[3], t.Upkeep()))
+end(training("through", t.Upkeep()))
 killed_once_there_is("000000-000000014", "a")
-end(training("b", upkeep, die_in_third_save))
-killed_once_there_is("000002-000000007", "c")
+end(training("b", upkeep, die_in_sixth_save))
 print(sorted(path.name for path in checkpoints.iterdir()))
-end(training(sys.argv[4], upkeep))
+end(training("killed", upkeep))
+
+child = os.fork()
+if not child:
+    cpu = tensorflow.config.list_physical_devices("CPU")[0]
+    halves = [tensorflow.config.LogicalDeviceConfiguration()] * 2
+    tensorflow.config.set_logical_device_configuration(cpu, halves)
+    for strategy in ("none", "mirrored"):
+        print(*t.losses_on(strategy), flush=True)
+    os._exit(0)
+end(child)
 """
 
 
-def test_a_training_killed_three_times_ends_as_one_that_was_not(
-    songs: Examples, tmp_path: Path
-) -> None:
-    program = KILLING.format(folder=str(Path(__file__).parent))
+@pytest.fixture(scope="module")
+def runs(songs: Examples, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The folder of the results of all these trainings, and what was printed of them."""
+    folder = tmp_path_factory.mktemp("runs")
     done = subprocess.run(
-        [sys.executable, "-c", program, songs.path, "checkpoints", "through", "killed"],
-        cwd=tmp_path,
+        [
+            sys.executable,
+            "-c",
+            KILLING.format(folder=str(Path(__file__).parent)),
+            songs.path,
+            "checkpoints",
+        ],
+        cwd=folder,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=280,
         check=True,
     )
-    lines = done.stdout.splitlines()
-    assert lines[:4] == ["0", "-9", "-9", "-9"]
-    assert "000002-000000007" in lines[4]
-    assert lines[5:] == ["0"]
-    assert_same(tmp_path / "through", tmp_path / "killed")
+    return folder, done.stdout.splitlines()
+
+
+def test_a_training_killed_in_a_step_and_in_a_save_ends_as_one_that_was_not(
+    runs: tuple[Path, list[str]],
+) -> None:
+    folder, lines = runs
+    assert lines[:3] == ["0", "-9", "-9"]
+    # Killed within the second epoch, and while it wrote: what it wrote is not taken for whole.
+    assert re.search(r"'\.000001-\d+\.partial-\S+', .*'000001-\d+'", lines[3])
+    assert (lines[4], lines[7:]) == ("0", ["0"])
+    assert_same(folder / "through", folder / "killed")
+
+
+def test_two_devices_learn_what_one_learns(runs: tuple[Path, list[str]]) -> None:
+    one, two = ([float(loss) for loss in line.split()] for line in runs[1][5:7])
+    assert len(set(one)) == len(one) == 4
+    assert two == pytest.approx(one, rel=1e-5)
+
+
+def losses_on(strategy: StrategyName) -> list[float]:
+    """Return the losses of three clipped steps, the last short, and of a judgement."""
+    table = WindowTable.from_songs([np.arange(30, dtype=np.int32) % 7], 10)
+    learner = Learner(
+        7,
+        replace(PARAMETERS.architecture, dropout=0.0),
+        open_strategy(strategy, 8),
+        seed=1,
+        batch=8,
+        eval_batch=12,
+        clip_norm=0.01,
+    )
+    batches = list(learner.batches(table, Shuffle(1, 0), 1))
+    counts = [tf.constant(count) for count in (8.0, 8.0, 6.0)]
+    losses = [
+        float(learner.train(*batch, count)) for batch, count in zip(batches, counts, strict=True)
+    ]
+    return [*losses, learner.held_out_loss(table)]
+
+
+WORKING = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+import test_resume as t
+
+output = Path(sys.argv[2])
+output.mkdir(exist_ok=True)
+upkeep = t.Upkeep(Path(sys.argv[3]), checkpoint_steps=7)
+parameters = t.on_devices(sys.argv[4])
+t.train(t.Examples(Path(sys.argv[1]), ""), output, parameters, t.SilentProgress(), upkeep)
+"""
+
+
+@pytest.mark.skipif(
+    not os.environ.get("TUNESMITH_SLOW_TESTS"),
+    reason="five more processes of TensorFlow: set TUNESMITH_SLOW_TESTS=1",
+)
+def test_two_workers_learn_what_one_learns_and_go_on_after_a_kill(
+    songs: Examples, tmp_path: Path
+) -> None:
+    program = WORKING.format(folder=str(Path(__file__).parent))
+
+    def start(output: str, strategy: str, config: str = "") -> subprocess.Popen[bytes]:
+        checkpoints = tmp_path / f"checkpoints-{output}"
+        command = [sys.executable, "-c", program, songs.path, output, checkpoints, strategy]
+        return subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "TF_CONFIG": config})
+
+    def start_both() -> list[subprocess.Popen[bytes]]:
+        ports = free_ports(2)
+        cluster = {"worker": [f"localhost:{port}" for port in ports]}
+        return [
+            start(
+                f"worker-{index}",
+                "multi-worker",
+                json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}),
+            )
+            for index in range(2)
+        ]
+
+    alone = start("alone", "none")
+    workers = start_both()
+    while not (tmp_path / "checkpoints-worker-0" / "000001-000000007").exists():
+        assert [worker.poll() for worker in workers] == [None, None]
+        time.sleep(0.01)
+    for worker in workers:
+        worker.kill()
+        assert worker.wait() == -9
+    workers = start_both()
+    assert [each.wait() for each in (alone, *workers)] == [0, 0, 0]
+    for index in range(2):
+        assert_same(tmp_path / "alone", tmp_path / f"worker-{index}", but="strategy")
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("localhost", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 class Interrupted(Exception):
     pass
 
 
-def save_and_interrupt_at(epoch: int, step: int) -> Any:
-    """Return what saves as ever, but ends the training at (epoch, step)."""
-    save = CheckpointFolder.save
-
-    def saving(self: CheckpointFolder, checkpoint: Checkpoint) -> Path:
-        path = save(self, checkpoint)
-        if (checkpoint.epoch, checkpoint.step) == (epoch, step):
-            raise Interrupted
-        return path
-
-    return saving
-
-
-def test_a_training_goes_on_within_an_epoch_and_after_one(
-    songs: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_loop_goes_on_within_an_epoch_and_after_one(tmp_path: Path) -> None:
     # Here all windows are in memory, and patience ends the training.
-    parameters = TrainerParameters(
-        PARAMETERS.architecture, epochs=9, batch=64, learning_rate=0.3, patience=2
-    )
-    upkeep = Upkeep(tmp_path / "checkpoints", checkpoint_steps=2)
-    for name in ("through", "on"):
-        (tmp_path / name).mkdir()
-    train(songs, tmp_path / "through", parameters, SilentProgress())
-    for epoch, step in ((1, 2), (2, 0)):
-        with monkeypatch.context() as patch:
-            patch.setattr(CheckpointFolder, "save", save_and_interrupt_at(epoch, step))
-            with pytest.raises(Interrupted):
-                train(songs, tmp_path / "on", parameters, SilentProgress(), upkeep)
-    progress = Lines()
-    train(songs, tmp_path / "on", parameters, progress, upkeep)
-    assert progress.lines == ["training goes on from epoch 3, step 0"]
-    assert_same(tmp_path / "through", tmp_path / "on")
+    strategy = open_strategy("none", 16)
+    learner = Learner(7, PARAMETERS.architecture, strategy, seed=1, batch=16, eval_batch=16)
+    train = WindowTable.from_songs([np.arange(70, dtype=np.int32) ** 2 % 7], 10)
+    held_out = WindowTable.from_songs([np.arange(30, dtype=np.int32) ** 3 % 7], 10)
+    course = Course(9, 2, 0.1, Schedule("plateau", plateau_patience=1), 5, None, 2, None)
+    start = learner.arrays()
+
+    def run(state: TrainingState, checkpoints: CheckpointFolder | None) -> TrainingState:
+        loop = TrainingLoop(learner, train, held_out, course, checkpoints, NoLog(), state)
+        loop.run(SilentProgress())
+        return loop.state
+
+    class Interrupting(CheckpointFolder):
+        def save(self, checkpoint: Checkpoint) -> Path:
+            super().save(checkpoint)
+            raise Interrupted
+
+    through = run(TrainingState(), None)
+    expected = learner.weights()
+    assert through.best_epoch + 2 == len(through.epochs) < 9
+    # A run for each checkpoint, each with a learner that knows nothing of the one before.
+    learner.set_arrays(start)
+    state, runs = TrainingState(), 0
+    folder = Interrupting(tmp_path, "one")
+    while True:
+        try:
+            done = run(state, folder)
+            break
+        except Interrupted:
+            runs += 1
+        learner.set_arrays(start)
+        found = folder.latest(SilentProgress())
+        assert found is not None
+        state = TrainingState.from_checkpoint(found, learner)
+    assert runs == 3 * len(through.epochs)
+    for one, other in zip(through.epochs, done.epochs, strict=True):
+        assert {**one, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-6)
+    for weight, other in zip(expected, learner.weights(), strict=True):
+        np.testing.assert_allclose(weight, other, atol=1e-6)
 
 
 def a_checkpoint(epoch: int, step: int) -> Checkpoint:

@@ -13,3 +13,11 @@ class NoSongs(ComponentError):
 
 class OutputInTheWay(ComponentError):
     """A folder that would have to be overwritten and was not made by this program."""
+
+
+class GateClosed(ComponentError):
+    """A gate refuses what it looked at: its artifact, which says why, is kept, and the run stops.
+
+    Raised by a component when all its files are written. The message is the one line that the run
+    ends with; a later run over the same inputs ends with it again, without another look.
+    """

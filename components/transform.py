@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -147,29 +148,30 @@ class EncodeSequences(beam.PTransform):
             songs
             | "CountFrames"
             >> beam.CombineGlobally(CountFrames(self._parameters)).without_defaults()
-            | "Vocabulary"
-            >> beam.FlatMap(_build_vocabulary, self._parameters).with_outputs(
-                "facts", main="vocabulary"
-            )
+            | "Build" >> beam.Map(_build_vocabulary, self._parameters)
         )
+        # Two steps of one output each: Beam's older runner loses side inputs of a step with two.
+        vocabulary = counted | "Vocabulary" >> beam.Map(itemgetter(0))
+        facts = counted | "Facts" >> beam.Map(itemgetter(1))
         encoded = songs | "Encode" >> beam.ParDo(
-            Encode(self._parameters, self._shards), beam.pvalue.AsSingleton(counted.vocabulary)
+            Encode(self._parameters, self._shards), beam.pvalue.AsSingleton(vocabulary)
         ).with_outputs(STATISTICS, main="records")
         statistics = (
             encoded[STATISTICS]
             | "Merge" >> beam.CombineGlobally(MergeStatistics()).without_defaults()
-            | "Describe"
-            >> beam.Map(_describe, tuple(self._shards), beam.pvalue.AsSingleton(counted.facts))
+            | "Describe" >> beam.Map(_describe, tuple(self._shards), beam.pvalue.AsSingleton(facts))
         )
         return {
             "records": encoded.records,
-            "vocabulary": counted.vocabulary,
+            "vocabulary": vocabulary,
             STATISTICS: statistics,
         }
 
 
-def _build_vocabulary(corpus: CorpusCount, parameters: TransformParameters) -> Iterator[Any]:
-    """Yield the vocabulary, and as ``facts`` what only the counts can tell."""
+def _build_vocabulary(
+    corpus: CorpusCount, parameters: TransformParameters
+) -> tuple[str, dict[str, Any]]:
+    """Return the vocabulary, and what only the counts can tell."""
     frames = corpus.frames
     speed = parameters.grid.frames_per_second
     if parameters.grid.frames_per_beat and corpus.microseconds:
@@ -182,13 +184,12 @@ def _build_vocabulary(corpus: CorpusCount, parameters: TransformParameters) -> I
         parameters.minimum_count,
         parameters.corpus,
     )
-    yield vocabulary.to_json()
     facts = {
         "vocabulary_size": len(vocabulary),
         "distinct_sounding_frames": len(frames) - (_REST_KEY in frames),
         "coverage": coverage_curve(frames, len(vocabulary)),
     }
-    yield beam.pvalue.TaggedOutput("facts", facts)
+    return vocabulary.to_json(), facts
 
 
 _REST_KEY = bytes(PACKED_BYTES)

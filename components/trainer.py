@@ -25,11 +25,10 @@ from tunesmith.components.learner import PRECISIONS, Learner, Precision
 from tunesmith.components.loss_curve import write_loss_curve
 from tunesmith.components.model import Architecture
 from tunesmith.components.progress import Progress
-from tunesmith.components.runtime import load_tensorflow
 from tunesmith.components.schedule import Schedule
 from tunesmith.components.song_index import SongIndex
 from tunesmith.components.training_log import NoLog, ScalarLog, TensorBoardLog
-from tunesmith.components.training_loop import Course, TrainingLoop, TrainingState
+from tunesmith.components.training_loop import STATE_FORMAT, Course, TrainingLoop, TrainingState
 from tunesmith.components.windows import open_windows
 from tunesmith.music import Vocabulary
 
@@ -142,7 +141,6 @@ def train(
     """
     upkeep = upkeep or Upkeep()
     strategy = open_strategy(parameters.strategy, parameters.batch)
-    load_tensorflow()
     vocabulary = examples.vocabulary()
     indices = {split: SongIndex.of(examples.shards(split)) for split in _SPLITS}
     for split, index in indices.items():
@@ -206,6 +204,7 @@ def _fingerprint(
 ) -> str:
     """Return what names a training by all that its result depends on, but for the code."""
     parts = [
+        STATE_FORMAT,
         asdict(parameters),
         vocabulary.to_json(),
         *(indices[split].digest for split in _SPLITS),

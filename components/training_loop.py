@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.5
 """Between two looks at the loss: each waits for the device, which otherwise runs ahead."""
 
+STATE_FORMAT = 1
+"""Counts the changes after which an older checkpoint cannot be gone on from."""
+
 
 @dataclass(frozen=True)
 class Course:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -9,7 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -284,17 +286,23 @@ class Interrupted(Exception):
     pass
 
 
-def test_a_loop_goes_on_within_an_epoch_and_after_one(tmp_path: Path) -> None:
-    # Here all windows are in memory, and patience ends the training.
+TRAIN = WindowTable.from_songs([np.arange(70, dtype=np.int32) ** 2 % 7], 10)
+HELD_OUT = WindowTable.from_songs([np.arange(30, dtype=np.int32) ** 3 % 7], 10)
+
+
+@pytest.fixture(scope="module")
+def learner() -> Learner:
     strategy = open_strategy("none", 16)
-    learner = Learner(7, PARAMETERS.architecture, strategy, seed=1, batch=16, eval_batch=16)
-    train = WindowTable.from_songs([np.arange(70, dtype=np.int32) ** 2 % 7], 10)
-    held_out = WindowTable.from_songs([np.arange(30, dtype=np.int32) ** 3 % 7], 10)
+    return Learner(7, PARAMETERS.architecture, strategy, seed=1, batch=16, eval_batch=16)
+
+
+def test_a_loop_goes_on_within_an_epoch_and_after_one(learner: Learner, tmp_path: Path) -> None:
+    # Here all windows are in memory, and patience ends the training.
     course = Course(9, 2, 0.1, Schedule("plateau", plateau_patience=1), 5, None, 2, None)
     start = learner.arrays()
 
     def run(state: TrainingState, checkpoints: CheckpointFolder | None) -> TrainingState:
-        loop = TrainingLoop(learner, train, held_out, course, checkpoints, NoLog(), state)
+        loop = TrainingLoop(learner, TRAIN, HELD_OUT, course, checkpoints, NoLog(), state)
         loop.run(SilentProgress())
         return loop.state
 
@@ -325,6 +333,32 @@ def test_a_loop_goes_on_within_an_epoch_and_after_one(tmp_path: Path) -> None:
         assert {**one, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-6)
     for weight, other in zip(expected, learner.weights(), strict=True):
         np.testing.assert_allclose(weight, other, atol=1e-6)
+
+
+def test_the_time_is_that_of_all_runs_together(learner: Learner) -> None:
+    course = Course(1, 1, 0.01, Schedule(), 5, 6.0, None, None)
+
+    def steps_done(seconds_before: float) -> float:
+        """Return the steps for which there is time; the clock moves each time it is read."""
+        steps: list[float] = []
+
+        class Recorder(SilentProgress):
+            @contextmanager
+            def task(self, title: str, total: float | None = None) -> Iterator[Any]:
+                del title, total
+                yield self
+
+            def update(self, done: float, note: str = "") -> None:
+                del done, note
+                steps.append(loop.state.step)
+
+        state = TrainingState(seconds=seconds_before)
+        clock = itertools.count(step=0.25).__next__
+        loop = TrainingLoop(learner, TRAIN, HELD_OUT, course, None, NoLog(), state, clock)
+        loop.run(Recorder())
+        return max(steps)
+
+    assert steps_done(5.9) < steps_done(0.0) == 5
 
 
 def a_checkpoint(epoch: int, step: int) -> Checkpoint:

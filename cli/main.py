@@ -19,6 +19,8 @@ SUBCOMMANDS = {
     "preprocess": "beam",
     "serve": "serving",
     "generate": "serving",
+    "runs": "pipeline",
+    "lineage": "pipeline",
 }
 """Each subcommand, in a module of its name, and the extras that it can need."""
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,16 +37,22 @@ def midi_folder(path: Path, files: Iterable[tuple[bytes, bytes]]) -> ListedMidiF
     digest = hashlib.blake2b(digest_size=16)
     listed = []
     for song_id, file in files:
-        digest.update(len(song_id).to_bytes(8, "big") + song_id)
         try:
-            named = hashlib.blake2b(Path(os.fsdecode(file)).read_bytes()).digest()
-            digest.update(named)
-        except OSError as error:
-            # An unreadable file is a finding of ExampleGen; here it only has to be told apart.
+            named = _file_digest(Path(os.fsdecode(file)))
+        except OSError:
+            # Such a file is a finding of ExampleGen; here it only has to be told apart.
             named = b""
-            digest.update(hashlib.blake2b(f"unreadable: {error.errno}".encode()).digest())
+        digest.update(len(song_id).to_bytes(8, "big") + song_id + named)
         listed.append((song_id, named))
     return ListedMidiFolder(path, digest.hexdigest(), tuple(listed))
+
+
+def _file_digest(path: Path) -> bytes:
+    # A pipe or a device would be waited for, without end.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(f"{path} is not a regular file")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, hashlib.blake2b).digest()
 
 
 def content_digest(folder: Path) -> str:
@@ -61,7 +68,7 @@ def content_digest(folder: Path) -> str:
         if path.is_file():
             name = os.fsencode(path.relative_to(folder))
             digest.update(len(name).to_bytes(8, "big") + name)
-            digest.update(hashlib.blake2b(path.read_bytes()).digest())
+            digest.update(_file_digest(path))
     return digest.hexdigest()
 
 

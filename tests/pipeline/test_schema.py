@@ -50,7 +50,7 @@ def test_executions_artifacts_and_what_read_them_are_taken_over(tmp_path: Path) 
     known = store.find("t")
     assert known is not None
     assert (known.id, known.path, known.outcome) == (3, "Transform/3", "complete")
-    assert rows(tmp_path, "SELECT id, outcome FROM executions") == [
+    assert rows(tmp_path, "SELECT id, outcome FROM executions ORDER BY id") == [
         (1, "complete"),
         (2, "killed"),
         (3, "complete"),

@@ -1,0 +1,68 @@
+"""How records are written to standard output: for a person, or as JSON for a program."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PLAIN_WIDTH = 200
+"""Columns where no terminal says how many it has."""
+
+_STYLES = {
+    "complete": "green",
+    "skipped": "dim",
+    "refused": "yellow",
+    "running": "cyan",
+}
+
+
+def console() -> Console:
+    """Return where tables go: as wide as the terminal, or wide enough elsewhere."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+def print_json(record: Any) -> None:
+    """Print a dataclass, or a list of them, as JSON."""
+    click.echo(json.dumps(record, indent=2, default=dataclasses.asdict))
+
+
+def styled(outcome: str) -> str:
+    """Return an outcome in its colour, in rich's markup."""
+    style = _STYLES.get(outcome, "red")
+    return f"[{style}]{outcome}[/]"
+
+
+def moment(seconds: float) -> str:
+    """Return a time, given in seconds since the epoch, in the reader's time zone."""
+    return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return how long something took; nothing where nobody knows."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested parameters as (``architecture.units``, ``128``)."""
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value if isinstance(value, str) else json.dumps(value)

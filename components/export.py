@@ -1,4 +1,4 @@
-"""The SavedModel that is served: three signatures, no custom op, warm-up requests.
+"""The SavedModel that is served: four signatures, no custom op, warm-up requests.
 
 It must load in a stock TensorFlow Serving, which runs signatures through the C++ loader and a
 Session: no Python function, no XLA-compiled function, and every variable owned by the exported
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tunesmith.components.model import Architecture, build_model
+from tunesmith.components.model import Architecture
 from tunesmith.components.protos import warmup_pb2
 from tunesmith.music import Vocabulary
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+    from tunesmith.components.forward_pass import ForwardPass
 
 MODEL_NAME = "tunesmith"
 """The name under which the model is served unless told otherwise."""
@@ -62,22 +64,30 @@ def export_model(
       string [batch], and int32 [batch] each: ``program``, ``frames_per_beat`` (0 for a grid of
       seconds), ``keep_short_notes`` (0 or 1), ``lowest_pitch``, ``highest_pitch``,
       ``transpose_from``, ``transpose_to``.
+    - ``generate``: a song a row in one call. ``tokens`` int32 [batch, window], what went before;
+      and [batch] each: ``steps`` int32, at most ``generation.MAXIMUM_STEPS``; ``temperature``
+      float32; ``top_k`` int32, 0 for all; ``top_p`` float32, 1 for all; ``seed`` int64, which with
+      the step decides the row's draws. To ``tokens`` int32 [batch, longest steps], -1 after a
+      row's last, and ``log_probabilities`` float32 of the same shape, the network's own
+      (temperature 1), 0 after a row's last. A row with an input out of range is -1 throughout.
     """
     import tensorflow as tf
 
-    portable = build_model(len(vocabulary), architecture, portable=True)
-    portable.set_weights(model.get_weights())
-    module = tf.Module(name=MODEL_NAME)
-    # Attribute assignment is what makes the module own the variables.
-    module.weights = [variable.value for variable in portable.variables]
-    tf.saved_model.save(
-        module, str(directory), signatures=_signatures(portable, architecture, vocabulary, settings)
-    )
+    from tunesmith.components.forward_pass import ForwardPass
+    from tunesmith.components.generation import generate_signature
+
+    forward = ForwardPass(model.get_weights(), architecture)
+    signatures = _signatures(forward, architecture, vocabulary, settings)
+    signatures["generate"] = generate_signature(forward, architecture.window, len(vocabulary))
+    tf.saved_model.save(forward, str(directory), signatures=signatures)
     _write_warmup(directory, architecture)
 
 
 def _signatures(
-    model: keras.Model, architecture: Architecture, vocabulary: Vocabulary, settings: ServedSettings
+    forward: ForwardPass,
+    architecture: Architecture,
+    vocabulary: Vocabulary,
+    settings: ServedSettings,
 ) -> dict[str, tf.types.experimental.GenericFunction]:
     import tensorflow as tf
 
@@ -97,7 +107,7 @@ def _signatures(
     @tf.function(input_signature=[tf.TensorSpec([None, architecture.window], tf.int32, "tokens")])
     def serving_default(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
         known = tf.reduce_all((tokens >= 0) & (tokens < size), axis=1, keepdims=True)
-        probabilities = model(tf.clip_by_value(tokens, 0, size - 1), training=False)
+        probabilities = forward(tf.clip_by_value(tokens, 0, size - 1))
         return {"probabilities": tf.where(known, probabilities, np.float32("nan"))}
 
     @tf.function(input_signature=[ids])

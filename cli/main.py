@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     "generate": "serving",
     "runs": "pipeline",
     "lineage": "pipeline",
+    "component": "pipeline",
 }
 """Each subcommand, in a module of its name, and the extras that it can need."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunesmith.components.artifacts import MidiFolder
+from tunesmith.components.listing import MidiFiles
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class ListedMidiFolder(MidiFolder):
     """
 
     files: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False, compare=False)
+
+    def midi_files(self) -> MidiFiles:
+        """Return the files as ExampleGen reads them."""
+        folder = os.fsencode(self.path.absolute())
+        return [(song_id, folder + b"/" + song_id) for song_id, _ in self.files]
 
 
 def midi_folder(path: Path, files: Iterable[tuple[bytes, bytes]]) -> ListedMidiFolder:

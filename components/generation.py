@@ -111,6 +111,8 @@ def generate_signature(
         usable &= (temperature >= 0) & tf.math.is_finite(temperature) & (top_p > 0) & (top_p <= 1)
         wanted = tf.where(usable, steps, 0)
         longest = tf.reduce_max(tf.concat([wanted, [0]], axis=0))
+        # A stack of no steps has no shape, so one is always taken and cut off again.
+        taken = tf.maximum(longest, 1)
         random = tf.transpose(uniforms(seed))
         # A row that is not usable runs along on harmless values, and its answer is dropped.
         temperature = tf.where(usable, temperature, 1.0)
@@ -129,14 +131,13 @@ def generate_signature(
         start = (
             0,
             tf.clip_by_value(tokens, 0, size - 1),
-            tf.TensorArray(tf.int32, longest, element_shape=row),
-            tf.TensorArray(tf.float32, longest, element_shape=row),
+            tf.TensorArray(tf.int32, taken, element_shape=row),
+            tf.TensorArray(tf.float32, taken, element_shape=row),
         )
-        _, _, drawn, chances = tf.while_loop(lambda step, *_: step < longest, body, start)
-        shape = [tf.shape(tokens)[0], longest]
+        _, _, drawn, chances = tf.while_loop(lambda step, *_: step < taken, body, start)
         return {
-            "tokens": tf.reshape(tf.transpose(drawn.stack()), shape),
-            "log_probabilities": tf.reshape(tf.transpose(chances.stack()), shape),
+            "tokens": tf.transpose(drawn.stack())[:, :longest],
+            "log_probabilities": tf.transpose(chances.stack())[:, :longest],
         }
 
     return generate

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("component")
-@click.argument("name", type=click.Choice(list(COMPONENTS), case_sensitive=False))
+@click.argument("name", type=click.Choice(list(COMPONENTS)))
 @click.option("--root", type=FOLDER, help="Folder of the pipeline's work.")
 @click.option(
     "--input",

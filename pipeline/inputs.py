@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import types
 import typing
 from collections.abc import Sequence
@@ -91,8 +90,10 @@ def _take(
 def _known(kind: type[Artifact], recorded: RecordedArtifact) -> Artifact:
     path = Path(recorded.path)
     if not path.is_dir():
-        raise UnfitInput(f"{path} is no longer there: run execution {recorded.execution} again")
-    return kind(path, recorded.digest)
+        raise UnfitInput(f"{path} is no longer there: run again what made it")
+    # The user's own may have changed since it was recorded.
+    digest = recorded.digest if recorded.execution is not None else content_digest(path)
+    return kind(path, digest)
 
 
 def describe_inputs(kind: type[Any]) -> list[str]:
@@ -100,5 +101,4 @@ def describe_inputs(kind: type[Any]) -> list[str]:
     return [
         f"{name}: {artifact.__name__}{'' if needed else ', may be left out'}"
         for name, (artifact, needed) in input_types(kind).items()
-        if dataclasses.is_dataclass(kind)
     ]

@@ -1,0 +1,111 @@
+"""``tunesmith component``: components alone, over songs and over what other runs left."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tunesmith.cli.main import cli
+from tunesmith.music import write_midi
+
+
+def tunesmith(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(each) for each in arguments])
+
+
+def made(*arguments: object) -> Path:
+    """Run a component and return the artifact that it prints."""
+    done = tunesmith("component", *arguments)
+    assert done.exit_code == 0, done.output
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root in which ExampleGen, and Transform after it, were run by themselves."""
+    folder = tmp_path_factory.mktemp("component")
+    (folder / "midi").mkdir()
+    for number in range(6):
+        frames = [(50 + number + step % 12,) for step in range(30)]
+        write_midi(frames, folder / "midi" / f"{number}.mid", 5.0)
+    root = folder / "root"
+    given = ("--input", folder / "midi", "--set", "eval_fraction=0.34", "--set", "track=all")
+    assert made("ExampleGen", "--root", root, *given) == root / "ExampleGen" / "1"
+    transform = made("Transform", "--root", root, "--input", "1", "--set", "track=all")
+    assert transform == root / "Transform" / "2"
+    return root
+
+
+def test_a_component_is_recorded_as_in_a_whole_run(root: Path) -> None:
+    told = json.loads(tunesmith("lineage", root / "Transform" / "2", "--json").stdout)
+    assert [each["component"] for each in told["executions"]] == ["ExampleGen", "Transform"]
+    assert told["executions"][0]["parameters"]["eval_fraction"] == 0.34
+    assert [file["path"] for file in told["sources"][0]["files"]] == [f"{n}.mid" for n in range(6)]
+    runs = json.loads(tunesmith("runs", "--root", root, "--json", "--last", 100).stdout)
+    assert [run["command"] for run in runs[:2]] == ["component ExampleGen", "component Transform"]
+
+
+def test_the_same_is_skipped_and_another_parameter_executed(root: Path) -> None:
+    again = ("Transform", "--root", root, "--input", root / "ExampleGen" / "1")
+    done = tunesmith("component", *again, "--like", 2)
+    assert "Transform: done before (execution 2), skipped" in done.stderr
+    other = made(*again, "--like", 2, "--set", "maximum_frames=5")
+    assert len(json.loads((other / "vocabulary.json").read_text())["frames"]) == 6
+    told = json.loads(tunesmith("lineage", other, "--json").stdout)
+    assert told["executions"][-1]["parameters"]["track"] == "all"
+    assert told["executions"][0]["id"] == 1
+
+
+def test_artifacts_of_another_root_and_of_no_root(root: Path, tmp_path: Path) -> None:
+    there = root / "ExampleGen" / "1"
+    first = made("Transform", "--root", tmp_path, "--input", there, "--set", "track=all")
+    assert (first / "vocabulary.json").read_bytes() == (
+        root / "Transform" / "2" / "vocabulary.json"
+    ).read_bytes()
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in there.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    done = tunesmith("component", "Transform", "--root", tmp_path, "--input", copy)
+    assert "is no recorded artifact; it takes sequences (Sequences)" in str(done.exception)
+    named = f"sequences={copy}"
+    second = made("Transform", "--root", tmp_path, "--input", named, "--set", "track=all")
+    assert second != first
+    # Such a folder is named by what it holds at the time.
+    (copy / "note.txt").write_text("changed")
+    assert made("Transform", "--root", tmp_path, "--input", copy, "--like", 2) != second
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("Transform",), "sequences is missing: give --input the Sequences to work on"),
+        (("Transform", "--input", "2"), "--input 2 is a Examples; it takes sequences (Sequences)"),
+        (("Transform", "--input", "77"), "--input 77 is no recorded artifact"),
+        (("Transform", "--set", "width=1"), "there is no parameter width; there are: track, grid"),
+        (("Transform", "--set", "maximum_frames=0"), "maximum frames must be at least 1"),
+        (("Transform", "--like", "1"), "execution 1 is one of ExampleGen, not of Transform"),
+        (("ExampleGen", "--input", "{root}/Transform"), "no MIDI files"),
+        (("Composer",), "'Composer' is not one of 'ExampleGen'"),
+        (("Pusher", "--input", "2", "--", "x"), "Beam's options follow a --"),
+    ],
+)
+def test_what_does_not_fit_is_told_and_nothing_recorded(
+    root: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    before = tunesmith("runs", "--root", root, "--json", "--last", 100).stdout
+    name, *rest = [each.format(root=root) for each in arguments]
+    done = tunesmith("component", name, "--root", root, *rest)
+    assert words in str(done.exception) + done.output
+    assert tunesmith("runs", "--root", root, "--json", "--last", 100).stdout == before
+
+
+@pytest.mark.parametrize("name", ["ExampleGen", "Transform", "Trainer", "Pusher"])
+def test_inputs_and_parameters_are_described(name: str) -> None:
+    text = tunesmith("component", name, "--describe").stdout
+    assert re.match(r"inputs:\n  \w+: [A-Z]\w+\n", text)
+    assert re.search(r"parameters:\n  [\w.]+=", text)

@@ -25,7 +25,7 @@ class ServerOptions:
         inter_op_threads: operations that one session runs side by side; 0 lets TensorFlow choose.
         intra_op_threads: threads inside one operation; 0 lets TensorFlow choose. TensorFlow shares
             both pools among the sessions of a process, so the first one in a process decides.
-            2 and 1 are the fastest pair measured on two cores for the exported network.
+            2 and 1 were measured on two cores for the exported network (benchmarks/forward.py).
         poll_seconds: seconds between two looks at the model's folder.
         drain_seconds: how long a stop waits for requests that are being answered.
         max_receive_bytes: the longest request message; a longer one is RESOURCE_EXHAUSTED.

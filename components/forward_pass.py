@@ -80,11 +80,13 @@ class ForwardPass(tf.Module):
         hidden = tf.nn.leaky_relu(hidden, self._architecture.leak)
         return tf.nn.softmax(tf.nn.bias_add(tf.matmul(hidden, output_kernel), output_bias))
 
-    def _cpu_half(self, tokens: Any, directions: Any, _: Any) -> Any:
+    def _cpu_half(self, tokens: Any, directions: Any, cudnn: Any) -> Any:
+        del cudnn  # An argument of the other half; both have to take the same.
         layers = [directions[i : i + 2] for i in range(0, len(directions), 2)]
         return gru_unrolled.last_states(tokens, layers, self._architecture.window)
 
-    def _gpu_half(self, tokens: Any, _: Any, cudnn: Any) -> Any:
+    def _gpu_half(self, tokens: Any, directions: Any, cudnn: Any) -> Any:
+        del directions
         sizes = self._architecture
         embeddings, packed = cudnn
         return gru_cudnn.last_states(tokens, embeddings, packed, sizes.layers, sizes.units)

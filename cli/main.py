@@ -22,6 +22,7 @@ SUBCOMMANDS = {
     "runs": "pipeline",
     "lineage": "pipeline",
     "component": "pipeline",
+    "rollback": "pipeline",
 }
 """Each subcommand, in a module of its name, and the extras that it can need."""
 

@@ -212,18 +212,44 @@ class _Reader:
         return found[0] if found else None
 
     def at(self, what: str) -> RecordedArtifact:
-        """Return the latest artifact at a path, or around it."""
+        """Return the latest artifact at a path, or around it, or that it is a copy of."""
         for path in (Path(what).resolve(), (self._root / what).resolve()):
+            # What is inside the root is no part of what the root is inside of.
+            stop = self._root if path.is_relative_to(self._root) else Path(path.anchor)
             for folder in (path, *path.parents):
-                inside = folder.is_relative_to(self._root)
-                recorded = folder.relative_to(self._root) if inside else folder
-                text = str(recorded).encode("utf-8", "backslashreplace").decode()
-                if found := self._artifacts("path = ? ORDER BY id DESC LIMIT 1", text):
-                    return found[0]
+                if folder == stop:
+                    break
+                if found := self._recorded_at(folder) or self._copied_to(folder):
+                    return found
         raise NotRecorded(
             f"no artifact is recorded at {what} in {self._root}: "
             "name the folder of an artifact or of a model's version, or an execution's id"
         )
+
+    def _recorded_at(self, folder: Path) -> RecordedArtifact | None:
+        inside = folder.is_relative_to(self._root)
+        recorded = folder.relative_to(self._root) if inside else folder
+        text = str(recorded).encode("utf-8", "backslashreplace").decode()
+        found = self._artifacts("path = ? ORDER BY id DESC LIMIT 1", text)
+        return found[0] if found else None
+
+    def _copied_to(self, version: Path) -> RecordedArtifact | None:
+        """Return what a version that no execution pushed holds: a roll-back, or one copied away."""
+        # It imports numpy, which most calls can do without.
+        from tunesmith.components.pusher import read_origin
+
+        try:
+            origin = read_origin(version)
+        except (OSError, ValueError, TypeError):
+            return None
+        if origin.copy_of is not None:
+            source = version.with_name(str(origin.copy_of))
+            if found := self._recorded_at(source) or self._copied_to(source):
+                return found
+        # The version that it is a copy of may have made way; the model's own digest stays.
+        named = "type = 'TrainedModel' AND digest = ? ORDER BY id DESC LIMIT 1"
+        models = self._artifacts(named, origin.model) if origin.model else []
+        return models[0] if models else None
 
     def _artifacts(self, condition: str, value: object) -> list[RecordedArtifact]:
         rows = self._connection.execute(

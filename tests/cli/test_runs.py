@@ -25,6 +25,7 @@ from tunesmith.components.artifacts import (
 from tunesmith.components.errors import GateClosed
 from tunesmith.components.listing import list_midi_files
 from tunesmith.components.progress import Progress, SilentProgress
+from tunesmith.components.pusher import ORIGIN_FILE
 from tunesmith.pipeline.runner import Component, Runner, midi_folder
 from tunesmith.pipeline.store import STORE_NAME
 
@@ -179,6 +180,31 @@ def test_lineage_leads_from_a_version_to_the_songs_and_every_parameter(
         "blake2b": hashlib.blake2b(b"song 3").hexdigest(),
     }
     assert midi["files"][-1]["path"] == "99-\\xff.mid"
+
+
+def test_lineage_of_a_version_that_was_rolled_back_to_or_copied_away(
+    root: Path, tmp_path: Path
+) -> None:
+    (model,) = json.loads(tunesmith("lineage", "2", "--root", root, "--json"))["executions"][1:]
+    for version, origin in (
+        (root / "Push" / "4", {"copy_of": 3}),
+        (root / "Push" / "5", {"copy_of": 4, "instead_of": 4}),
+        (root / "Push" / "8", {"copy_of": 7, "model": model["output"]["digest"]}),
+        (tmp_path / "srv" / "1", {"model": model["output"]["digest"]}),
+    ):
+        (version / ORIGIN_FILE).parent.mkdir(parents=True)
+        (version / ORIGIN_FILE).write_text(json.dumps(origin))
+        told = json.loads(tunesmith("lineage", version, "--root", root, "--json"))
+        is_known = version.name in "45"
+        assert told["artifact"]["path"] == str(root / ("Push/3" if is_known else "Learn/2"))
+        assert len(told["sources"][0]["files"]) == SONGS + 1
+
+
+def test_what_is_in_a_root_among_the_songs_is_no_song(root: Path) -> None:
+    inside = root.parent / "songs" / "root"
+    root.rename(inside)
+    done = CliRunner().invoke(cli, ["lineage", str(inside / "Push" / "77")])
+    assert "no artifact is recorded at" in str(done.exception)
 
 
 def test_lineage_as_a_tree(root: Path) -> None:

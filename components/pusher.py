@@ -23,7 +23,7 @@ from tunesmith.components.errors import ComponentError
 from tunesmith.components.publishing import staged_directory, sync_folder
 
 DEFAULT_KEEP = 5
-"""Versions that stay; two are needed to go back, and a model of the paper's size is 7 MB."""
+"""Versions that stay; two are needed to go back, and a model of the paper's size takes 8 MB."""
 
 FEWEST_KEPT = 2
 """The newest, and the one that a server goes on with until it has loaded the newest."""

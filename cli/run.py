@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tunesmith.cli.console import ConsoleProgress
+from tunesmith.cli.gates import (
+    evaluator_parameters,
+    gate_options,
+    infra_parameters,
+    pusher_parameters,
+    validator_parameters,
+)
 from tunesmith.cli.options import (
     BEAM_OPTIONS,
     FOLDER,
@@ -16,7 +23,7 @@ from tunesmith.cli.options import (
     reading_options,
     usage_errors,
 )
-from tunesmith.cli.preprocess import describe_songs, reading_parameters
+from tunesmith.cli.preprocess import check_local, describe_songs, reading_parameters
 from tunesmith.cli.training import trainer_parameters, training_options, upkeep
 
 if TYPE_CHECKING:
@@ -35,39 +42,67 @@ if TYPE_CHECKING:
     show_default=True,
     help="General MIDI program that songs are written with; 0 is the grand piano.",
 )
-@click.option("--model-name", default="tunesmith", show_default=True, help="Name to push under.")
+@gate_options
+@click.option("--no-wait", is_flag=True, help="End with an error where another run is at work.")
 @BEAM_OPTIONS
-def command(midi_dir: Path, root: Path, beam_options: tuple[str, ...], **options: Any) -> None:
+def command(
+    midi_dir: Path, root: Path, no_wait: bool, beam_options: tuple[str, ...], **options: Any
+) -> None:
     """Learn from a folder of MIDI files and push a model that can be served.
 
     Every step is recorded in --root and skipped when nothing that it depends on has changed, so a
-    run that was stopped goes on when it is started again. What follows a -- goes to Beam untouched.
+    run that was stopped goes on when it is started again. Songs with anomalies, a model that beats
+    no baseline, or one that the engine does not serve as it must, stop the run. It leaves
+    report.html in --root. What follows a -- goes to Beam untouched.
     """
     config = pipeline_config(midi_dir, root, check_beam_options(beam_options), options)
-    run_and_report(config, ConsoleProgress())
+    run_and_report(config, ConsoleProgress(), wait=not no_wait)
 
 
 def pipeline_config(
     midi_dir: Path, root: Path, beam_options: tuple[str, ...], options: dict[str, Any]
 ) -> PipelineConfig:
     """Return the configuration that the command line's options say."""
-    from tunesmith.pipeline.dag import PipelineConfig, PusherParameters
+    from tunesmith.pipeline.dag import PipelineConfig
 
     example_gen, transform = reading_parameters(**options)
     with usage_errors():
         trainer = trainer_parameters(options)
-        care = upkeep(options)
-        pusher = PusherParameters(options["model_name"])
-    return PipelineConfig(
-        midi_dir, root, example_gen, transform, trainer, pusher, beam_options, care
-    )
+        return PipelineConfig(
+            # Workers of Beam, and readers of the record, may have another working directory.
+            check_local("--midi-dir", midi_dir).absolute(),
+            check_local("--root", root).absolute(),
+            example_gen,
+            transform,
+            trainer,
+            example_validator=validator_parameters(options),
+            evaluator=evaluator_parameters(options),
+            infra_validator=infra_parameters(options),
+            pusher=pusher_parameters(options),
+            beam_options=beam_options,
+            upkeep=upkeep(options),
+        )
 
 
-def run_and_report(config: PipelineConfig, progress: ConsoleProgress) -> PipelineResult:
-    """Run the pipeline and say what came of it."""
+def run_and_report(
+    config: PipelineConfig, progress: ConsoleProgress, wait: bool = True
+) -> PipelineResult:
+    """Run the pipeline, say what came of it, and leave ``report.html`` in the root.
+
+    The report of a run that a gate stopped tells what the gate saw.
+    """
+    from tunesmith.components.errors import GateClosed
     from tunesmith.pipeline.dag import run_pipeline
+    from tunesmith.pipeline.report import write_report
 
-    result = run_pipeline(config, progress)
+    report = config.root / "report.html"
+    try:
+        result = run_pipeline(config, progress, wait)
+    except GateClosed:
+        write_report(report, config.root)
+        progress.say(f"{report} draws what the gate saw")
+        raise
+    write_report(report, config.root)
     for line in describe_songs(result.sequences.path, result.examples.path):
         progress.say(line)
     history = result.model.history()
@@ -79,5 +114,6 @@ def run_and_report(config: PipelineConfig, progress: ConsoleProgress) -> Pipelin
         )
     model_dir = result.pushed.path.parent
     progress.say(f"pushed version {result.pushed.version} to {model_dir}")
+    progress.say(f"{report} draws the run")
     progress.say(f"next: tunesmith generate --model-dir {model_dir} --out song.mid")
     return result

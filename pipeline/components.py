@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tunesmith.components.trainer import Upkeep
     from tunesmith.pipeline.runner import Component
 
 
@@ -21,10 +22,12 @@ class Setting:
     Args:
         root: the pipeline's.
         beam_options: handed to Beam untouched.
+        upkeep: what training leaves beside its result; None for the defaults.
     """
 
     root: Path
     beam_options: tuple[str, ...] = ()
+    upkeep: Upkeep | None = None
 
 
 @dataclass(frozen=True)
@@ -44,51 +47,82 @@ class Registered:
 
 def _example_gen() -> Registered:
     from tunesmith.components.song_files import ExampleGenParameters
-    from tunesmith.pipeline import dag
+    from tunesmith.pipeline import steps
     from tunesmith.pipeline.sources import ListedMidiFolder
 
-    def build(setting: Setting, inputs: dag._FromMidi) -> Component[Any, Any, Any]:
+    def build(setting: Setting, inputs: steps.FromMidi) -> Component[Any, Any, Any]:
         assert isinstance(inputs.midi, ListedMidiFolder)
-        return dag._example_gen(setting.beam_options, inputs.midi.midi_files())
+        return steps.example_gen(setting.beam_options, inputs.midi.midi_files())
 
-    return Registered(dag._FromMidi, ExampleGenParameters, build)
+    return Registered(steps.FromMidi, ExampleGenParameters, build)
 
 
 def _transform() -> Registered:
     from tunesmith.components.encoding import TransformParameters
-    from tunesmith.pipeline import dag
+    from tunesmith.pipeline import steps
 
     return Registered(
-        dag._FromSequences,
+        steps.FromSequences,
         TransformParameters,
-        lambda setting, _: dag._transform(setting.beam_options),
+        lambda setting, _: steps.transform(setting.beam_options),
+    )
+
+
+def _statistics_gen() -> Registered:
+    from tunesmith.components.statistics_gen import StatisticsGenParameters
+    from tunesmith.pipeline import steps
+
+    return Registered(steps.FromRecords, StatisticsGenParameters, lambda *_: steps.STATISTICS_GEN)
+
+
+def _example_validator() -> Registered:
+    from tunesmith.components.example_validator import ExampleValidatorParameters
+    from tunesmith.pipeline import steps
+
+    return Registered(
+        steps.FromStatistics, ExampleValidatorParameters, lambda *_: steps.EXAMPLE_VALIDATOR
     )
 
 
 def _trainer() -> Registered:
-    from tunesmith.components.encoding import TransformParameters
-    from tunesmith.components.song_files import ExampleGenParameters
-    from tunesmith.components.trainer import TrainerParameters
-    from tunesmith.pipeline import dag
+    from tunesmith.components.trainer import TrainerParameters, Upkeep
+    from tunesmith.pipeline import steps
 
-    def build(setting: Setting, _: Any) -> Component[Any, Any, Any]:
-        # Of all these, the component looks at the root and the upkeep.
-        parameters = (ExampleGenParameters(), TransformParameters(), TrainerParameters())
-        return dag._trainer(dag.PipelineConfig(Path(), setting.root, *parameters))
+    return Registered(
+        steps.FromExamples,
+        TrainerParameters,
+        lambda setting, _: steps.trainer(setting.upkeep or Upkeep(), setting.root),
+    )
 
-    return Registered(dag._FromExamples, TrainerParameters, build)
+
+def _evaluator() -> Registered:
+    from tunesmith.components.evaluator import EvaluatorParameters
+    from tunesmith.pipeline import steps
+
+    return Registered(steps.ToEvaluate, EvaluatorParameters, lambda *_: steps.EVALUATOR)
+
+
+def _infra_validator() -> Registered:
+    from tunesmith.components.infra_validator import InfraValidatorParameters
+    from tunesmith.pipeline import steps
+
+    return Registered(steps.ToServe, InfraValidatorParameters, lambda *_: steps.INFRA_VALIDATOR)
 
 
 def _pusher() -> Registered:
-    from tunesmith.pipeline import dag
+    from tunesmith.pipeline import steps
 
-    return Registered(dag._FromModel, dag.PusherParameters, lambda *_: dag._PUSHER)
+    return Registered(steps.ToPush, steps.PusherParameters, lambda *_: steps.PUSHER)
 
 
 COMPONENTS: dict[str, Callable[[], Registered]] = {
     "ExampleGen": _example_gen,
     "Transform": _transform,
+    "StatisticsGen": _statistics_gen,
+    "ExampleValidator": _example_validator,
     "Trainer": _trainer,
+    "Evaluator": _evaluator,
+    "InfraValidator": _infra_validator,
     "Pusher": _pusher,
 }
 """Every component, in the order of the pipeline."""

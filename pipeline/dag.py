@@ -1,43 +1,34 @@
-"""The pipeline: ExampleGen, Transform, Trainer, Pusher, from MIDI files to a served version."""
+"""The pipeline: from a folder of MIDI files through every gate to a served version."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tunesmith.components.artifacts import (
+    ExampleAnomalies,
     Examples,
-    MidiFolder,
+    ExampleStatistics,
+    InfraBlessing,
+    ModelEvaluation,
     PushedModel,
     Sequences,
     TrainedModel,
 )
 from tunesmith.components.encoding import TransformParameters
-from tunesmith.components.export import MODEL_NAME
-from tunesmith.components.jobs import run_example_gen, run_transform
-from tunesmith.components.listing import MidiFiles, list_midi_files
+from tunesmith.components.evaluator import EvaluatorParameters
+from tunesmith.components.example_validator import ExampleValidatorParameters
+from tunesmith.components.infra_validator import InfraValidatorParameters
+from tunesmith.components.listing import list_midi_files
 from tunesmith.components.progress import Progress
-from tunesmith.components.pusher import next_version, push
+from tunesmith.components.pusher import reclaim
 from tunesmith.components.song_files import ExampleGenParameters
-from tunesmith.components.trainer import TrainerParameters, Upkeep, train
-from tunesmith.pipeline.runner import Component, Runner, midi_folder
-
-
-@dataclass(frozen=True)
-class PusherParameters:
-    """Where the model goes: ``<root>/models/<model_name>/<version>/``."""
-
-    model_name: str = MODEL_NAME
-
-    def __post_init__(self) -> None:
-        # It becomes a folder below the root, which it may not leave.
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.model_name):
-            raise ValueError(
-                f"a model's name is letters, digits, '.', '_' and '-', not {self.model_name!r}"
-            )
+from tunesmith.components.statistics_gen import StatisticsGenParameters
+from tunesmith.components.trainer import TrainerParameters, Upkeep
+from tunesmith.pipeline import steps
+from tunesmith.pipeline.blessed import last_blessed
+from tunesmith.pipeline.runner import Runner
+from tunesmith.pipeline.sources import midi_folder
 
 
 @dataclass(frozen=True)
@@ -47,14 +38,17 @@ class PipelineConfig:
     Args:
         midi_dir: the folder of MIDI files.
         root: the folder of the record, the artifacts and the models.
-        example_gen: see the component.
+        example_gen: see the component; so the others.
         transform: see the component.
         trainer: see the component.
+        statistics_gen: see the component.
+        example_validator: what stops a run before training.
+        evaluator: what a model must do to be blessed.
+        infra_validator: what the engine must do with it.
         pusher: where the model goes.
         beam_options: handed to Beam untouched; they say where a job runs, not what it makes, so
             they do not count as a change.
-        upkeep: how often a training saves where it is, and where it logs; no change either. The
-            pipeline says where its checkpoints are, and where it logs unless told.
+        upkeep: what training leaves beside its result; its checkpoints are the runner's.
     """
 
     midi_dir: Path
@@ -62,172 +56,75 @@ class PipelineConfig:
     example_gen: ExampleGenParameters
     transform: TransformParameters
     trainer: TrainerParameters
-    pusher: PusherParameters = field(default_factory=PusherParameters)
+    statistics_gen: StatisticsGenParameters = field(default_factory=StatisticsGenParameters)
+    example_validator: ExampleValidatorParameters = field(
+        default_factory=ExampleValidatorParameters
+    )
+    evaluator: EvaluatorParameters = field(default_factory=EvaluatorParameters)
+    infra_validator: InfraValidatorParameters = field(default_factory=InfraValidatorParameters)
+    pusher: steps.PusherParameters = field(default_factory=steps.PusherParameters)
     beam_options: tuple[str, ...] = ()
     upkeep: Upkeep = field(default_factory=Upkeep)
 
 
 @dataclass(frozen=True)
 class PipelineResult:
-    """The artifacts of a run."""
+    """The artifacts of a run that no gate stopped."""
 
     sequences: Sequences
     examples: Examples
+    statistics: ExampleStatistics
+    anomalies: ExampleAnomalies
     model: TrainedModel
+    evaluation: ModelEvaluation
+    infra: InfraBlessing
     pushed: PushedModel
 
 
-@dataclass(frozen=True)
-class _FromMidi:
-    midi: MidiFolder
-
-
-@dataclass(frozen=True)
-class _FromSequences:
-    sequences: Sequences
-
-
-@dataclass(frozen=True)
-class _FromExamples:
-    examples: Examples
-
-
-@dataclass(frozen=True)
-class _FromModel:
-    model: TrainedModel
-
-
-def run_pipeline(config: PipelineConfig, progress: Progress) -> PipelineResult:
+def run_pipeline(config: PipelineConfig, progress: Progress, wait: bool = True) -> PipelineResult:
     """Run the components that have not run yet, and return every artifact.
 
+    Args:
+        config: what to do.
+        progress: where it is told.
+        wait: whether to wait for another run in the root, or to raise.
+
     Raises:
+        GateClosed: a gate stopped the run; its artifact says why.
         ComponentError: a component failed; what came before it stays done.
         OSError: the root cannot be written.
     """
     files = list_midi_files(config.midi_dir)
-    runner = Runner(config.root, progress)
-    midi = midi_folder(config.midi_dir, files)
-    sequences = runner.run(
-        _example_gen(config.beam_options, files), _FromMidi(midi), config.example_gen
-    )
-    examples = runner.run(
-        _transform(config.beam_options), _FromSequences(sequences), config.transform
-    )
-    model = runner.run(_trainer(config), _FromExamples(examples), config.trainer)
-    pushed = runner.run(_PUSHER, _FromModel(model), config.pusher)
-    return PipelineResult(sequences, examples, model, pushed)
-
-
-def _under(name: str) -> Callable[[Path, int, Any], Path]:
-    def destination(root: Path, execution: int, _: Any) -> Path:
-        return root / name / str(execution)
-
-    return destination
-
-
-def _example_gen(
-    beam_options: tuple[str, ...], files: MidiFiles
-) -> Component[_FromMidi, ExampleGenParameters, Sequences]:
-    def execute(
-        _: _FromMidi, parameters: ExampleGenParameters, output: Path, progress: Progress
-    ) -> None:
-        # The files are those of the input, which was listed to take its digest.
-        with progress.task(f"reading {len(files)} MIDI files"):
-            run_example_gen(files, output, parameters, beam_options)
-
-    return Component(
-        "ExampleGen",
-        Sequences,
-        execute,
-        (
-            "tunesmith.components.example_gen",
-            "tunesmith.components.jobs",
-            "tunesmith.components.job_report",
-            "tunesmith.components.records",
-            "tunesmith.components.sinks",
-            "tunesmith.components.song_files",
-            "tunesmith.components.splitting",
-            "tunesmith.music",
-        ),
-        _under("ExampleGen"),
-    )
-
-
-def _transform(
-    beam_options: tuple[str, ...],
-) -> Component[_FromSequences, TransformParameters, Examples]:
-    def execute(
-        inputs: _FromSequences, parameters: TransformParameters, output: Path, progress: Progress
-    ) -> None:
-        with progress.task("counting the vocabulary and encoding the songs"):
-            run_transform(inputs.sequences, output, parameters, beam_options)
-
-    return Component(
-        "Transform",
-        Examples,
-        execute,
-        (
-            "tunesmith.components.transform",
-            "tunesmith.components.encoding",
-            "tunesmith.components.jobs",
-            "tunesmith.components.records",
-            "tunesmith.components.sinks",
-            "tunesmith.components.statistics",
-            "tunesmith.music",
-        ),
-        _under("Transform"),
-    )
-
-
-def _trainer(config: PipelineConfig) -> Component[_FromExamples, TrainerParameters, TrainedModel]:
-    def execute(
-        inputs: _FromExamples,
-        parameters: TrainerParameters,
-        output: Path,
-        progress: Progress,
-        checkpoints: Path,
-    ) -> None:
-        upkeep = replace(
-            config.upkeep,
-            checkpoints=checkpoints,
-            tensorboard=config.upkeep.tensorboard or config.root / "tensorboard",
+    told = asdict(config)
+    with Runner(config.root, progress, command="run", told=told, wait=wait) as runner:
+        midi = midi_folder(config.midi_dir, files)
+        sequences = runner.run(
+            steps.example_gen(config.beam_options, files),
+            steps.FromMidi(midi),
+            config.example_gen,
         )
-        train(inputs.examples, output, parameters, progress, upkeep)
-
-    return Component(
-        "Trainer",
-        TrainedModel,
-        execute,
-        (
-            "tunesmith.components.trainer",
-            "tunesmith.components.training_loop",
-            "tunesmith.components.learner",
-            "tunesmith.components.schedule",
-            "tunesmith.components.distribution",
-            "tunesmith.components.windows",
-            "tunesmith.components.song_index",
-            "tunesmith.components.model",
-            "tunesmith.components.network",
-            "tunesmith.components.gru_training",
-            "tunesmith.components.loss_curve",
-            "tunesmith.components.export",
-            "tunesmith.components.runtime",
-            "tunesmith.music.vocabulary",
-        ),
-        _under("Trainer"),
-        resumable=True,
+        examples = runner.run(
+            steps.transform(config.beam_options), steps.FromSequences(sequences), config.transform
+        )
+        statistics = runner.run(
+            steps.STATISTICS_GEN, steps.FromRecords(examples, sequences), config.statistics_gen
+        )
+        anomalies = runner.run(
+            steps.EXAMPLE_VALIDATOR, steps.FromStatistics(statistics), config.example_validator
+        )
+        model = runner.run(
+            steps.trainer(config.upkeep, config.root), steps.FromExamples(examples), config.trainer
+        )
+        baseline = last_blessed(config.root, config.pusher.model_name, model)
+        evaluation = runner.run(
+            steps.EVALUATOR, steps.ToEvaluate(examples, model, baseline), config.evaluator
+        )
+        infra = runner.run(
+            steps.INFRA_VALIDATOR, steps.ToServe(model, examples), config.infra_validator
+        )
+        pushed = runner.run(steps.PUSHER, steps.ToPush(model, evaluation, infra), config.pusher)
+        for version in reclaim(pushed.path.parent, config.pusher.keep):
+            progress.say(f"version {version} of {config.pusher.model_name} was removed")
+    return PipelineResult(
+        sequences, examples, statistics, anomalies, model, evaluation, infra, pushed
     )
-
-
-def _push(inputs: _FromModel, _: PusherParameters, output: Path, __: Progress) -> None:
-    push(inputs.model, output)
-
-
-def _next_model_folder(root: Path, _: int, parameters: PusherParameters) -> Path:
-    model_dir = root / "models" / parameters.model_name
-    return model_dir / str(next_version(model_dir))
-
-
-_PUSHER: Component[_FromModel, PusherParameters, PushedModel] = Component(
-    "Pusher", PushedModel, _push, ("tunesmith.components.pusher",), _next_model_folder
-)

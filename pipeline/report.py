@@ -1,7 +1,9 @@
 """The report of a run: one self-contained HTML page that opens without a network.
 
-The page is a jinja2 template with autoescaping; curves are matplotlib's SVG, songs come with their
-piano roll as PNG and a small player that synthesises the notes in the browser.
+It is drawn from the record and the artifacts, so a run that a gate stopped has one, too, with what
+there was by then. The page is a jinja2 template with autoescaping; curves are matplotlib's SVG,
+songs come with their piano roll as PNG and a small player that synthesises the notes in the
+browser.
 """
 
 from __future__ import annotations
@@ -15,19 +17,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tunesmith.components.artifacts import Examples, TrainedModel
+from tunesmith.components.artifacts import (
+    ExampleAnomalies,
+    Examples,
+    InfraBlessing,
+    ModelEvaluation,
+    TrainedModel,
+)
 from tunesmith.components.job_report import read_summary
 from tunesmith.components.loss_curve import TRAIN, draw_losses
-from tunesmith.components.windows import read_tokens
+from tunesmith.pipeline.history import Run, read_runs
+from tunesmith.pipeline.lineage import read_lineage
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from tunesmith.music import Vocabulary
+    from tunesmith.client import Song
 
-FREQUENT_FRAMES = 30
+SONGS = 3
+"""Songs of the Evaluator that the page plays where no others are given."""
 
 
 @dataclass(frozen=True)
@@ -44,52 +52,114 @@ class ReportedSong:
     picture: bytes
     notes: tuple[tuple[int, float, float], ...]
 
+    @classmethod
+    def of(cls, song: Song) -> ReportedSong:
+        """Return `song` as the report shows it."""
+        speed = song.frames_per_second
+        notes = tuple((note.pitch, note.start / speed, note.end / speed) for note in song.notes)
+        return cls(song.summary(), song.picture(), notes)
+
 
 def write_report(
     path: Path,
-    sequences: Path,
-    examples: Examples,
-    model: TrainedModel,
-    songs: Iterable[ReportedSong],
+    root: Path,
+    songs: Iterable[ReportedSong] = (),
     now: datetime | None = None,
 ) -> None:
-    """Write the report of a run to `path`.
+    """Write the report of the last run in `root` to `path`.
 
     Args:
         path: the HTML file.
-        sequences: ExampleGen's artifact folder, which holds the summary of rejections.
-        examples: Transform's artifact.
-        model: Trainer's artifact.
-        songs: what the pushed model composed.
+        root: the pipeline's.
+        songs: what to hear; those that the Evaluator measured if there are none.
         now: the time that the report states; the present one if None.
+
+    Raises:
+        ComponentError: there is no record of a run.
     """
     from jinja2 import Environment, PackageLoader, select_autoescape
 
-    history = model.history()
-    vocabulary = examples.vocabulary()
-    counts = _frame_counts(examples, len(vocabulary))
+    (run,) = read_runs(root, last=1)
+    folders = {step.component: root / step.artifact for step in run.steps if step.artifact}
+    page: dict[str, Any] = {}
+    if "ExampleGen" in folders:
+        page["summary"] = read_summary(folders["ExampleGen"])
+    if "Transform" in folders:
+        page["statistics"] = Examples(folders["Transform"], "").statistics()
+        page["coverage_svg"] = coverage_curve(page["statistics"]["vocabulary_coverage"])
+    if "ExampleValidator" in folders:
+        page["anomalies"] = ExampleAnomalies(folders["ExampleValidator"], "").content()
+    if "Trainer" in folders:
+        page["training"] = _training(TrainedModel(folders["Trainer"], ""))
+    if "Evaluator" in folders:
+        page["evaluation"] = ModelEvaluation(folders["Evaluator"], "").content()
+        speed = Examples(folders["Transform"], "").vocabulary().frames_per_second
+        songs = list(songs) or _measured_songs(
+            folders["Evaluator"], page["evaluation"]["songs"], speed
+        )
+    if "InfraValidator" in folders:
+        page["infra"] = InfraBlessing(folders["InfraValidator"], "").content()
     environment = Environment(
-        loader=PackageLoader("tunesmith.pipeline", "templates"), autoescape=select_autoescape()
+        loader=PackageLoader("tunesmith.pipeline", "templates"),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    page = environment.get_template("report.html").render(
+    text = environment.get_template("report.html").render(
+        **page | {"songs": [_embedded(song) for song in songs]},
         made=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
-        summary=read_summary(sequences),
-        statistics=examples.statistics(),
-        history=history,
-        best=next(e for e in history["epochs"] if e["epoch"] == history["best_epoch"]),
-        loss_svg=loss_curve(history["epochs"], history["best_epoch"]),
-        coverage_svg=coverage_curve(counts),
-        frequent=_frequent(counts, vocabulary),
-        songs=[
-            {
-                "title": song.title,
-                "picture": base64.b64encode(song.picture).decode(),
-                "notes": json.dumps(song.notes),
-            }
-            for song in songs
-        ],
+        run=run,
+        steps=_steps(run, root),
     )
-    path.write_text(page, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
+
+
+def _training(model: TrainedModel) -> dict[str, Any]:
+    history = model.history()
+    epochs, best_epoch = history["epochs"], history["best_epoch"]
+    return {
+        **history,
+        "best": next(each for each in epochs if each["epoch"] == best_epoch),
+        "loss_svg": loss_curve(epochs, best_epoch),
+    }
+
+
+def _measured_songs(folder: Path, names: Sequence[str], speed: float) -> list[ReportedSong]:
+    from tunesmith.client import Song
+    from tunesmith.music import TrackChoice
+    from tunesmith.music.grid import Grid
+    from tunesmith.music.reading import read_song
+
+    grid = Grid(speed)
+    readings = [read_song(folder / name, TrackChoice("all"), grid) for name in names[:SONGS]]
+    return [ReportedSong.of(Song(tuple(each.frames), speed)) for each in readings]
+
+
+def _embedded(song: ReportedSong) -> dict[str, str]:
+    return {
+        "title": song.title,
+        "picture": base64.b64encode(song.picture).decode(),
+        "notes": json.dumps(song.notes),
+    }
+
+
+def _steps(run: Run, root: Path) -> list[dict[str, Any]]:
+    """Return what the page tells of each step: the record's facts and everything it was told."""
+    found = []
+    for step in run.steps:
+        execution = read_lineage(str(step.execution), root).executions[-1]
+        found.append(
+            {
+                "step": step,
+                "parameters": json.dumps(execution.parameters, indent=2),
+                "code": execution.code,
+                "inputs": {
+                    name: artifact.execution or artifact.path
+                    for name, artifact in execution.inputs.items()
+                },
+            }
+        )
+    return found
 
 
 def loss_curve(epochs: Sequence[dict[str, Any]], best_epoch: int) -> str:
@@ -97,17 +167,16 @@ def loss_curve(epochs: Sequence[dict[str, Any]], best_epoch: int) -> str:
     return _svg(lambda axes: draw_losses(axes, epochs, best_epoch))
 
 
-def coverage_curve(counts: np.ndarray[Any, np.dtype[np.int64]]) -> str:
-    """Return the share of the training frames that the most frequent n tokens cover, as SVG."""
-    share = np.cumsum(np.sort(counts)[::-1]) / max(counts.sum(), 1)
+def coverage_curve(points: Sequence[tuple[int, float]]) -> str:
+    """Return the share of the training frames that vocabularies of growing size hold, as SVG."""
 
     def draw(axes: Axes) -> None:
-        axes.plot(np.arange(1, len(share) + 1), share, color=TRAIN)
-        axes.set_xlabel("most frequent frames")
+        axes.plot(*zip(*points, strict=True), color=TRAIN)
+        axes.set_xlabel("tokens: the rest and the most frequent frames")
         axes.set_ylabel("share of all frames")
         axes.set_ylim(0, 1.02)
-        axes.set_xlim(left=1)
         axes.set_xscale("log")
+        axes.set_xlim(left=1)
 
     return _svg(draw)
 
@@ -125,25 +194,3 @@ def _svg(draw: Callable[[Axes], None]) -> str:
     FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
     # Without the XML prologue the drawing can stand inside a page.
     return text.getvalue()[text.getvalue().index("<svg") :]
-
-
-def _frame_counts(examples: Examples, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return how often each token stands in the training split, int64 [V]."""
-    songs = read_tokens(examples.shards("train"))
-    return sum((np.bincount(song, minlength=size) for song in songs), np.zeros(size, np.int64))
-
-
-def _frequent(
-    counts: np.ndarray[Any, np.dtype[np.int64]], vocabulary: Vocabulary
-) -> list[dict[str, Any]]:
-    order = np.argsort(-counts, kind="stable")[:FREQUENT_FRAMES]
-    top = max(int(counts.max(initial=0)), 1)
-    return [
-        {
-            "name": vocabulary.names[token],
-            "count": int(counts[token]),
-            "share": float(counts[token]) / max(int(counts.sum()), 1),
-            "width": 100 * float(counts[token]) / top,
-        }
-        for token in order
-    ]

@@ -16,9 +16,12 @@ import pytest
 
 from tunesmith.music import REST, Vocabulary, write_midi
 from tunesmith.music.frames import Frame
+from tunesmith.pipeline.components import COMPONENTS
 
 TUNESMITH = [sys.executable, "-m", "tunesmith.cli.main"]
 SMALL = ["--units", "12", "--embedding", "8", "--layers", "2", "--dense", "12", "--epochs", "2"]
+# Two epochs over five songs beat nothing.
+BLESSED = ["--beat", "none"]
 
 Done = subprocess.CompletedProcess[str]
 
@@ -49,11 +52,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         frames = round_in_thirds(55 + number, 60 + 3 * number)
         write_midi(frames, folder / "midi" / f"{number}.mid", 5.0)
     (folder / "midi" / "diary.mid").write_text("dear diary")
-    done = tunesmith("run", "--midi-dir", folder / "midi", "--root", folder / "root", *SMALL)
+    done = tunesmith(
+        "run", "--midi-dir", folder / "midi", "--root", folder / "root", *SMALL, *BLESSED
+    )
     assert "6 songs: 5 to learn from, 1 held out" in done.stderr
     assert "rejected: 1 malformed" in done.stderr
     assert "pushed version 1" in done.stderr
-    return folder / "root"
+    return root
 
 
 @contextmanager
@@ -75,10 +80,25 @@ def serving(model_dir: Path) -> Iterator[str]:
 
 
 def test_a_second_run_skips_what_is_done(root: Path) -> None:
-    done = tunesmith("run", "--midi-dir", root.parent / "midi", "--root", root, *SMALL)
+    done = tunesmith("run", "--midi-dir", root.parent / "midi", "--root", root, *SMALL, *BLESSED)
     skipped = re.findall(r"(\w+): done before", done.stderr)
-    assert skipped == ["ExampleGen", "Transform", "Trainer", "Pusher"]
+    assert skipped == list(COMPONENTS)
     assert [path.name for path in (root / "models" / "tunesmith").iterdir()] == ["1"]
+
+
+def test_a_model_that_is_not_blessed_is_not_pushed_and_the_report_says_why(root: Path) -> None:
+    done = tunesmith(
+        *("run", "--midi-dir", root.parent / "midi", "--root", root, *SMALL),
+        *("--beat", "5-gram", "--baseline-margin", 3),
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "tunesmith: error: the model is not blessed (" in done.stderr
+    assert re.findall(r"(\w+): done before", done.stderr) == list(COMPONENTS)[:5]
+    assert [path.name for path in (root / "models" / "tunesmith").iterdir()] == ["1"]
+    page = (root / "report.html").read_text()
+    assert "Evaluation: not blessed" in page
+    assert "beats 5-gram" in page
 
 
 def test_a_served_model_composes_over_a_socket(root: Path, tmp_path: Path) -> None:

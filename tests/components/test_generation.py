@@ -99,9 +99,9 @@ def test_a_draw_inverts_the_cumulative_distribution() -> None:
     assert draw(falling, order, uniforms).numpy().tolist() == [7, 7, 2, 9, 9]
 
 
-@pytest.mark.parametrize("sampling", SAMPLINGS[:5])
+@pytest.mark.parametrize("sampling", [SAMPLINGS[0], SAMPLINGS[3]])
 def test_tokens_follow_the_clients_distribution(run: Run, sampling: Sampling) -> None:
-    count = 6_000
+    count = 3_000
     answer = run("generate", **rows(count, **asked(sampling), steps=2))
     start = rows(1)["tokens"]
     expected = sampling.distribution(run("serving_default", tokens=start)["probabilities"])[0]

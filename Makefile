@@ -35,19 +35,22 @@ wheel: venv ## dist/tunesmith-*.whl, for Beam's workers and for other machines
 demo: venv ## a corpus, a pipeline run, a served model, a song: about four minutes on two cores
 	$(BIN)/tunesmith demo
 
-test: venv ## every test
-	$(BIN)/python -m pytest
+test: venv ## every test, two at a time; a file's tests share what they set up
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: venv ## the figures of preprocessing: exactness and speed over DATA, broken files, kills
+bench: venv ## every figure: reading over DATA, broken files, kills, training, serving
 	$(BIN)/python benchmarks/exactness.py $(DATA)
 	$(BIN)/python benchmarks/fuzz.py --count 1000
 	$(BIN)/python benchmarks/preprocess.py $(DATA)/pop909
 	$(BIN)/python benchmarks/kills.py $(DATA)/jj_lin
+	$(BIN)/python benchmarks/windows.py
+	$(BIN)/python benchmarks/forward.py
+	$(BIN)/python benchmarks/train.py
 
 format: venv ## let ruff write
 	$(BIN)/ruff check --fix .

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from tunesmith.cli.main import cli
 from tunesmith.music import write_midi
+from tunesmith.pipeline.components import COMPONENTS
 
 
 def tunesmith(*arguments: object) -> Result:
@@ -104,7 +105,7 @@ def test_what_does_not_fit_is_told_and_nothing_recorded(
     assert tunesmith("runs", "--root", root, "--json", "--last", 100).stdout == before
 
 
-@pytest.mark.parametrize("name", ["ExampleGen", "Transform", "Trainer", "Pusher"])
+@pytest.mark.parametrize("name", COMPONENTS)
 def test_inputs_and_parameters_are_described(name: str) -> None:
     text = tunesmith("component", name, "--describe").stdout
     assert re.match(r"inputs:\n  \w+: [A-Z]\w+\n", text)

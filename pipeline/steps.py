@@ -30,6 +30,7 @@ from tunesmith.components.example_validator import (
 from tunesmith.components.export import MODEL_NAME
 from tunesmith.components.infra_validator import (
     InfraValidatorParameters,
+    failing_sentence,
     validate_infrastructure,
 )
 from tunesmith.components.jobs import run_example_gen, run_transform
@@ -277,18 +278,19 @@ def _validate_infrastructure(
     if not validate_infrastructure(
         inputs.model, inputs.examples, output, parameters, progress, host
     ):
-        checks = InfraBlessing(output, "").content()["checks"]
-        failed = "; ".join(
-            f"{each['name']}: {each['detail']}" for each in checks if not each["passed"]
-        )
-        raise GateClosed(f"the engine does not serve the model as it must ({failed})")
+        raise GateClosed(failing_sentence(InfraBlessing(output, "").content()))
 
 
 INFRA_VALIDATOR: Component[ToServe, InfraValidatorParameters, InfraBlessing] = Component(
     "InfraValidator",
     InfraBlessing,
     _validate_infrastructure,
-    (*_code("infra_validator", "infra_checks"), "tunesmith.pipeline.candidate"),
+    (
+        *_code("infra_validator", "infra_checks", "record_files"),
+        "tunesmith.pipeline.candidate",
+        # Another server may answer otherwise.
+        "tunesmith.serving",
+    ),
     _under("InfraValidator"),
     # The machine may have been busy.
     asks_again=True,

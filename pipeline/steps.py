@@ -254,7 +254,8 @@ def _evaluate(
         failed = [each["why"] for each in evaluation.content()["checks"] if not each["passed"]]
         raise GateClosed(
             f"the model is not blessed ({'; '.join(failed)}): train longer or on more songs, or "
-            "say with --beat and the margins what is enough"
+            "run again with --beat naming what is enough (none asks for nothing); it is not "
+            "trained again"
         )
 
 
@@ -263,8 +264,8 @@ EVALUATOR: Component[ToEvaluate, EvaluatorParameters, ModelEvaluation] = Compone
     ModelEvaluation,
     _evaluate,
     (
-        *_code("evaluator", "baselines", "blessing", "comparison", "composing", "likelihood"),
-        *_code("saved_predictor", "song_measures", "copies"),
+        *_code("evaluator", "evaluation_file", "baselines", "blessing", "comparison", "composing"),
+        *_code("likelihood", "saved_predictor", "song_measures", "windows", "runtime"),
         "tunesmith.music",
     ),
     _under("Evaluator"),

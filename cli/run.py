@@ -92,6 +92,7 @@ def run_and_report(
     The report of a run that a gate stopped tells what the gate saw.
     """
     from tunesmith.components.errors import GateClosed
+    from tunesmith.components.pusher import versions_of
     from tunesmith.pipeline.dag import run_pipeline
     from tunesmith.pipeline.report import write_report
 
@@ -112,8 +113,14 @@ def run_and_report(
             f"epoch {epoch['epoch']:3}  loss {epoch['train_loss']:.3f}  "
             f"held out {epoch['eval_loss']:.3f} nats a window{kept}"
         )
-    model_dir = result.pushed.path.parent
-    progress.say(f"pushed version {result.pushed.version} to {model_dir}")
+    model_dir, version = result.pushed.path.parent, result.pushed.version
+    progress.say(f"pushed version {version} to {model_dir}")
+    newest = versions_of(model_dir)[-1]
+    if version < newest:
+        progress.say(
+            f"version {newest} was pushed after it and is served: tunesmith rollback --model-dir "
+            f"{model_dir} --to {version} serves this one again"
+        )
     progress.say(f"{report} draws the run")
     progress.say(f"next: tunesmith generate --model-dir {model_dir} --out song.mid")
     return result

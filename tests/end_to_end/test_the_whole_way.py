@@ -58,7 +58,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "6 songs: 5 to learn from, 1 held out" in done.stderr
     assert "rejected: 1 malformed" in done.stderr
     assert "pushed version 1" in done.stderr
-    return root
+    return folder / "root"
 
 
 @contextmanager

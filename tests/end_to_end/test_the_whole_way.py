@@ -145,6 +145,7 @@ def test_preprocess_leaves_the_contracts_files(root: Path, tmp_path: Path) -> No
         "statistics.json",
         "summary.json",
         "rejected.jsonl",
+        "report.html",
     }
     content = json.loads((output / "vocabulary.json").read_text())
     assert content["frames_per_second"] == 5

@@ -12,8 +12,9 @@ import zlib
 from collections.abc import Iterable, Mapping
 
 import apache_beam as beam
-import google_crc32c
 from apache_beam.io.filesystems import FileSystems
+
+from tunesmith.components.record_files import masked_crc
 
 SONGS_A_SHARD = 1000
 """A shard of about two megabytes: small enough to sort in memory in any number of keys."""
@@ -90,9 +91,5 @@ def tfrecord(record: bytes) -> bytes:
     little-endian, as TensorFlow's guide "TFRecord and tf.train.Example" lays down.
     """
     length = struct.pack("<Q", len(record))
-    return b"".join((length, _masked_crc(length), record, _masked_crc(record)))
-
-
-def _masked_crc(content: bytes) -> bytes:
-    crc = google_crc32c.value(content)
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+    checksums = (struct.pack("<I", masked_crc(part)) for part in (length, record))
+    return b"".join((length, next(checksums), record, next(checksums)))

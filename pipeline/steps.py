@@ -134,7 +134,7 @@ def _under(name: str) -> Callable[[Path, int, Any], Path]:
     return destination
 
 
-_RECORDS = ("jobs", "records", "sinks")
+_RECORDS = ("jobs", "records", "record_files", "sinks")
 _NETWORK = (
     "model",
     "network",

@@ -6,12 +6,16 @@ handling of errors works against either engine.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 import grpc
 
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+_FUNCTION_NODES = re.compile(r"^(\{\{function_node [^}]*\}\} ?)+")
 
 
 class RequestError(Exception):
@@ -39,8 +43,12 @@ def not_found(message: str) -> RequestError:
 
 
 def from_tensorflow(error: Any) -> RequestError:
-    """Return the status that a ``tf.errors.OpError`` stands for: same code, same message."""
-    return RequestError(_CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), error.message)
+    """Return the status that a ``tf.errors.OpError`` stands for: same code, same message.
+
+    Where in the graph it happened is left out in front, as it is where functions are inlined.
+    """
+    message = _FUNCTION_NODES.sub("", error.message)
+    return RequestError(_CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), message)
 
 
 def braced(names: Iterable[str]) -> str:

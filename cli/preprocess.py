@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,13 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
         progress.task(f"preprocessing {len(files)} MIDI files"),
         start_reading(files, example_gen, beam, transform.keys) as songs,
     ):
-        # Importing Beam takes seconds, in which the files are read already.
+        # Importing Beam takes seconds, in which the files are read already. What it makes stays to
+        # the end, so there is no garbage to look for, then or later.
+        gc.disable()
         from tunesmith.components.jobs import run_preprocess
 
+        gc.freeze()
+        gc.enable()
         counters = run_preprocess(songs, staging, transform)
     for line in describe_songs(output, output):
         progress.say(line)

@@ -20,8 +20,8 @@ import numpy as np
 from tunesmith.components.artifacts import Examples
 from tunesmith.components.baselines import NGram, count_baselines
 from tunesmith.components.likelihood import Figures, HeldOut, Predictor, judge
+from tunesmith.components.record_files import read_tokens
 from tunesmith.components.runtime import load_tensorflow
-from tunesmith.components.windows import read_tokens
 from tunesmith.music.copying import copied_stretches
 
 VOCABULARY = 1000

@@ -23,9 +23,9 @@ from tunesmith.components.errors import ComponentError
 from tunesmith.components.evaluation_file import Evaluation
 from tunesmith.components.likelihood import Figures, HeldOut, Predictor, Tokens, judge
 from tunesmith.components.progress import Progress
+from tunesmith.components.record_files import read_tokens
 from tunesmith.components.saved_predictor import SavedPredictor
 from tunesmith.components.song_measures import describe_music
-from tunesmith.components.windows import read_tokens
 from tunesmith.music import write_midi
 
 

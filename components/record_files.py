@@ -53,6 +53,11 @@ def read_songs(shards: Iterable[Path]) -> Iterator[SongTokens]:
             yield SongTokens(song_id, tokens, speed)
 
 
+def read_tokens(shards: Iterable[Path]) -> list[NDArray[np.int32]]:
+    """Return the tokens, int32 [n], of every song that :func:`read_songs` yields."""
+    return [song.tokens for song in read_songs(shards)]
+
+
 def read_records(path: Path) -> Iterator[bytes]:
     """Yield the records of a TFRecord file, each checked by both of its checksums.
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.components.artifacts import Examples, Split
+from tunesmith.components.artifacts import SPLITS, Examples, Split
 from tunesmith.components.checkpoints import CheckpointFolder
 from tunesmith.components.distribution import (
     STRATEGIES,
@@ -34,8 +34,6 @@ from tunesmith.music import Vocabulary
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-_SPLITS: tuple[Split, ...] = ("train", "eval")
 
 EVAL_BATCH = 256
 """Held-out windows judged at a time."""
@@ -142,7 +140,7 @@ def train(
     upkeep = upkeep or Upkeep()
     strategy = open_strategy(parameters.strategy, parameters.batch)
     vocabulary = examples.vocabulary()
-    indices = {split: SongIndex.of(examples.shards(split)) for split in _SPLITS}
+    indices = {split: SongIndex.of(examples.shards(split)) for split in SPLITS}
     for split, index in indices.items():
         if not index.tokens:
             raise ComponentError(f"the {split} split has no windows: give more songs")
@@ -207,7 +205,7 @@ def _fingerprint(
         STATE_FORMAT,
         asdict(parameters),
         vocabulary.to_json(),
-        *(indices[split].digest for split in _SPLITS),
+        *(indices[split].digest for split in SPLITS),
     ]
     text = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

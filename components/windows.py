@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -76,16 +75,6 @@ def open_windows(index: SongIndex, window: int, memory_bytes: int) -> Windows:
     if index.tokens * TABLE_BYTES <= memory_bytes:
         return WindowTable.from_songs(index.read(np.arange(len(index))), window)
     return WindowStream(index, window, max(1, memory_bytes // STREAM_BYTES))
-
-
-def read_tokens(shards: Sequence[Path]) -> list[NDArray[np.int32]]:
-    """Return the tokens, int32 [n], of every song in TFRecord files of Examples, as they lie."""
-    import tensorflow as tf
-
-    features = {"tokens": tf.io.RaggedFeature(tf.int64)}
-    records = tf.data.TFRecordDataset([str(shard) for shard in shards])
-    songs = records.map(lambda record: tf.io.parse_single_example(record, features)["tokens"])
-    return [song.astype(np.int32) for song in songs.as_numpy_iterator()]
 
 
 @dataclass(frozen=True)

@@ -265,7 +265,9 @@ EVALUATOR: Component[ToEvaluate, EvaluatorParameters, ModelEvaluation] = Compone
     _evaluate,
     (
         *_code("evaluator", "evaluation_file", "baselines", "blessing", "comparison", "composing"),
-        *_code("likelihood", "saved_predictor", "song_measures", "windows", "runtime"),
+        *_code(
+            "likelihood", "saved_predictor", "song_measures", "record_files", "windows", "runtime"
+        ),
         "tunesmith.music",
     ),
     _under("Evaluator"),

@@ -20,12 +20,12 @@ from tunesmith.components.jobs import JobCounters, run_example_gen, run_preproce
 from tunesmith.components.listing import MidiFiles, list_midi_files
 from tunesmith.components.read_ahead import ReadAhead
 from tunesmith.components.reading import Reading, start_reading
+from tunesmith.components.record_files import read_tokens
 from tunesmith.components.song_files import (
     ExampleGenParameters,
     read_local_file,
     read_song_file,
 )
-from tunesmith.components.windows import read_tokens
 from tunesmith.music import TrackChoice, Vocabulary, read_sequence
 
 WriteScale = Callable[[Path, int, int], Path]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tunesmith.components.errors import ComponentError
+from tunesmith.components.record_files import read_tokens
 from tunesmith.components.records import write_tokens
 from tunesmith.components.song_index import SongIndex
 from tunesmith.components.windows import (
@@ -21,7 +22,6 @@ from tunesmith.components.windows import (
     WindowStream,
     WindowTable,
     open_windows,
-    read_tokens,
 )
 from tunesmith.music import Vocabulary
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tunesmith.cli.options import Command
+from tunesmith.cli.options import Command, add_options
 
 if TYPE_CHECKING:
     from tunesmith.components.evaluator import EvaluatorParameters
@@ -71,9 +71,7 @@ _OPTIONS = (
 
 def gate_options(command: Command) -> Command:
     """Add the options of the gates."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return add_options(command, _OPTIONS)
 
 
 def validator_parameters(options: dict[str, Any]) -> ExampleValidatorParameters:

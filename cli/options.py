@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -122,7 +122,12 @@ BEAM_OPTIONS = click.argument(
 
 def reading_options(command: Command) -> Command:
     """Add the options that say how MIDI becomes tokens."""
-    for option in reversed(_READING):
+    return add_options(command, _READING)
+
+
+def add_options(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    """Add `options`, which a --help then lists in their order."""
+    for option in reversed(options):
         command = option(command)
     return command
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tunesmith.cli.options import FOLDER, Command, given
+from tunesmith.cli.options import FOLDER, Command, add_options, given
 
 if TYPE_CHECKING:
     from tunesmith.components.trainer import TrainerParameters, Upkeep
@@ -109,9 +109,7 @@ _OPTIONS = (
 
 def training_options(command: Command) -> Command:
     """Add the options that say how a model is trained."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return add_options(command, _OPTIONS)
 
 
 def trainer_parameters(options: dict[str, Any]) -> TrainerParameters:

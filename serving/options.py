@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 DEFAULT_MODEL_NAME = "tunesmith"
 DEFAULT_PORT = 8500
@@ -22,6 +24,17 @@ class ServerOptions:
         model_name: the name that clients put into ``model_spec``.
         host: the interface to listen on; loopback unless told otherwise.
         port: TCP port, 0 for a free one (the server reports which).
+        socket: also listen on a unix socket of this path.
+        model_config_file: models, version policies and labels in TensorFlow Serving's text format;
+            it takes the place of the one model that a server is otherwise given.
+        model_config_poll_seconds: seconds between two looks at that file; 0 reads it once.
+        batching_parameters_file: how windows of several requests are computed together, in
+            TensorFlow Serving's text format; None takes the defaults of this package.
+        batching: False computes each request by itself.
+        ssl_config_file: the server's key and certificate, and whose clients it takes, in TensorFlow
+            Serving's text format; plain text if None.
+        metrics_port: TCP port on ``host`` for Prometheus, 0 for a free one; none if None.
+        log_format: lines of words and ``key=value`` pairs, or one JSON object a line.
         inter_op_threads: operations that one session runs side by side; 0 lets TensorFlow choose.
         intra_op_threads: threads inside one operation; 0 lets TensorFlow choose. TensorFlow shares
             both pools among the sessions of a process, so the first one in a process decides.
@@ -38,6 +51,14 @@ class ServerOptions:
     model_name: str = DEFAULT_MODEL_NAME
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
+    socket: Path | None = None
+    model_config_file: Path | None = None
+    model_config_poll_seconds: float = 0.0
+    batching_parameters_file: Path | None = None
+    batching: bool = True
+    ssl_config_file: Path | None = None
+    metrics_port: int | None = None
+    log_format: Literal["text", "json"] = "text"
     inter_op_threads: int = 2
     intra_op_threads: int = 1
     poll_seconds: float = 1.0

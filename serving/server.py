@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING
 import grpc
 
 from tunesmith.serving.errors import AddressUnavailable, ServingError
-from tunesmith.serving.folder import require_versions
+from tunesmith.serving.loading import open_store, require_models
 from tunesmith.serving.options import ServerOptions
 
 if TYPE_CHECKING:
     from tunesmith.serving.health import Health
-    from tunesmith.serving.servable import Servable
     from tunesmith.serving.store import ModelStore
 
 _LOG = logging.getLogger(__name__)
@@ -67,9 +66,9 @@ class EmbeddedServer:
             ExtraMissing: TensorFlow or TensorFlow Serving's messages are not installed.
         """
         # Both are looked at before TensorFlow's seconds of import and the model's of loading.
-        require_versions(self.model_dir)
+        require_models(self.model_dir, self.options)
         _require_free(self.options.host, self.port)
-        self._store = self._open_store()
+        self._store = open_store(self.model_dir, self.options)
         try:
             self._server = self._open_port(self._store)
         except ServingError:
@@ -115,32 +114,6 @@ class EmbeddedServer:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-
-    def _open_store(self) -> ModelStore:
-        from tunesmith.serving.model import Model
-        from tunesmith.serving.store import ModelStore
-
-        model = Model(self.options.model_name, self.model_dir, self._load)
-        store = ModelStore([model], self.options.poll_seconds)
-        store.start()
-        return store
-
-    def _load(self, version: int, path: Path) -> Servable:
-        from tunesmith.serving.servable import Servable
-        from tunesmith.serving.warmup import warm_up
-
-        servable = Servable(
-            version,
-            path,
-            inter_op=self.options.inter_op_threads,
-            intra_op=self.options.intra_op_threads,
-        )
-        try:
-            warm_up(servable, path)
-        except ServingError:
-            servable.close()
-            raise
-        return servable
 
     def _open_port(self, store: ModelStore) -> grpc.Server:
         from grpc_health.v1 import health_pb2_grpc

@@ -64,6 +64,7 @@ protos: ## regenerate every *_pb2.py
 	mkdir -p build/proto-path/tunesmith
 	ln -sfn ../../../components build/proto-path/tunesmith/components
 	ln -sfn ../../../client build/proto-path/tunesmith/client
+	ln -sfn ../../../serving build/proto-path/tunesmith/serving
 	cd build/proto-path && PATH="$(CURDIR)/build/protos/bin:$$PATH" ../protos/bin/python -m grpc_tools.protoc -I. \
 	  --python_out=. --mypy_out=. tunesmith/*/protos/*.proto
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from tunesmith.client.pitches import is_black_key, pitch_name
 from tunesmith.music import Frame, notes_from_frames
-from tunesmith.music.notation import FRAMES_PER_BEAT, HeldNote
+from tunesmith.music.notation import HeldNote
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
+FRAMES_PER_BEAT = 4
 FRAMES_PER_BAR = 4 * FRAMES_PER_BEAT
 """Four beats a bar: what a MIDI file without a time signature is read as."""
 

@@ -1,13 +1,15 @@
-"""From frames back to notes and a MIDI file.
+"""From frames back to notes, voices and a MIDI file.
 
 Consecutive frames that hold the same pitch are one held note: a frame says which pitches sound, not
-which are struck, so a repeated note and a held one are the same frames.
+which are struck, so a repeated note and a held one are the same frames. Nor does it say who plays
+what: a voice is what a listener takes for one, the top, the bottom and what is inside.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,10 +22,27 @@ if TYPE_CHECKING:
 DEFAULT_VELOCITY = 100
 """The paper's program writes every note at velocity 100."""
 
-FRAMES_PER_BEAT = 4
-"""A written beat is four frames, a frame a sixteenth: 75 beats a minute at 5 frames a second."""
+BEATS_PER_BAR = 4
+"""What a MIDI file without a time signature is read as."""
+
+SLOWEST_TEMPO, FASTEST_TEMPO = 4, 1000
+"""Beats a minute. MIDI stores a beat as microseconds in 24 bits, which ends at 3.6."""
+
+FASTEST_FRAMES = 1000
+"""Frames a second; :class:`tunesmith.music.Grid` has the same bound."""
 
 TICKS_PER_BEAT = 480
+
+_MOST_TICKS_PER_BEAT = 32_767
+_LEAST_TICKS_PER_FRAME = 8
+# pretty_midi takes a file of more than ten million ticks for a broken one.
+_MOST_TICKS = 9_900_000
+_ALL_NOTES_OFF = 123
+_PART_NAMES = {
+    1: ("",),
+    2: ("melody", "accompaniment"),
+    3: ("melody", "inner voices", "bass"),
+}
 
 
 class HeldNote(NamedTuple):
@@ -32,6 +51,14 @@ class HeldNote(NamedTuple):
     pitch: int
     start: int
     end: int
+
+
+class Voice(IntEnum):
+    """What part of the music a held note belongs to."""
+
+    MELODY = 0
+    INNER = 1
+    BASS = 2
 
 
 def notes_from_frames(frames: Sequence[Frame]) -> list[HeldNote]:
@@ -47,53 +74,82 @@ def notes_from_frames(frames: Sequence[Frame]) -> list[HeldNote]:
     return sorted(notes, key=lambda note: (note.start, note.pitch))
 
 
+def voices_of(notes: Sequence[HeldNote], frames: Sequence[Frame]) -> list[Voice]:
+    """Return the voice of each of `notes`, the held notes of `frames`.
+
+    A note is melody if it is the highest that sounds during at least half its length, otherwise
+    bass if it is the lowest that long, otherwise inner. A single line is all melody.
+    """
+    return [_voice(note, frames[note.start : note.end]) for note in notes]
+
+
+def _voice(note: HeldNote, frames: Sequence[Frame]) -> Voice:
+    for voice, end in ((Voice.MELODY, -1), (Voice.BASS, 0)):
+        if 2 * sum(frame[end] == note.pitch for frame in frames) >= len(frames):
+            return voice
+    return Voice.INNER
+
+
+def default_tempo(frames_per_second: float) -> float:
+    """Return the beats a minute that a song is written in unless it says.
+
+    A beat is then a power of two of frames, and the tempo lies from 70 up to, not including, 140: a
+    frame of a fifth of a second is a sixteenth at 75 beats a minute.
+    """
+    return float(70 * 2 ** (math.log2(60 * frames_per_second / 70) % 1))
+
+
 def to_pretty_midi(
     frames: Sequence[Frame],
     frames_per_second: float,
-    program: int = 0,
-    velocity: int = DEFAULT_VELOCITY,
+    program: int | Sequence[int] = 0,
+    velocity: int | Sequence[int] = DEFAULT_VELOCITY,
+    tempo: float | None = None,
 ) -> pretty_midi.PrettyMIDI:
-    """Return `frames` as one instrument of a pretty_midi song.
+    """Return `frames` as a pretty_midi song.
 
-    Read back with ``get_piano_roll`` at the same speed, the song gives the same frames (leading and
-    trailing rests apart).
+    Read back with ``get_piano_roll(fs=frames_per_second)``, the song gives the same frames, rests
+    at either end included: each instrument ends with the controller "all notes off" at the end of
+    the last frame. (Of a song that is nothing but rests, pretty_midi reads no column at all.)
 
     Args:
         frames: what sounds in each frame.
         frames_per_second: how long a frame lasts: ``1 / frames_per_second`` seconds.
-        program: General MIDI program, 0..127; 0 is the acoustic grand piano.
-        velocity: of every note, 1..127.
+        program: General MIDI program, 0..127; 0 is the acoustic grand piano. Two programs are the
+            melody's and that of all else, three those of melody, inner voices and bass: each is an
+            instrument of its own.
+        velocity: of every note, 1..127; two or three are shared out as programs are.
+        tempo: beats a minute; it moves bar lines, not notes. None for :func:`default_tempo`.
 
     Raises:
-        MusicError: program, velocity or speed is out of range.
+        MusicError: program, velocity, speed or tempo is out of range.
     """
     import pretty_midi
 
-    if not 0 <= program < 128:
-        raise MusicError(f"a General MIDI program is 0 to 127, not {program}")
-    if not 1 <= velocity < 128:
-        raise MusicError(f"a velocity is 1 to 127, not {velocity}")
-    # MIDI stores a beat as whole microseconds in 24 bits. It is rounded up, to the next one, so
-    # that a frame never starts a hair too early: get_piano_roll truncates times, and a time just
-    # under a frame's start would fall into the frame before.
-    microseconds = math.floor(FRAMES_PER_BEAT * 1e6 / frames_per_second) + 1
-    if not 0 < microseconds < 2**24:
-        raise MusicError(f"{frames_per_second} frames per second cannot be written as MIDI")
-    # pretty_midi truncates the microseconds it writes; the half keeps them whole.
-    seconds_per_beat = (microseconds + 0.5) * 1e-6
-    song = pretty_midi.PrettyMIDI(resolution=TICKS_PER_BEAT, initial_tempo=60 / seconds_per_beat)
-    seconds_per_frame = seconds_per_beat / FRAMES_PER_BEAT
-    instrument = pretty_midi.Instrument(program=program)
-    instrument.notes = [
-        pretty_midi.Note(
-            velocity=velocity,
-            pitch=note.pitch,
-            start=note.start * seconds_per_frame,
-            end=note.end * seconds_per_frame,
-        )
-        for note in notes_from_frames(frames)
+    programs = _shares(program, 0, "General MIDI program")
+    velocities = _shares(velocity, 1, "velocity")
+    clock = _Clock.choose(len(frames), frames_per_second, tempo)
+    song = pretty_midi.PrettyMIDI(
+        resolution=clock.ticks_per_beat, initial_tempo=60 / clock.seconds_per_beat
+    )
+    names = _PART_NAMES[len(programs)]
+    parts = [
+        pretty_midi.Instrument(each, name=name) for each, name in zip(programs, names, strict=True)
     ]
-    song.instruments.append(instrument)
+    notes = notes_from_frames(frames)
+    for note, voice in zip(notes, voices_of(notes, frames), strict=True):
+        parts[min(voice, len(parts) - 1)].notes.append(
+            pretty_midi.Note(
+                velocity=velocities[min(voice, len(velocities) - 1)],
+                pitch=note.pitch,
+                start=clock.seconds(note.start),
+                end=clock.seconds(note.end),
+            )
+        )
+    song.instruments = [each for each in parts if each.notes] or parts[:1]
+    for each in song.instruments:
+        end = pretty_midi.ControlChange(_ALL_NOTES_OFF, 0, clock.seconds(len(frames)))
+        each.control_changes.append(end)
     return song
 
 
@@ -101,8 +157,75 @@ def write_midi(
     frames: Sequence[Frame],
     path: Path,
     frames_per_second: float,
-    program: int = 0,
-    velocity: int = DEFAULT_VELOCITY,
+    program: int | Sequence[int] = 0,
+    velocity: int | Sequence[int] = DEFAULT_VELOCITY,
+    tempo: float | None = None,
 ) -> None:
     """Write `frames` to a MIDI file; the arguments are those of :func:`to_pretty_midi`."""
-    to_pretty_midi(frames, frames_per_second, program, velocity).write(str(path))
+    to_pretty_midi(frames, frames_per_second, program, velocity, tempo).write(str(path))
+
+
+def _shares(value: int | Sequence[int], lowest: int, name: str) -> tuple[int, ...]:
+    """Return one value for all voices, two for melody and the rest, or three, checked."""
+    values = (value,) if isinstance(value, int) else tuple(value)
+    if not 1 <= len(values) <= len(Voice):
+        raise MusicError(f"give one {name}, or two or three by voice, not {len(values)}")
+    for each in values:
+        if not lowest <= each < 128:
+            raise MusicError(f"a {name} is {lowest} to 127, not {each}")
+    return values
+
+
+class _Clock(NamedTuple):
+    """Where frames lie in a MIDI file, whose time is whole ticks of whole microseconds a beat."""
+
+    frames_per_second: float
+    ticks_per_beat: int
+    microseconds_per_beat: int
+
+    @classmethod
+    def choose(cls, frames: int, frames_per_second: float, tempo: float | None) -> _Clock:
+        """Return the clock for so many frames at a speed and in a tempo.
+
+        Raises:
+            MusicError: MIDI cannot hold them.
+        """
+        if not 0 < frames_per_second < FASTEST_FRAMES:
+            raise MusicError(
+                f"frames per second are above 0 and below {FASTEST_FRAMES}, not {frames_per_second}"
+            )
+        if tempo is None:
+            tempo = default_tempo(frames_per_second)
+        if not SLOWEST_TEMPO <= tempo <= FASTEST_TEMPO:
+            raise MusicError(
+                f"a tempo is {SLOWEST_TEMPO} to {FASTEST_TEMPO} beats a minute, not {tempo}"
+            )
+        beats_per_frame = tempo / 60 / frames_per_second
+        # Ticks as in most MIDI files, more where a frame is a small part of a beat.
+        finer = math.ceil(_LEAST_TICKS_PER_FRAME / (TICKS_PER_BEAT * beats_per_frame))
+        ticks = TICKS_PER_BEAT * max(finer, 1)
+        if frames * beats_per_frame * ticks > _MOST_TICKS:
+            ticks = int(_MOST_TICKS / (frames * beats_per_frame))
+        if not 2 / beats_per_frame <= ticks <= _MOST_TICKS_PER_BEAT:
+            raise MusicError(
+                f"{frames} frames at {frames_per_second:g} a second and {tempo:g} beats a minute "
+                "cannot be written as MIDI: choose another tempo"
+            )
+        # A microsecond more than the tempo asks for: a frame's tick is then that of the bar grid,
+        # and lies a hair after the frame's start, where truncation finds the frame.
+        return cls(frames_per_second, ticks, math.floor(60e6 / tempo) + 1)
+
+    @property
+    def seconds_per_beat(self) -> float:
+        """A little more than the whole microseconds, which pretty_midi truncates to them."""
+        return (self.microseconds_per_beat + 0.01) * 1e-6
+
+    def seconds(self, frame: int) -> float:
+        """Return the time of the first tick that is not before the start of a frame.
+
+        ``get_piano_roll`` truncates times to frames, so that a time just under a frame's start
+        would fall into the frame before. A part in a billion of room keeps rounding from doing that.
+        """
+        ticks_per_second = self.ticks_per_beat * 1e6 / self.microseconds_per_beat
+        tick = math.ceil(frame / self.frames_per_second * ticks_per_second * (1 + 1e-9))
+        return tick * self.seconds_per_beat / self.ticks_per_beat

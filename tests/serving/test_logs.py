@@ -1,0 +1,111 @@
+"""The lines of a server's log, as text and as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tunesmith.serving import logs
+
+Log = Callable[[str], tuple[logging.Logger, io.StringIO]]
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """``log(format)`` is this package's logger from DEBUG up, and what it wrote."""
+    root, package = logging.getLogger(), logging.getLogger("tunesmith")
+    handlers, levels = list(root.handlers), (root.level, package.level)
+
+    def configured(log_format: Any) -> tuple[logging.Logger, io.StringIO]:
+        written = io.StringIO()
+        logs.configure(log_format, logging.DEBUG, written)
+        return logging.getLogger("tunesmith.serving.test"), written
+
+    yield configured
+    for added in set(root.handlers) - set(handlers):
+        root.removeHandler(added)
+    root.setLevel(levels[0])
+    package.setLevel(levels[1])
+
+
+def test_a_line_of_text_is_an_event_and_its_fields(log: Log) -> None:
+    logger, written = log("text")
+    logger.info("version loaded model=%s version=%d seconds=%.2f", "bach", 3, 1.2345)
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO version loaded model=bach version=3 "
+        r"seconds=1\.23\n",
+        written.getvalue(),
+    )
+
+
+@pytest.mark.parametrize("value", ["two words", "", 'a "quote"', "a=b", "line\nbreak", "\x1b[31m"])
+def test_a_value_of_any_text_is_one_field(log: Log, value: str) -> None:
+    logger, written = log("text")
+    logger.warning("request refused reason=%s code=%s", value, "NOT_FOUND")
+    line = written.getvalue()
+    assert line.count("\n") == 1
+    found = re.search(r' reason=("(?:[^"\\]|\\.)*") code=NOT_FOUND\n$', line)
+    assert found
+    assert json.loads(found[1]) == value
+
+
+def test_a_line_of_text_splits_like_a_shell_does(log: Log) -> None:
+    logger, written = log("text")
+    logger.info("version broken model=%s reason=%s", "bach", "no file")
+    assert shlex.split(written.getvalue())[-2:] == ["model=bach", "reason=no file"]
+
+
+def test_a_line_of_json_is_one_object(log: Log) -> None:
+    logger, written = log("json")
+    logger.info("version loaded model=%s version=%d seconds=%.2f", "bach", 3, 1.2345)
+    logger.warning("version broken reason=%s", 'two\nlines and a "quote"')
+    first, second = (json.loads(line) for line in written.getvalue().splitlines())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first.pop("time"))
+    assert first == {
+        "level": "info",
+        "logger": "tunesmith.serving.test",
+        "event": "version loaded",
+        "model": "bach",
+        "version": 3,
+        "seconds": 1.23,
+    }
+    assert second["level"] == "warning"
+    assert second["reason"] == 'two\nlines and a "quote"'
+
+
+def test_a_name_that_looks_like_a_number_stays_text(log: Log) -> None:
+    logger, written = log("json")
+    logger.info("serving model=%s seconds=%g", "007", float("inf"))
+    entry = json.loads(written.getvalue())
+    assert (entry["model"], entry["seconds"]) == ("007", "inf")
+
+
+def test_a_traceback_is_a_field_of_json_and_follows_a_line_of_text(log: Log) -> None:
+    for log_format in ("json", "text"):
+        logger, written = log(log_format)
+        try:
+            raise KeyError("surprise")
+        except KeyError:
+            logger.exception("polling failed model=%s", "bach")
+        if log_format == "json":
+            entry = json.loads(written.getvalue())
+            assert entry["event"] == "polling failed"
+            assert "KeyError: 'surprise'" in entry["exception"]
+        else:
+            assert " ERROR polling failed model=bach\nTraceback " in written.getvalue()
+
+
+def test_messages_of_another_shape_are_events_without_fields(log: Log) -> None:
+    _, written = log("json")
+    other = logging.getLogger("grpc._server")
+    other.warning("Exception calling %s: 100%%", "x=y")
+    other.info("not worth a line")
+    entries = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [each["event"] for each in entries] == ["Exception calling x=y: 100%"]

@@ -41,3 +41,11 @@ class EngineMissing(ServingError):
 
 class ExtraMissing(ServingError):
     """A package of the ``serving`` extra is not installed."""
+
+
+class ConfigInvalid(ServingError):
+    """A configuration file is missing, cannot be parsed, or contradicts itself."""
+
+
+class LabelNotAssignable(ServingError):
+    """A version label is for a version that is not available."""

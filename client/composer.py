@@ -14,13 +14,12 @@ from types import TracebackType
 from typing import Self
 
 import grpc
-import numpy as np
-from numpy.typing import NDArray
 
+from tunesmith.client.composition import Composition
 from tunesmith.client.connection import DEFAULT_DEADLINE, Connection, ModelVersion
 from tunesmith.client.errors import BadOption
 from tunesmith.client.model import ServedModel
-from tunesmith.client.sampling import Sampling, draw, song_streams
+from tunesmith.client.sampling import Noise, Sampling, start_stream
 from tunesmith.client.song import Song
 from tunesmith.client.starts import Start
 from tunesmith.music import Frame
@@ -220,27 +219,27 @@ class _Composition:
             raise BadOption(f"steps is 1 or more, not {steps}")
         # Short enough to be typed again.
         self._seed = secrets.randbits(32) if seed is None else seed
-        self._streams = song_streams(self._seed, count)
-        self._model = composer.model()
-        self._windows = start.windows(self._model, self._streams)
+        self._count = count
         self._given = start.song_frames
-        self._steps = steps
-        self._sampling = sampling
+        starts = [start_stream(self._seed, index) for index in range(count)]
+        self._model = composer.model()
+        size = len(self._model.vocabulary)
+        self._songs = Composition(
+            start.windows(self._model, starts),
+            steps - len(self._given),
+            sampling.chain,
+            [Noise(self._seed, index, size) for index in range(count)],
+            first=len(self._given),
+        )
 
     def __iter__(self) -> Iterator[Sequence[Frame]]:
         """Yield for each step the frame of every song."""
         for frame in self._given:
-            yield [frame] * len(self._streams)
-        for _ in range(self._steps - len(self._given)):
-            yield self._model.vocabulary.decode(self._step())
-
-    def _step(self) -> NDArray[np.int64]:
-        """Draw the next token of every song, int64 [n], and move the windows on."""
-        probabilities = self._model.probabilities(self._windows)
-        uniforms = np.array([stream.random() for stream in self._streams])
-        tokens = draw(self._sampling.distribution(probabilities), uniforms)
-        self._windows = np.column_stack([self._windows[:, 1:], tokens])
-        return tokens
+            yield [frame] * self._count
+        while not self._songs.done:
+            decided = self._songs.accept(self._model.probabilities(self._songs.queries()))
+            for column in zip(*decided, strict=True):
+                yield self._model.vocabulary.decode(column)
 
     def song(self, index: int, frames: Sequence[Frame]) -> Song:
         """Return the finished song of one row."""

@@ -27,8 +27,8 @@ def compose(
 ) -> Tokens:
     """Return int32 [songs, at most `steps`], each song from silence as training songs begin.
 
-    Drawn by inverting the cumulative distribution, at temperature 1. A song depends on the seed and
-    on its place alone.
+    Drawn at temperature 1 by an exponential race: the token with the smallest noise / probability
+    is taken. A song depends on the seed and on its place alone.
 
     Args:
         predictor: asked for all songs at once, step by step; its rows must be finite.
@@ -49,11 +49,10 @@ def compose(
     for step in range(steps):
         rows = predictor.probabilities(tokens[:, step : step + window]).astype(np.float64)
         rows /= rows.sum(axis=1, keepdims=True)
-        uniforms = np.array([stream.random() for stream in streams])
-        cumulative = np.cumsum(rows, axis=1)
-        drawn = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(axis=1)
-        # A uniform just below one may round to the whole sum, past the last token.
-        tokens[:, window + step] = np.minimum(drawn, rows.shape[1] - 1)
+        noise = -np.log1p(-np.stack([stream.random(rows.shape[1]) for stream in streams]))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            arrivals = np.where(rows > 0, noise / rows, np.inf)
+        tokens[:, window + step] = arrivals.argmin(axis=1)
         advance(1)
         if time.monotonic() - started >= maximum_seconds:
             break

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tunesmith.client.sampling import draw, song_streams
+from tunesmith.client.sampling import Noise, draw
 from tunesmith.components.artifacts import Examples, ModelEvaluation, PushedModel, TrainedModel
 from tunesmith.components.baselines import BASELINES, NGram
 from tunesmith.components.blessing import BlessingParameters, check_model
@@ -336,11 +336,12 @@ def test_songs_are_those_that_a_client_draws() -> None:
     model = Counted.of(VOCABULARY, SONGS, 2)
     songs = compose(model, 6, songs=3, steps=12, seed=9, maximum_seconds=60)
     assert songs.shape == (3, 12)
-    for song, stream in zip(songs, song_streams(9, 3), strict=True):
+    for index, song in enumerate(songs):
+        noise = Noise(9, index, len(VOCABULARY))
         window = np.zeros((1, 6), dtype=np.int32)
-        for token in song:
-            rows = model.probabilities(window)
-            assert draw(rows, np.array([stream.random()])).tolist() == [token]
+        for step, token in enumerate(song):
+            rows = model.probabilities(window).astype(np.float64)
+            assert draw(rows, noise.steps(step)).tolist() == [token]
             window = np.append(window[:, 1:], [[token]], axis=1).astype(np.int32)
     alone = compose(model, 6, songs=1, steps=12, seed=9, maximum_seconds=60)
     np.testing.assert_array_equal(alone[0], songs[0])

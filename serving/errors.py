@@ -49,3 +49,7 @@ class ConfigInvalid(ServingError):
 
 class LabelNotAssignable(ServingError):
     """A version label is for a version that is not available."""
+
+
+class ServerStopping(ServingError):
+    """Nothing can be changed any more."""

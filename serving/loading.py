@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunesmith.serving.errors import ModelFolderMissing, ServingError
-from tunesmith.serving.folder import require_versions
+from tunesmith.serving.model_config import ModelConfig
+from tunesmith.serving.model_config_file import ModelConfigFile, Models, parse, read
 from tunesmith.serving.options import ServerOptions
 
 if TYPE_CHECKING:
@@ -17,22 +18,27 @@ if TYPE_CHECKING:
     from tunesmith.serving.store import ModelStore
 
 
-def require_models(model_dir: Path | None, options: ServerOptions) -> None:  # noqa: ARG001
-    """Look at the models' folders without TensorFlow.
+def require_models(model_dir: Path | None, options: ServerOptions) -> None:
+    """Look at the model configuration and the models' folders without TensorFlow.
 
     Raises:
-        ModelFolderMissing: no model was named, or its base path is not a folder.
-        ModelVersionMissing: no version is in it.
+        ConfigInvalid: the configuration file cannot be read or is wrong.
+        ModelFolderMissing: no model was named, or a base path is not a folder.
+        ModelVersionMissing: none of the versions to be served is in it.
     """
-    require_versions(_named(model_dir))
+    file = options.model_config_file
+    models = parse(read(file), file) if file is not None else _one_model(model_dir, options)
+    for config in models:
+        config.require_versions()
 
 
 def open_store(model_dir: Path | None, options: ServerOptions) -> ModelStore:
     """Load every model that the options name, and follow them from then on.
 
     Args:
-        model_dir: the base path of the one model, served as ``options.model_name``.
-        options: how sessions are made, and how often folders are looked at.
+        model_dir: the base path of the one model, served as ``options.model_name``; not looked at
+            where the options name a configuration file.
+        options: how sessions are made, and how often folders and that file are looked at.
 
     Returns:
         A started store; the caller stops it.
@@ -41,22 +47,32 @@ def open_store(model_dir: Path | None, options: ServerOptions) -> ModelStore:
         ServingError: what :func:`require_models` raises, or that no version of a model loads.
     """
     require_models(model_dir, options)
-    from tunesmith.serving.model import Model
     from tunesmith.serving.store import ModelStore
 
-    def load(version: int, path: Path) -> Servable:
+    def load(_name: str, version: int, path: Path) -> Servable:
         return _load(version, path, options)
 
-    model = Model(options.model_name, _named(model_dir), load)
-    store = ModelStore([model], options.poll_seconds)
+    store = ModelStore(load, options.poll_seconds)
+    if options.model_config_file is None:
+        store.reload(_one_model(model_dir, options))
+    else:
+        file = ModelConfigFile(options.model_config_file)
+        file.apply(store.reload)
+        if options.model_config_poll_seconds > 0:
+
+            def look() -> None:
+                # A version that failed is left alone until its files change.
+                file.follow(lambda models: store.reload(models, retry=False))
+
+            store.poll("config-polling", options.model_config_poll_seconds, look)
     store.start()
     return store
 
 
-def _named(model_dir: Path | None) -> Path:
+def _one_model(model_dir: Path | None, options: ServerOptions) -> Models:
     if model_dir is None:
         raise ModelFolderMissing("no model to serve: name the folder that holds its versions")
-    return model_dir
+    return (ModelConfig(options.model_name, model_dir),)
 
 
 def _load(version: int, path: Path, options: ServerOptions) -> Servable:

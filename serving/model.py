@@ -1,229 +1,222 @@
-"""One served model: which of its versions on disk is loaded, and who is still using an old one.
+"""One served model: its folder is followed, its versions are loaded and take over.
 
-The newest version that loads is the one that serves. A new one is loaded and warmed up beside the
-old one and takes over in one step; the old one's session is freed when its last request is done.
+A change has two steps, so that several models can change together or not at all: new versions are
+loaded and warmed up beside the serving ones (:meth:`Model.prepare`), then all of them take over at
+once (:meth:`Model.commit`).
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tunesmith.serving.errors import ModelNotLoadable, ModelVersionMissing
-from tunesmith.serving.folder import Fingerprint, fingerprint, require_versions, versions_in
+from tunesmith.serving.errors import (
+    LabelNotAssignable,
+    ModelNotLoadable,
+    ServingError,
+)
+from tunesmith.serving.folder import Fingerprint, fingerprint, versions_in
+from tunesmith.serving.model_config import ModelConfig
 from tunesmith.serving.servable import Servable
-from tunesmith.serving.status import RequestError, not_found
+from tunesmith.serving.versions import Loaded, State, Versions, VersionStatus
 
 _LOG = logging.getLogger(__name__)
+_INTERNAL = 13
 
-
-class State(IntEnum):
-    """Where a version is in its life; the numbers are ``ModelVersionStatus.State``'s."""
-
-    LOADING = 20
-    AVAILABLE = 30
-    UNLOADING = 40
-    END = 50
-
-
-@dataclass(frozen=True)
-class VersionStatus:
-    """What GetModelStatus says of one version; `code` is a gRPC status code number, 0 for OK."""
-
-    version: int
-    state: State
-    code: int = 0
-    message: str = ""
+Load = Callable[[str, int, Path], Servable]
 
 
 @dataclass
-class _Loaded:
-    """A servable with the number of requests inside it; guarded by the model's lock."""
+class Prepared:
+    """Versions that are ready to serve under `config`, and those found broken on the way."""
 
-    servable: Servable
-    running: int = 0
-    retired: bool = False
+    config: ModelConfig
+    serving: dict[int, Loaded] = field(default_factory=dict)
+    broken: list[VersionStatus] = field(default_factory=list)
 
 
 class Model:
-    """The versions of one model, by TensorFlow Serving's "latest" policy."""
+    """What is to be served under one name, and the versions that serve.
 
-    def __init__(self, name: str, base: Path, load: Callable[[int, Path], Servable]) -> None:
-        """Follow a model; nothing is loaded yet.
+    Requests go to `versions`, from many threads; the methods here are called by one thread at a
+    time.
+
+    Attributes:
+        name: the model's name in requests.
+        config: what is to be served; None while nothing is.
+        versions: those in memory.
+    """
+
+    def __init__(self, name: str, load: Load) -> None:
+        """Make a model of which nothing is served yet.
 
         Args:
             name: the model's name in requests.
-            base: the folder that holds ``<version>/saved_model.pb``.
-            load: makes a servable, loaded and warmed up, or raises ModelNotLoadable.
+            load: makes a servable of (model name, version, folder), loaded and warmed up, or raises
+                ModelNotLoadable.
         """
         self.name = name
-        self.base = base
+        self.config: ModelConfig | None = None
+        self.versions = Versions(name)
         self._load = load
-        self._lock = threading.Lock()
-        self._current: _Loaded | None = None
-        self._statuses: dict[int, VersionStatus] = {}
-        self._failed: dict[int, Fingerprint] = {}
+        self._failed: dict[Path, tuple[Fingerprint, VersionStatus]] = {}
         self._folder_gone = False
 
-    def load_first(self) -> None:
-        """Load the newest version that loads.
+    def prepare(self, config: ModelConfig, *, retry: bool) -> Prepared:
+        """Load what `config` asks for beside what serves; requests notice nothing.
+
+        Args:
+            config: what the model is to become.
+            retry: load a version that failed before even if its files are still the same.
 
         Raises:
             ModelFolderMissing: the base path is not a folder.
-            ModelVersionMissing: no version is in it.
+            ModelVersionMissing: none of the versions asked for is in it.
             ModelNotLoadable: there are versions, and none loads; the message is the newest one's.
+            LabelNotAssignable: a label is for a version that would not be served.
         """
-        require_versions(self.base)
-        broken = self._look()
-        if self._current is not None:
-            self._report(broken)
-            return
-        if not broken:
-            raise ModelVersionMissing(f"{self.base} lost its last version just now: export one")
-        newest = broken[0]
-        raise ModelNotLoadable(
-            f"version {newest.version} of model {self.name} in {self.base} does not load: "
-            f"{newest.message}",
-            newest.code,
-        )
-
-    def refresh(self) -> None:
-        """Look at the folder once and act on it; called by one thread at a time.
-
-        A folder that cannot be read changes nothing: it may be a mount that comes back.
-        """
-        self._report(self._look())
-
-    @contextmanager
-    def lease(self, version: int | None) -> Iterator[Servable]:
-        """Hold a version, the serving one where `version` is None, so that it is not freed.
-
-        Raises:
-            RequestError: NOT_FOUND, that version is not loaded.
-        """
-        with self._lock:
-            held = self._current
-            if held is None or version not in (None, held.servable.version):
-                raise servable_not_found(self.name, version)
-            held.running += 1
+        found = config.require_versions()
+        if retry:
+            self._failed.clear()
+        prepared = self._ready(config, found)
         try:
-            yield held.servable
-        finally:
-            with self._lock:
-                held.running -= 1
-                last = held.retired and held.running == 0
-            if last:
-                self._free(held)
+            self._check(prepared, found)
+        except ServingError:
+            self.discard(prepared)
+            raise
+        return prepared
 
-    def statuses(self) -> list[VersionStatus]:
-        """Return the state of each version seen so far, the newest first."""
-        with self._lock:
-            return [self._statuses[number] for number in sorted(self._statuses, reverse=True)]
-
-    def close(self) -> None:
-        """Unload whatever serves."""
-        self._take_over(None)
-
-    def _look(self) -> list[VersionStatus]:
-        """Follow the folder, and return the versions found broken just now."""
-        try:
-            found = versions_in(self.base)
-        except OSError as error:
-            if not self._folder_gone:
-                _LOG.warning(
-                    "model folder unreadable model=%s path=%s reason=%s",
-                    self.name,
-                    self.base,
-                    error.strerror,
-                )
-            self._folder_gone = True
-            return []
-        self._folder_gone = False
-        for number in self._failed.keys() - found.keys():
-            del self._failed[number]
-        broken: list[VersionStatus] = []
-        self._take_over(self._newest_that_loads(found, broken))
-        return broken
-
-    def _report(self, broken: list[VersionStatus]) -> None:
-        for each in broken:
+    def commit(self, prepared: Prepared) -> None:
+        """Let the prepared versions take over, labels included, in one step."""
+        self.config = prepared.config
+        for each in prepared.broken:
             _LOG.warning(
                 "version broken model=%s version=%d reason=%s",
                 self.name,
                 each.version,
                 each.message,
             )
+        self.versions.take_over(prepared.serving, prepared.config.labels)
 
-    def _newest_that_loads(
-        self, found: dict[int, Path], broken: list[VersionStatus]
-    ) -> _Loaded | None:
-        """Return the version to serve, loaded; append those that fail on the way to `broken`."""
-        for number, path in found.items():
-            if self._current is not None and self._current.servable.version == number:
-                return self._current
-            seen = fingerprint(path)
-            if self._failed.get(number) == seen:
-                continue
-            try:
-                return _Loaded(self._load_version(number, path))
-            except ModelNotLoadable as error:
-                self._failed[number] = seen
-                broken.append(VersionStatus(number, State.END, error.code, str(error)))
-                self._set(broken[-1])
-        return None
+    def discard(self, prepared: Prepared) -> None:
+        """Unload what was prepared in vain."""
+        serving = self.versions.serving()
+        for number, each in prepared.serving.items():
+            if serving.get(number) is not each:
+                each.servable.close()
+                self.versions.report(VersionStatus(number, State.END))
 
-    def _load_version(self, number: int, path: Path) -> Servable:
-        self._set(VersionStatus(number, State.LOADING))
+    def refresh(self) -> None:
+        """Look at the folder once and act on it.
+
+        A folder that cannot be read changes nothing: it may be a mount that comes back. A folder
+        without versions unloads the model. One whose versions all fail to load leaves the newest in
+        memory serving, as TensorFlow Serving's availability_preserving_policy.cc does.
+        """
+        if self.config is None:
+            return
+        found = self._look(self.config)
+        if found is None:
+            return
+        prepared = self._ready(self.config, found)
+        serving = self.versions.serving()
+        if found and not prepared.serving and serving:
+            prepared.serving[max(serving)] = serving[max(serving)]
+        self.commit(prepared)
+
+    def close(self) -> None:
+        """Unload whatever serves, and serve nothing from here on."""
+        self.config = None
+        self.versions.take_over({}, {})
+
+    def _look(self, config: ModelConfig) -> dict[int, Path] | None:
+        """Return the versions on disk that are asked for; None where the folder is unreadable."""
+        try:
+            found = versions_in(config.base)
+        except OSError as error:
+            if not self._folder_gone:
+                _LOG.warning(
+                    "model folder unreadable model=%s path=%s reason=%s",
+                    self.name,
+                    config.base,
+                    error.strerror,
+                )
+            self._folder_gone = True
+            return None
+        self._folder_gone = False
+        for path in self._failed.keys() - set(found.values()):
+            del self._failed[path]
+        return config.policy.candidates(found)
+
+    def _ready(self, config: ModelConfig, found: dict[int, Path]) -> Prepared:
+        """Load those of `found` that are to serve and do not yet."""
+        prepared = Prepared(config)
+        most = len(found) if config.policy.most is None else config.policy.most
+        kept = {
+            number: each
+            for number, each in self.versions.serving().items()
+            if found.get(number) == each.path
+        }
+        sound = [number for number, path in found.items() if path not in self._failed]
+        for number in sound[:most]:
+            if number not in kept:
+                self.versions.report(VersionStatus(number, State.START))
+        try:
+            for number, path in found.items():
+                if len(prepared.serving) == most:
+                    break
+                each = kept.get(number) or self._try(number, path, prepared.broken)
+                if each is not None:
+                    prepared.serving[number] = each
+        except BaseException:
+            self.discard(prepared)
+            raise
+        return prepared
+
+    def _try(self, number: int, path: Path, broken: list[VersionStatus]) -> Loaded | None:
+        """Load a version, or append it to `broken`; None also where nothing changed since then."""
+        seen = fingerprint(path)
+        if path in self._failed and self._failed[path][0] == seen:
+            return None
+        self.versions.report(VersionStatus(number, State.LOADING))
         started = time.monotonic()
-        servable = self._load(number, path)
-        self._failed.pop(number, None)
+        try:
+            servable = self._load(self.name, number, path)
+        except ModelNotLoadable as error:
+            status = VersionStatus(number, State.END, error.code, str(error))
+            self._failed[path] = (seen, status)
+            self.versions.report(status)
+            broken.append(status)
+            return None
+        except BaseException as error:
+            self.versions.report(VersionStatus(number, State.END, _INTERNAL, repr(error)))
+            raise
+        self._failed.pop(path, None)
         _LOG.info(
             "version loaded model=%s version=%d seconds=%.2f",
             self.name,
             number,
             time.monotonic() - started,
         )
-        return servable
+        return Loaded(servable, path)
 
-    def _take_over(self, successor: _Loaded | None) -> None:
-        with self._lock:
-            old = self._current
-            if old is successor:
-                return
-            self._current = successor
-            if successor is not None:
-                number = successor.servable.version
-                self._statuses[number] = VersionStatus(number, State.AVAILABLE)
-            if old is None:
-                return
-            old.retired = True
-            number = old.servable.version
-            self._statuses[number] = VersionStatus(number, State.UNLOADING)
-            idle = old.running == 0
-        if idle:
-            self._free(old)
-
-    def _free(self, old: _Loaded) -> None:
-        old.servable.close()
-        number = old.servable.version
-        with self._lock:
-            # The same number may have been loaded again while the last request was running.
-            if self._statuses[number].state is State.UNLOADING:
-                self._statuses[number] = VersionStatus(number, State.END)
-        _LOG.info("version unloaded model=%s version=%d", self.name, number)
-
-    def _set(self, status: VersionStatus) -> None:
-        with self._lock:
-            self._statuses[status.version] = status
-
-
-def servable_not_found(name: str, version: int | None) -> RequestError:
-    """Return NOT_FOUND in the words of TensorFlow Serving's ``ServableRequest``."""
-    request = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-    return not_found(f"Servable not found for request: {request}")
+    def _check(self, prepared: Prepared, found: dict[int, Path]) -> None:
+        """Raise where a model prepared for a new configuration does not live up to it."""
+        config = prepared.config
+        if not prepared.serving:
+            newest = next(self._failed[path][1] for path in found.values() if path in self._failed)
+            raise ModelNotLoadable(
+                f"version {newest.version} of model {self.name} in {config.base} does not load: "
+                f"{newest.message}",
+                newest.code,
+            )
+        for number in config.labels.values():
+            if number not in prepared.serving:
+                # The words are those of TensorFlow Serving's server_core.cc.
+                raise LabelNotAssignable(
+                    f"Request to assign label to version {number} of model {self.name}, which is "
+                    "not currently available for inference"
+                )

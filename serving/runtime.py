@@ -41,6 +41,7 @@ try:
         from tensorflow_serving.apis import (
             get_model_metadata_pb2,
             get_model_status_pb2,
+            model_management_pb2,
             model_pb2,
             predict_pb2,
             prediction_log_pb2,
@@ -57,6 +58,7 @@ __all__ = [
     "config_pb2",
     "get_model_metadata_pb2",
     "get_model_status_pb2",
+    "model_management_pb2",
     "model_pb2",
     "predict_pb2",
     "prediction_log_pb2",

@@ -11,9 +11,20 @@ from typing import Any
 
 import grpc
 
+from tunesmith.serving.errors import (
+    ConfigInvalid,
+    LabelNotAssignable,
+    ModelFolderMissing,
+    ModelNotLoadable,
+    ModelVersionMissing,
+    ServerStopping,
+    ServingError,
+)
+from tunesmith.serving.model_config_file import models
 from tunesmith.serving.prediction import predict
 from tunesmith.serving.runtime import get_model_metadata_pb2 as metadata_pb2
 from tunesmith.serving.runtime import get_model_status_pb2 as status_pb2
+from tunesmith.serving.runtime import model_management_pb2 as management_pb2
 from tunesmith.serving.runtime import predict_pb2
 from tunesmith.serving.status import RequestError, invalid_argument
 from tunesmith.serving.store import ModelStore
@@ -24,11 +35,24 @@ PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 _SIGNATURE_DEF = "signature_def"
 
+# The codes are those of TensorFlow Serving's server_core.cc and file_system_storage_path_source.cc.
+_RELOAD_CODES: dict[type[ServingError], grpc.StatusCode] = {
+    ConfigInvalid: grpc.StatusCode.INVALID_ARGUMENT,
+    ModelFolderMissing: grpc.StatusCode.INVALID_ARGUMENT,
+    ModelVersionMissing: grpc.StatusCode.NOT_FOUND,
+    LabelNotAssignable: grpc.StatusCode.FAILED_PRECONDITION,
+    ModelNotLoadable: grpc.StatusCode.UNKNOWN,
+    ServerStopping: grpc.StatusCode.UNAVAILABLE,
+}
+
+# A status travels in a header, at up to three bytes a byte, and gRPC's clients take 8 KiB of them.
+_LONGEST_MESSAGE = 2000
+
 Answer = Callable[[Any], Any]
 
 
 class Services:
-    """The answers to Predict, GetModelMetadata and GetModelStatus, free of gRPC's plumbing."""
+    """The answers of PredictionService and ModelService, free of gRPC's plumbing."""
 
     def __init__(self, store: ModelStore, *, tensor_content: bool = False) -> None:
         self._store = store
@@ -86,6 +110,33 @@ class Services:
             entry.status.error_message = status.message
         return response
 
+    def handle_reload_config_request(
+        self, request: management_pb2.ReloadConfigRequest
+    ) -> management_pb2.ReloadConfigResponse:
+        """Serve the models that the request lists and no others, once each of them is available.
+
+        A request that is refused changes nothing.
+
+        Raises:
+            RequestError: with TensorFlow Serving's code, and its words where it has some.
+        """
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise invalid_argument(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. Only "
+                "ModelConfigList is currently supported"
+            )
+        try:
+            self._store.reload(models(request.config.model_config_list.config, None))
+        except ServingError as error:
+            _LOG.warning("reload refused reason=%s", error)
+            message = str(error)
+            if isinstance(error, ModelNotLoadable):
+                message = f"1 model(s) did not become available: {{{error}}}"
+            raise RequestError(_RELOAD_CODES[type(error)], message) from error
+        response = management_pb2.ReloadConfigResponse()
+        response.status.SetInParent()
+        return response
+
 
 def handlers(services: Services) -> tuple[grpc.GenericRpcHandler, ...]:
     """Return `services` as what a gRPC server registers."""
@@ -104,7 +155,10 @@ def handlers(services: Services) -> tuple[grpc.GenericRpcHandler, ...]:
             {
                 "GetModelStatus": _method(
                     services.get_model_status, status_pb2.GetModelStatusRequest
-                )
+                ),
+                "HandleReloadConfigRequest": _method(
+                    services.handle_reload_config_request, management_pb2.ReloadConfigRequest
+                ),
             },
         ),
     )
@@ -116,13 +170,21 @@ def _method(answer: Answer, request_type: Any) -> grpc.RpcMethodHandler:
             return answer(request)
         except RequestError as error:
             _LOG.debug("request refused code=%s reason=%s", error.code.name, error.message)
-            context.abort(error.code, error.message)
+            context.abort(error.code, _shortened(error.message))
 
     return grpc.unary_unary_rpc_method_handler(
         behaviour,
         request_deserializer=request_type.FromString,
         response_serializer=lambda message: message.SerializeToString(),
     )
+
+
+def _shortened(message: str) -> str:
+    """Return `message`, or its beginning where a client could not receive it."""
+    data = message.encode(errors="replace")
+    if len(data) <= _LONGEST_MESSAGE:
+        return message
+    return data[:_LONGEST_MESSAGE].decode(errors="ignore") + "..."
 
 
 def _require_spec(request: Any) -> None:

@@ -1,0 +1,200 @@
+"""Models, version policies and labels from TensorFlow Serving's own ModelServerConfig messages.
+
+They come in a text file (``--model-config-file``) or in a ReloadConfigRequest. TensorFlow is not
+imported: a file that is wrong is refused before those seconds. The words of errors are those of
+TensorFlow Serving's server_core.cc where it has some.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+
+from tunesmith.serving.errors import ConfigInvalid, ExtraMissing, ServingError
+from tunesmith.serving.model_config import ModelConfig, VersionPolicy
+
+_LOG = logging.getLogger(__name__)
+_PLATFORM = "tensorflow"
+# ModelType.TENSORFLOW of model_server_config.proto, the older way to say it.
+_TENSORFLOW = 1
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
+
+Models = tuple[ModelConfig, ...]
+
+
+class ModelConfigFile:
+    """A file of models that is read again while a server runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._applied: bytes | None = None
+        self._complaint: str | None = None
+
+    def apply(self, use: Callable[[Models], None]) -> None:
+        """Read the file and hand its models to `use`; once that returned, the file is applied.
+
+        Raises:
+            ConfigInvalid: the file cannot be read or is wrong.
+            Exception: whatever `use` raises.
+        """
+        content = read(self._path)
+        use(parse(content, self._path))
+        self._applied = content
+
+    def follow(self, use: Callable[[Models], None]) -> None:
+        """Apply the file if it is not what was applied last; what is wrong is logged, once.
+
+        A file that could not be applied is tried again at each call: the model that it names may
+        be on its way.
+        """
+        try:
+            if read(self._path) == self._applied:
+                return
+            self.apply(use)
+        except ServingError as error:
+            if str(error) != self._complaint:
+                _LOG.warning("model config kept path=%s reason=%s", self._path, error)
+            self._complaint = str(error)
+        else:
+            self._complaint = None
+            _LOG.info("model config applied path=%s", self._path)
+
+
+def read(path: Path) -> bytes:
+    """Return what the file holds.
+
+    Raises:
+        ConfigInvalid: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigInvalid(
+            f"cannot read the model configuration {path}: {error.strerror}"
+        ) from error
+
+
+def parse(content: bytes, path: Path) -> Models:
+    """Return the models of a ModelServerConfig in protobuf's text format.
+
+    Args:
+        content: what the file holds.
+        path: the file, for messages, and for base paths that are relative: its folder is where they
+            start. TensorFlow Serving takes absolute ones alone.
+
+    Raises:
+        ConfigInvalid: it does not parse, or a model in it is wrong.
+        ExtraMissing: TensorFlow Serving's messages are not installed.
+    """
+    config = _message_type()()
+    try:
+        text_format.Parse(content.decode(), config)
+    except UnicodeDecodeError as error:
+        raise ConfigInvalid(f"{path} is no model configuration: it is not text") from error
+    except text_format.ParseError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigInvalid(
+            f"{path} is no ModelServerConfig in protobuf's text format: {reason}"
+        ) from error
+    if config.WhichOneof("config") != "model_config_list":
+        raise ConfigInvalid(
+            f"{path} has no model_config_list: list at least one config {{ name base_path }} in it"
+        )
+    try:
+        return models(config.model_config_list.config, path.absolute().parent)
+    except ConfigInvalid as error:
+        raise ConfigInvalid(f"{path}: {error}") from error
+
+
+def models(configs: Iterable[Any], folder: Path | None) -> Models:
+    """Return the models that a ModelConfigList's entries stand for.
+
+    Args:
+        configs: ``ModelConfig`` messages. An unset model_platform means ``tensorflow``, the only
+            one there is.
+        folder: where relative base paths start; None allows absolute ones alone.
+
+    Raises:
+        ConfigInvalid: a name or base path is missing or unusable, a model is listed twice, or
+            another platform is asked for.
+    """
+    found: dict[str, ModelConfig] = {}
+    for config in configs:
+        if not config.name.isprintable() or not config.name:
+            raise ConfigInvalid(
+                f"Expected a model name of printable characters; got {config.name!r}"
+            )
+        if config.name in found:
+            raise ConfigInvalid(
+                f"Illegal to list model {config.name} multiple times in config list"
+            )
+        _require_tensorflow(config)
+        if config.HasField("logging_config"):
+            _LOG.warning("logging_config has no effect model=%s", config.name)
+        found[config.name] = ModelConfig(
+            config.name, _base(config, folder), _policy(config), dict(config.version_labels)
+        )
+    return tuple(found.values())
+
+
+def _base(config: Any, folder: Path | None) -> Path:
+    text = config.base_path
+    if not text or not text.isprintable():
+        raise ConfigInvalid(
+            f"Expected model {config.name} to have a base_path; got base_path()={text!r}"
+        )
+    if _SCHEME.match(text):
+        raise ConfigInvalid(
+            f"Expected model {config.name} to have a local folder; got base_path()={text}"
+        )
+    if folder is None and not Path(text).is_absolute():
+        raise ConfigInvalid(
+            f"Expected model {config.name} to have an absolute path or URI; got base_path()={text}"
+        )
+    return Path(folder or "/", text)
+
+
+def _policy(config: Any) -> VersionPolicy:
+    policy = config.model_version_policy
+    choice = policy.WhichOneof("policy_choice")
+    if choice == "all":
+        return VersionPolicy.every()
+    if choice == "specific":
+        if not policy.specific.versions:
+            raise ConfigInvalid(
+                f"Expected model {config.name} to name versions in its specific policy; got none"
+            )
+        return VersionPolicy.specific(*policy.specific.versions)
+    return VersionPolicy.latest(policy.latest.num_versions)
+
+
+def _require_tensorflow(config: Any) -> None:
+    if config.model_type:
+        if config.model_platform:
+            raise ConfigInvalid(
+                "Illegal setting both ModelServerConfig::model_type (deprecated) and "
+                "ModelServerConfig::model_platform."
+            )
+        if config.model_type != _TENSORFLOW:
+            raise ConfigInvalid(
+                f"ModelServerConfig::model_type choice {config.model_type} not supported."
+            )
+    elif config.model_platform not in ("", _PLATFORM):
+        raise ConfigInvalid(
+            f"Model {config.name} requests unsupported platform {config.model_platform}"
+        )
+
+
+def _message_type() -> Any:
+    try:
+        from tensorflow_serving.config import model_server_config_pb2
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(
+            f"a model configuration needs {error.name}: pip install 'tunesmith[serving]'"
+        ) from error
+    return model_server_config_pb2.ModelServerConfig

@@ -135,6 +135,11 @@ class ModelStore:
             raise not_found(f"Could not find any versions of model {spec.name}")
         return found
 
+    def available(self) -> dict[str, list[int]]:
+        """Return the numbers of the versions that serve, of each model that has one."""
+        found = {name: sorted(model.versions.serving()) for name, model in self._models.items()}
+        return {name: numbers for name, numbers in found.items() if numbers}
+
     def _refresh(self) -> None:
         for model in self._models.values():
             with self._changing:

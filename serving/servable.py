@@ -6,6 +6,7 @@ only works under ``tf.saved_model.load`` fails here as it would fail there.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,13 +15,20 @@ from typing import Any
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from tunesmith.serving.batching import BatchedSignature, add_batched
+from tunesmith.serving.batching_parameters import BatchingParameters
 from tunesmith.serving.contract import vocabulary_size
 from tunesmith.serving.errors import ModelNotLoadable
 from tunesmith.serving.runtime import config_pb2, tf
-from tunesmith.serving.status import from_tensorflow
+from tunesmith.serving.status import RequestError, from_tensorflow
 
 _INVALID_ARGUMENT = 3
 _SERVE = "serve"
+
+# The line that TensorFlow adds to an error for the operation of serving/batching.py.
+_KERNEL = re.compile(r"\n\t \[\[(\{\{node )?batched_\w+/BatchFunction(\}\})?\]\]$")
+
+_Call = Callable[..., list[NDArray[Any]]]
 
 # What the loader was seen to raise on missing, truncated, random and foreign files.
 _LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, DecodeError)
@@ -46,12 +54,21 @@ class Servable:
         vocabulary: V, where the model keeps the composer's contract, else None.
     """
 
-    def __init__(self, version: int, path: Path, *, inter_op: int, intra_op: int) -> None:
+    def __init__(
+        self,
+        version: int,
+        path: Path,
+        *,
+        inter_op: int,
+        intra_op: int,
+        batching: BatchingParameters | None = None,
+    ) -> None:
         """Load version `version` from the folder `path`.
 
         Args:
             inter_op: operations run side by side; 0 lets TensorFlow choose.
             intra_op: threads inside one operation; 0 lets TensorFlow choose.
+            batching: how requests are computed together; None computes each by itself.
 
         Raises:
             ModelNotLoadable: `path` holds no SavedModel, or a broken one.
@@ -75,7 +92,15 @@ class Servable:
             raise ModelNotLoadable(_one_line(str(error)), _INVALID_ARGUMENT) from error
         self.signatures: Mapping[str, Any] = dict(meta_graph.signature_def)
         self.vocabulary = vocabulary_size(self.signatures)
-        self._callables: dict[tuple[str, tuple[str, ...]], Callable[..., list[NDArray[Any]]]] = {}
+        self._batched: dict[str, BatchedSignature] = {}
+        if batching is not None:
+            self._batched = add_batched(
+                self._graph,
+                self.signatures,
+                batching,
+                capture_variables=bool(tf.config.list_physical_devices("GPU")),
+            )
+        self._callables: dict[tuple[str, tuple[str, ...], bool], _Call] = {}
         self._lock = threading.Lock()
 
     def run(
@@ -92,46 +117,57 @@ class Servable:
             An array for each of `outputs`; strings are object arrays of bytes.
 
         Raises:
-            RequestError: the graph failed; code and message are TensorFlow's.
+            RequestError: the graph failed, or the batching kernel's queue is full (UNAVAILABLE) or
+                the request longer than it takes (INVALID_ARGUMENT); the words are TensorFlow's.
         """
         wanted = tuple(sorted(outputs))
-        call = self._callable(signature_name, wanted)
+        batched = self._batched.get(signature_name)
+        if batched is not None and not batched.takes(inputs):
+            batched = None
+        if batched is not None and batched.rows(inputs) == 0:
+            return dict(zip(wanted, batched.no_rows(wanted), strict=True))
+        call = self._callable(signature_name, wanted, batched)
         try:
             values = call(*(inputs[alias] for alias in sorted(inputs)))
         except tf.errors.OpError as error:
-            raise from_tensorflow(error) from error
+            refused = from_tensorflow(error)
+            # As if the operation in front were not there.
+            raise RequestError(refused.code, _KERNEL.sub("", refused.message)) from error
         return dict(zip(wanted, values, strict=True))
 
     def _callable(
-        self, signature_name: str, outputs: tuple[str, ...]
-    ) -> Callable[..., list[NDArray[Any]]]:
+        self, signature_name: str, outputs: tuple[str, ...], batched: BatchedSignature | None
+    ) -> _Call:
         """Return the compiled call of a signature for these outputs, made at its first use."""
-        key = (signature_name, outputs)
+        key = (signature_name, outputs, batched is not None)
         found = self._callables.get(key)
         if found is not None:
             return found
-        signature = self.signatures[signature_name]
         with self._lock:
             if key not in self._callables:
-                self._callables[key] = self._make_callable(signature, outputs)
+                signature = self.signatures[signature_name]
+                feeds, fetches = (
+                    (batched.feeds, batched.fetches)
+                    if batched is not None
+                    else (_names(signature.inputs), _names(signature.outputs))
+                )
+                options = config_pb2.CallableOptions(
+                    feed=[feeds[alias] for alias in sorted(feeds)],
+                    fetch=[fetches[alias] for alias in outputs],
+                )
+                # The public make_callable falls back to Session.run when there is anything to feed.
+                self._callables[key] = self._session._make_callable_from_options(options)
             return self._callables[key]
-
-    def _make_callable(
-        self, signature: Any, outputs: tuple[str, ...]
-    ) -> Callable[..., list[NDArray[Any]]]:
-        options = config_pb2.CallableOptions(
-            feed=[signature.inputs[alias].name for alias in sorted(signature.inputs)],
-            fetch=[signature.outputs[alias].name for alias in outputs],
-        )
-        # The public make_callable falls back to Session.run when there is anything to feed.
-        call: Callable[..., list[NDArray[Any]]] = self._session._make_callable_from_options(options)
-        return call
 
     def close(self) -> None:
         """Free the session; the caller sees to it that nothing runs any more."""
         # A callable releases its handle through the session, so it has to go first.
         self._callables.clear()
         self._session.close()
+
+
+def _names(infos: Mapping[str, Any]) -> dict[str, str]:
+    return {alias: info.name for alias, info in infos.items()}
 
 
 def _one_line(message: str) -> str:

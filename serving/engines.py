@@ -1,19 +1,21 @@
 """Which engine hosts a model, and the command line that starts it.
 
 Three engines speak the same protocol: the ``tensorflow_model_server`` program, the same program in
-a container image, and the embedded server. Flags are those of TensorFlow Serving's
-model_servers/main.cc; command lines are pure functions of their parameters.
+a container image, and the embedded server. A command line is a function of its parameters and of
+the configuration file that it names; its flags are those of :mod:`tunesmith.serving.flags`.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from tunesmith.serving.errors import EngineMissing
+from tunesmith.serving.flags import EngineLimit, Place, base_paths, serving_flags
 from tunesmith.serving.options import ServerOptions
 
 Engine = Literal["tensorflow-serving", "docker", "embedded"]
@@ -21,8 +23,19 @@ EngineChoice = Literal["auto", "tensorflow-serving", "docker", "embedded"]
 
 PROGRAM = "tensorflow_model_server"
 DEFAULT_IMAGE = "tunesmith-serving"
-_CONTAINER_PORT = 8500
 _PROBE_SECONDS = 5.0
+
+# Inside the container.
+_PORT = 8500
+_METRICS_PORT = 8501
+_MODEL = "/models/model"
+_SETTINGS = "/etc/tunesmith/host"
+_SOCKETS = "/run/tunesmith"
+
+
+def _own_user() -> str | None:
+    # The one who may read a key that nobody else may; None where the system has no such numbers.
+    return f"{os.getuid()}:{os.getgid()}" if hasattr(os, "getuid") else None
 
 
 @dataclass(frozen=True)
@@ -30,12 +43,16 @@ class DockerImage:
     """The container image with TensorFlow Serving in it.
 
     Attributes:
-        name: image name, with a tag if wanted.
+        name: image name, with a tag if wanted. Any image with the program on its PATH will do, the
+            stock ones of tensorflow/serving among them.
         gpu: hand every GPU of the machine to the container.
+        user: numbers of the user and group that the program runs as; by default those of this
+            process, so that it can read what this user can. None leaves it to the image.
     """
 
     name: str = DEFAULT_IMAGE
     gpu: bool = True
+    user: str | None = field(default_factory=_own_user)
 
 
 def choose_engine(
@@ -99,51 +116,134 @@ def has_image(name: str) -> bool:
     return probe.returncode == 0
 
 
-def program_command(model_dir: Path, options: ServerOptions) -> list[str]:
-    """Return the command line of ``tensorflow_model_server`` for a model.
+def program_command(model_dir: Path | None, options: ServerOptions) -> list[str]:
+    """Return the command line of ``tensorflow_model_server``.
 
     The program has no flag for an interface: it listens on all of them, whatever ``options.host``
     says. A caller that promised loopback has to say so to its user.
+
+    Args:
+        model_dir: the folder of one model's versions; not used where ``options`` name a file of
+            models.
+        options: what the server is to do.
+
+    Raises:
+        EngineLimit: the program cannot do what ``options`` ask for.
+        ConfigInvalid: the file of models is wrong.
     """
-    return [PROGRAM, *_flags(str(model_dir.absolute()), options.port, options)]
+    if options.model_config_file is not None:
+        base_paths(options.model_config_file)
+    place = Place(
+        port=options.port,
+        metrics_port=options.metrics_port or 0,
+        base_path=_one_model(model_dir, options),
+        path=_absolute,
+        socket=_absolute,
+    )
+    return [PROGRAM, *serving_flags(options, place)]
 
 
 def docker_command(
-    model_dir: Path, options: ServerOptions, image: DockerImage | None = None
+    model_dir: Path | None, options: ServerOptions, image: DockerImage | None = None
 ) -> list[str]:
-    """Return the command line that serves a model from a container.
+    """Return the command line that serves models from a container.
 
-    The port is published on ``options.host`` alone; the model is mounted read-only and the
-    container's own file system is read-only too. Not run on a Docker engine so far.
+    Ports are published on ``options.host`` alone. The container's file system is read-only, what it
+    reads of this machine is mounted read-only, and it has no capability; the folder of a unix
+    socket is the one thing mounted to be written. Docker's command line takes these words
+    (tests/serving/test_engines.py); no Docker engine has run them so far.
+
+    Args:
+        model_dir: as in :func:`program_command`.
+        options: what the server is to do.
+        image: the image, and what it gets of the machine.
+
+    Raises:
+        EngineLimit: the program cannot do what ``options`` ask for, or Docker cannot mount a path.
+        ConfigInvalid: the file of models is wrong.
     """
     image = image or DockerImage()
-    inside = f"/models/{options.model_name}"
-    host = f"[{options.host}]" if ":" in options.host else options.host
+    mounts = _Mounts()
+    served = _one_model(model_dir, options)
+    if served is not None:
+        mounts.add(served, _MODEL)
+    elif options.model_config_file is not None:
+        # At their own places, so that the file says the same there.
+        for path in dict.fromkeys(base_paths(options.model_config_file)):
+            if "://" not in path:
+                mounts.add(path, path)
+    # A file that is read again comes with its folder: at a mount of its own, one that was replaced,
+    # as editors do, would stay as it was.
+    followed = options.model_config_file if options.model_config_poll_seconds > 0 else None
+    place = Place(
+        port=_PORT,
+        metrics_port=_METRICS_PORT,
+        base_path=_MODEL if served is not None else None,
+        path=lambda path: mounts.file(path, with_folder=path == followed),
+        socket=mounts.socket,
+    )
+    flags = serving_flags(options, place)
     return [
         "docker",
         "run",
         "--rm",
+        # TensorFlow Serving handles no signal, and the kernel keeps SIGTERM and SIGINT from a
+        # container's first process that does not.
         "--init",
         "--read-only",
-        f"--publish={host}:{options.port}:{_CONTAINER_PORT}",
-        f"--mount=type=bind,source={model_dir.absolute()},target={inside},readonly",
+        "--tmpfs=/tmp",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        *([f"--user={image.user}"] if image.user else []),
+        *_published(options),
+        *mounts.words,
         *(["--gpus=all"] if image.gpu else []),
         # Named outright, so that any image with the program in it works.
         f"--entrypoint={PROGRAM}",
         image.name,
-        *_flags(inside, _CONTAINER_PORT, options),
+        *flags,
     ]
 
 
-def _flags(base_path: str, port: int, options: ServerOptions) -> list[str]:
-    return [
-        f"--port={port}",
-        f"--model_name={options.model_name}",
-        f"--model_base_path={base_path}",
-        f"--file_system_poll_wait_seconds={max(1, round(options.poll_seconds))}",
-        f"--tensorflow_inter_op_parallelism={options.inter_op_threads}",
-        f"--tensorflow_intra_op_parallelism={options.intra_op_threads}",
-        "--enable_model_warmup=true",
-        "--enable_grpc_healthcheck_service=true",
-        *(["--enable_serialization_as_tensor_content=true"] if options.tensor_content else []),
-    ]
+class _Mounts:
+    """What a container sees of this machine, and where."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def add(self, source: str, target: str, *, readonly: bool = True) -> None:
+        if "," in source:
+            raise EngineLimit(f"Docker cannot mount {source}: rename it so that it has no comma")
+        word = f"--mount=type=bind,source={source},target={target}"
+        self.words.append(word + ",readonly" if readonly else word)
+
+    def file(self, path: Path, *, with_folder: bool) -> str:
+        """Mount a file, or the folder that it is in, and return the file's path inside."""
+        inside = f"{_SETTINGS}/{len(self.words)}"
+        self.add(_absolute(path.parent if with_folder else path), inside)
+        return f"{inside}/{path.name}" if with_folder else inside
+
+    def socket(self, path: Path) -> str:
+        """Mount the folder of a socket that is to be, and return the socket's path inside."""
+        self.add(_absolute(path.parent), _SOCKETS, readonly=False)
+        return f"{_SOCKETS}/{path.name}"
+
+
+def _one_model(model_dir: Path | None, options: ServerOptions) -> str | None:
+    if options.model_config_file is not None:
+        return None
+    if model_dir is None:
+        raise EngineLimit("no model to serve: name --model-dir or --model-config-file")
+    return _absolute(model_dir)
+
+
+def _published(options: ServerOptions) -> list[str]:
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    ports = [(options.port, _PORT)]
+    if options.metrics_port is not None:
+        ports.append((options.metrics_port, _METRICS_PORT))
+    return [f"--publish={host}:{outside}:{inside}" for outside, inside in ports]
+
+
+def _absolute(path: Path) -> str:
+    return str(path.absolute())

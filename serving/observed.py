@@ -1,0 +1,49 @@
+"""PredictionService and ModelService as they are, each Predict request counted and logged."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from tunesmith.serving import metrics
+from tunesmith.serving.services import Services
+from tunesmith.serving.status import RequestError
+
+_LOG = logging.getLogger(__name__)
+
+
+class ObservedServices(Services):
+    """Services that tell :mod:`tunesmith.serving.metrics` and the log what they answered.
+
+    Like TensorFlow Serving's prediction_service_impl.cc it counts requests for computation, and not
+    those for metadata or status.
+    """
+
+    def predict(self, request: Any) -> Any:
+        """Run a signature of the model that the request names.
+
+        Raises:
+            RequestError: with TensorFlow Serving's code and words.
+        """
+        started = time.perf_counter()
+        status = "UNKNOWN"
+        try:
+            response = super().predict(request)
+            status = "OK"
+            return response
+        except RequestError as error:
+            status = error.code.name
+            raise
+        finally:
+            seconds = time.perf_counter() - started
+            metrics.predict_answered(request.model_spec.name, status, seconds)
+            if _LOG.isEnabledFor(logging.DEBUG):
+                _LOG.debug(
+                    "request method=%s model=%s signature=%s code=%s milliseconds=%.3f",
+                    "Predict",
+                    request.model_spec.name,
+                    request.model_spec.signature_name,
+                    status,
+                    seconds * 1e3,
+                )

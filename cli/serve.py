@@ -75,7 +75,7 @@ def command(model_dir: Path, port: int, host: str, model_name: str, engine: Engi
 
 
 def _serve_embedded(model_dir: Path, options: ServerOptions) -> None:
-    from tunesmith.serving.server import serve
+    from tunesmith.serving.foreground import serve
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("tunesmith").setLevel(logging.INFO)

@@ -20,8 +20,9 @@ from tunesmith.serving.errors import (
     ModelVersionMissing,
     ServingError,
 )
+from tunesmith.serving.foreground import serve
 from tunesmith.serving.options import DEFAULT_MODEL_NAME, DEFAULT_PORT, ServerOptions
-from tunesmith.serving.server import EmbeddedServer, serve
+from tunesmith.serving.server import EmbeddedServer
 
 __all__ = [
     "DEFAULT_MODEL_NAME",

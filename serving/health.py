@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from grpc_health.v1 import health, health_pb2
 
+from tunesmith.serving.admission import run_by
+
+SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
 Send = Callable[[Any], None]
+
+# A server that is too busy for another request is healthy, and has to be able to say so. Shared by
+# the servers of a process, because the library keeps the watchers' threads at the class.
+_THREADS = ThreadPoolExecutor(1, thread_name_prefix="health")
 
 
 class Health(health.HealthServicer):
@@ -22,7 +31,8 @@ class Health(health.HealthServicer):
         Args:
             services: the service names that answer for themselves, beside the server as a whole.
         """
-        super().__init__()
+        super().__init__(experimental_thread_pool=_THREADS)
+        self.Check = run_by(_THREADS, super().Check)
         self._sends: set[Send] = set()
         for service in services:
             self.set(service, health_pb2.HealthCheckResponse.SERVING)

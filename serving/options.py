@@ -23,8 +23,10 @@ class ServerOptions:
     Attributes:
         model_name: the name that clients put into ``model_spec``.
         host: the interface to listen on; loopback unless told otherwise.
-        port: TCP port, 0 for a free one (the server reports which).
+        port: TCP port, 0 for a free one (the server reports which); None for none, where there is
+            a socket.
         socket: also listen on a unix socket of this path.
+        socket_mode: that socket's permissions; its owner's alone unless told otherwise.
         model_config_file: models, version policies and labels in TensorFlow Serving's text format;
             it takes the place of the one model that a server is otherwise given.
         model_config_poll_seconds: seconds between two looks at that file; 0 reads it once.
@@ -32,7 +34,7 @@ class ServerOptions:
             TensorFlow Serving's text format; None takes the defaults of this package.
         batching: False computes each request by itself.
         ssl_config_file: the server's key and certificate, and whose clients it takes, in TensorFlow
-            Serving's text format; plain text if None.
+            Serving's text format, for the port and the socket alike; plain text if None.
         metrics_port: TCP port on ``host`` for Prometheus, 0 for a free one; none if None.
         log_format: lines of words and ``key=value`` pairs, or one JSON object a line.
         inter_op_threads: operations that one session runs side by side; 0 lets TensorFlow choose.
@@ -44,14 +46,16 @@ class ServerOptions:
         max_receive_bytes: the longest request message; a longer one is RESOURCE_EXHAUSTED.
         max_send_bytes: the longest response message.
         workers: requests that are answered at the same time.
+        max_requests: requests that are being answered or wait; one more is RESOURCE_EXHAUSTED.
         tensor_content: write outputs as raw bytes (TensorFlow Serving's
             ``--enable_serialization_as_tensor_content``) instead of typed values.
     """
 
     model_name: str = DEFAULT_MODEL_NAME
     host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
+    port: int | None = DEFAULT_PORT
     socket: Path | None = None
+    socket_mode: int = 0o600
     model_config_file: Path | None = None
     model_config_poll_seconds: float = 0.0
     batching_parameters_file: Path | None = None
@@ -66,4 +70,5 @@ class ServerOptions:
     max_receive_bytes: int = 64 * 2**20
     max_send_bytes: int = 64 * 2**20
     workers: int = field(default_factory=_default_workers)
+    max_requests: int = 256
     tensor_content: bool = False

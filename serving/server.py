@@ -5,94 +5,136 @@ This module is light; TensorFlow is imported when a server starts, not before.
 
 from __future__ import annotations
 
-import errno
 import logging
-import signal
-import socket
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import grpc
 
-from tunesmith.serving.errors import AddressUnavailable, ServingError
+from tunesmith.serving import addresses
+from tunesmith.serving.admission import Admission, RequestThreads
+from tunesmith.serving.errors import AddressUnavailable
 from tunesmith.serving.loading import open_store, require_models
 from tunesmith.serving.options import ServerOptions
+from tunesmith.serving.tls import server_credentials
 
 if TYPE_CHECKING:
     from tunesmith.serving.health import Health
+    from tunesmith.serving.monitoring import Monitor
+    from tunesmith.serving.reflection import Reflection
     from tunesmith.serving.store import ModelStore
 
 _LOG = logging.getLogger(__name__)
-_LARGEST_PORT = 65535
+
+_CONNECTION = (
+    # Without it a second server takes the port too, and gets every other connection.
+    ("grpc.so_reuseport", 0),
+    # Clients behind proxies and address translators ping to keep a quiet connection open; gRPC's
+    # own limit, one ping in five minutes, would answer them with a closed connection.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    # And a client that went without a word is noticed, after a minute and a half instead of hours.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
 
 
 class EmbeddedServer:
-    """A server of one model over TensorFlow Serving's gRPC services.
+    """A server of models over TensorFlow Serving's gRPC services.
 
     Use it as a context manager, or call :meth:`start` and :meth:`stop`; once stopped it stays so.
 
     Attributes:
-        model_dir: the base path that holds ``<version>/saved_model.pb``.
+        model_dir: the base path that holds ``<version>/saved_model.pb``; None where the options
+            name a model configuration.
         options: how it is set up.
-        port: the TCP port it listens on; the chosen one after a start with port 0.
+        port: the TCP port it listens on; the chosen one after a start with port 0; None for none.
+        metrics_url: where Prometheus finds the metrics, while started and if asked for.
     """
 
-    def __init__(self, model_dir: Path | str, options: ServerOptions | None = None) -> None:
-        self.model_dir = Path(model_dir)
+    def __init__(self, model_dir: Path | str | None, options: ServerOptions | None = None) -> None:
+        self.model_dir = None if model_dir is None else Path(model_dir)
         self.options = options or ServerOptions()
         self.port = self.options.port
+        self.metrics_url: str | None = None
+        self._opened = ExitStack()
         self._server: grpc.Server | None = None
-        self._store: ModelStore | None = None
+        self._threads = RequestThreads(self.options.workers)
         self._health: Health | None = None
+        self._reflection: Reflection | None = None
 
     @property
     def address(self) -> str:
-        """``host:port`` for a client's channel."""
-        return _join(self.options.host, self.port)
+        """``host:port`` for a client's channel, or ``unix:PATH`` where there is no port."""
+        return self.addresses[0]
+
+    @property
+    def addresses(self) -> list[str]:
+        """Every address for a client's channel, the port's first."""
+        found = []
+        if self.port is not None:
+            found.append(addresses.join(self.options.host, self.port))
+        if self.options.socket is not None:
+            found.append(f"unix:{self.options.socket.absolute()}")
+        if not found:
+            raise AddressUnavailable("nothing to listen on: name a port or a socket")
+        return found
 
     def start(self) -> EmbeddedServer:
-        """Load the model, then open the port: the first answer a client gets is a real one.
+        """Load the models, then open the port: the first answer a client gets is a real one.
 
         Returns:
             The server itself.
 
         Raises:
             ModelFolderMissing, ModelVersionMissing, ModelNotLoadable: there is nothing to serve.
-            AddressUnavailable: the host and port cannot be listened on.
+            ConfigInvalid: a configuration file is wrong.
+            AddressUnavailable: an address cannot be listened on.
             ExtraMissing: TensorFlow or TensorFlow Serving's messages are not installed.
         """
-        # Both are looked at before TensorFlow's seconds of import and the model's of loading.
+        # All of this is looked at before TensorFlow's seconds of import and the model's of loading.
         require_models(self.model_dir, self.options)
-        _require_free(self.options.host, self.port)
-        self._store = open_store(self.model_dir, self.options)
-        try:
-            self._server = self._open_port(self._store)
-        except ServingError:
-            self._store.stop()
-            raise
-        self._server.start()
-        _LOG.info("serving model=%s address=%s", self.options.model_name, self.address)
+        credentials = None
+        if self.options.ssl_config_file is not None:
+            credentials = server_credentials(self.options.ssl_config_file)
+        self._require_addresses()
+        with ExitStack() as opened:
+            monitor = self._open_metrics(opened)
+            store = open_store(self.model_dir, self.options)
+            opened.callback(store.stop)
+            server = self._make_server(store, monitor)
+            self._listen(server, credentials, opened)
+            server.start()
+            self._server, self._opened = server, opened.pop_all()
+        _LOG.info(
+            "serving address=%s tls=%s metrics=%s",
+            ",".join(self.addresses),
+            "no" if credentials is None else "yes",
+            self.metrics_url or "none",
+        )
         return self
 
     def stop(self, drain_seconds: float | None = None) -> None:
-        """Refuse new requests, let running ones finish, close the port and unload the model.
+        """Refuse new requests, let running ones finish, close the port and unload the models.
 
         Args:
             drain_seconds: how long to wait for running requests; the option of that name if None.
         """
-        if self._server is None or self._store is None or self._health is None:
+        if self._server is None or self._health is None or self._reflection is None:
             return
         grace = self.options.drain_seconds if drain_seconds is None else drain_seconds
-        _LOG.info("stopping address=%s drain_seconds=%g", self.address, grace)
+        _LOG.info("stopping in_flight=%d drain_seconds=%g", self._threads.in_flight, grace)
         stopped = self._server.stop(grace)
         self._health.end()
+        self._reflection.end()
         stopped.wait()
-        self._store.stop()
-        self._server = self._store = self._health = None
+        self._opened.close()
+        self._threads.shutdown(wait=False)
+        self._server = self._health = self._reflection = self.metrics_url = None
+        _LOG.info("stopped address=%s", ",".join(self.addresses))
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the server is stopped by another thread, or `timeout` seconds passed.
@@ -115,104 +157,82 @@ class EmbeddedServer:
     ) -> None:
         self.stop()
 
-    def _open_port(self, store: ModelStore) -> grpc.Server:
+    def _require_addresses(self) -> None:
+        """Look at every address.
+
+        Raises:
+            AddressUnavailable: one cannot be listened on.
+        """
+        if self.port is not None:
+            addresses.require_free(self.options.host, self.port)
+        if self.options.socket is not None:
+            addresses.require_free_socket(self.options.socket)
+        if self.options.metrics_port is not None:
+            addresses.require_free(self.options.host, self.options.metrics_port)
+        _LOG.info("starting address=%s", ",".join(self.addresses))
+
+    def _open_metrics(self, opened: ExitStack) -> Monitor | None:
+        if self.options.metrics_port is None:
+            return None
+        from tunesmith.serving.monitoring import MetricsServer, Monitor
+
+        monitor = Monitor()
+        server = MetricsServer(self.options.host, self.options.metrics_port, monitor)
+        opened.callback(server.stop)
+        self.metrics_url = server.url
+        return monitor
+
+    def _make_server(self, store: ModelStore, monitor: Monitor | None) -> grpc.Server:
         from grpc_health.v1 import health_pb2_grpc
 
+        from tunesmith.serving.health import SERVICE as HEALTH_SERVICE
         from tunesmith.serving.health import Health
-        from tunesmith.serving.services import MODEL_SERVICE, PREDICTION_SERVICE, Services, handlers
+        from tunesmith.serving.observed import ObservedServices
+        from tunesmith.serving.reflection import Reflection
+        from tunesmith.serving.services import MODEL_SERVICE, PREDICTION_SERVICE, handlers
 
         server = grpc.server(
-            ThreadPoolExecutor(self.options.workers, thread_name_prefix="request"),
+            self._threads,
             options=[
-                # Without it a second server takes the port too, and gets every other connection.
-                ("grpc.so_reuseport", 0),
+                *_CONNECTION,
                 ("grpc.max_receive_message_length", self.options.max_receive_bytes),
                 ("grpc.max_send_message_length", self.options.max_send_bytes),
             ],
         )
-        services = Services(store, tensor_content=self.options.tensor_content)
-        server.add_generic_rpc_handlers(handlers(services))
+        services = ObservedServices(store, tensor_content=self.options.tensor_content)
+        admission = Admission(handlers(services), self._threads, self.options.max_requests)
         self._health = Health((PREDICTION_SERVICE, MODEL_SERVICE))
+        self._reflection = Reflection((PREDICTION_SERVICE, MODEL_SERVICE, HEALTH_SERVICE))
+        server.add_generic_rpc_handlers((admission, *self._reflection.handlers()))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        try:
-            self.port = server.add_insecure_port(self.address)
-        except RuntimeError as error:
-            _require_free(self.options.host, self.options.port)
-            raise AddressUnavailable(f"cannot listen on {self.address}: {error}") from error
+        if monitor is not None:
+            monitor.in_flight = lambda: self._threads.in_flight
+            monitor.refused = lambda: admission.refused
+            monitor.versions = store.available
         return server
 
+    def _listen(
+        self, server: grpc.Server, credentials: grpc.ServerCredentials | None, opened: ExitStack
+    ) -> None:
+        """Open the port and the socket.
 
-def serve(
-    model_dir: Path | str,
-    options: ServerOptions | None = None,
-    *,
-    ready: Callable[[EmbeddedServer], None] | None = None,
-) -> None:
-    """Serve until SIGTERM or SIGINT, then let running requests finish; for the command line.
+        Raises:
+            AddressUnavailable: one of them was taken while the models were loading.
+        """
 
-    A second signal does not wait for them. Only the main thread may call this.
+        def listen(address: str) -> int:
+            try:
+                if credentials is None:
+                    return int(server.add_insecure_port(address))
+                return int(server.add_secure_port(address, credentials))
+            except RuntimeError as error:
+                self._require_addresses()
+                raise AddressUnavailable(f"cannot listen on {address}: {error}") from error
 
-    Args:
-        model_dir: the base path that holds ``<version>/saved_model.pb``.
-        options: how the server is set up.
-        ready: called once with the server when it answers.
-
-    Raises:
-        ServingError: what :meth:`EmbeddedServer.start` raises.
-    """
-    server = EmbeddedServer(model_dir, options).start()
-    signalled = threading.Event()
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        signalled.set()
-
-    previous = {each: signal.signal(each, on_signal) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        if ready is not None:
-            ready(server)
-        signalled.wait()
-    finally:
-        server.stop()
-        for each, handler in previous.items():
-            signal.signal(each, handler)
-
-
-def _join(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _require_free(host: str, port: int) -> None:
-    """Bind the address for a moment, to learn the reason if it cannot be.
-
-    Raises:
-        AddressUnavailable: it cannot be listened on.
-    """
-    if not 0 <= port <= _LARGEST_PORT:
-        raise AddressUnavailable(f"cannot listen on port {port}: ports are 0 to {_LARGEST_PORT}")
-    try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise AddressUnavailable(f"cannot listen on {host!r}: no such host is known") from error
-    failures: list[OSError] = []
-    for family, kind, protocol, _, address in addresses:
-        try:
-            with socket.socket(family, kind, protocol) as probe:
-                # As gRPC does: a port whose last connections are still closing is free.
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-                probe.listen()
-        except OSError as error:
-            failures.append(error)
-    # A name may stand for several addresses. A foreign server on one of them is always in the way,
-    # while one that this machine lacks, such as IPv6's loopback, is not.
-    for failure in failures:
-        if failure.errno == errno.EADDRINUSE:
-            raise AddressUnavailable(
-                f"port {port} on {host} is in use: stop the program that holds it, or choose "
-                "another port (0 for any free one)"
-            ) from failure
-    if len(failures) == len(addresses):
-        raise AddressUnavailable(
-            f"cannot listen on {_join(host, port)}: {failures[0].strerror}"
-        ) from failures[0]
+        if self.port is not None:
+            self.port = listen(addresses.join(self.options.host, self.port))
+        path = self.options.socket
+        if path is not None:
+            with addresses.socket_to_bind(path, self.options.socket_mode):
+                listen(f"unix:{path.absolute()}")
+            opened.callback(addresses.remove_socket, path, addresses.identity(path))

@@ -1,0 +1,152 @@
+"""TLS and mutual TLS, with certificates made for the test."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
+from google.protobuf import text_format
+
+from tunesmith.client import Composer, ServerUnavailable
+from tunesmith.serving import EmbeddedServer, ServerOptions
+from tunesmith.serving.errors import ConfigInvalid
+from tunesmith.serving.protos.ssl_config_pb2 import SslConfig
+from tunesmith.serving.tls import read_certificates
+
+TOKENS = np.zeros((1, 50))
+
+
+class Identity:
+    """A key and a certificate for this machine, by an authority."""
+
+    def __init__(self, authority: trustme.CA, *names: str) -> None:
+        issued = authority.issue_cert(*(names or ("localhost", "127.0.0.1")))
+        self.key = issued.private_key_pem.bytes().decode()
+        self.chain = b"".join(part.bytes() for part in issued.cert_chain_pems).decode()
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def identity(authority: trustme.CA) -> Identity:
+    return Identity(authority)
+
+
+def pem(authority: trustme.CA) -> str:
+    return authority.cert_pem.bytes().decode()
+
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """``write(server_key=…, …)`` is the path of an SSLConfig in protobuf's own notation."""
+
+    def config(**fields: Any) -> Path:
+        path = tmp_path / "ssl.config"
+        path.write_text(text_format.MessageToString(SslConfig(**fields)))
+        return path
+
+    return config
+
+
+def test_a_file_is_read_as_protobuf_writes_it_and_as_people_paste_it(
+    authority: trustme.CA, identity: Identity, write: Write, tmp_path: Path
+) -> None:
+    canonical = read_certificates(
+        write(
+            server_key=identity.key,
+            server_cert=identity.chain,
+            custom_ca=pem(authority),
+            client_verify=True,
+        )
+    )
+    pasted = tmp_path / "pasted.config"
+    pasted.write_text(
+        f'# it\'s the "server"\nserver_key: "{identity.key}"\n'
+        f"server_cert: '{identity.chain}'\n"
+        f'custom_ca: "{pem(authority)}"\nclient_verify: true\n'
+    )
+    assert read_certificates(pasted) == canonical
+    assert canonical.key == identity.key.encode()
+    assert canonical.client_authorities == pem(authority).encode()
+
+
+def test_an_authority_is_for_clients_that_are_verified(identity: Identity, write: Write) -> None:
+    path = write(server_key=identity.key, server_cert=identity.chain, custom_ca="not looked at")
+    assert read_certificates(path).client_authorities is None
+
+
+def encrypted(key: str) -> str:
+    return (
+        serialization.load_pem_private_key(key.encode(), None)
+        .private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+        .decode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda found: found.update(server_key=""), "sets no server_key"),
+        (lambda found: found.update(server_cert=""), "sets no server_cert"),
+        (lambda found: found.update(server_key="/etc/tls/key.pem"), "is not a path"),
+        (lambda found: found.update(server_key=Identity(trustme.CA()).key), "is not the key of"),
+        (lambda found: found.update(server_key=found["server_cert"]), "not what OpenSSL can read"),
+        (lambda found: found.update(server_key=encrypted(found["server_key"])), "is encrypted"),
+        (lambda found: found.update(client_verify=True), "client_verify needs it"),
+        (
+            lambda found: found.update(client_verify=True, custom_ca="-----BEGIN CERTIFICATE-----"),
+            "custom_ca",
+        ),
+    ],
+)
+def test_what_cannot_serve_is_refused_in_one_line(
+    identity: Identity, write: Write, change: Callable[[dict[str, Any]], None], words: str
+) -> None:
+    fields: dict[str, Any] = {"server_key": identity.key, "server_cert": identity.chain}
+    change(fields)
+    path = write(**fields)
+    with pytest.raises(ConfigInvalid) as caught:
+        read_certificates(path)
+    message = str(caught.value)
+    assert words in message
+    assert str(path) in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('server_key: "secret', "in protobuf's text format (line 1)"),
+        ('\nserver_certificate: "secret"', "in protobuf's text format (line 2)"),
+        (None, "No such file"),
+        (b"\xff\xfe", "it is not text"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_without_quoting_it(
+    tmp_path: Path, text: str | bytes | None, words: str
+) -> None:
+    path = tmp_path / "ssl.config"
+    if text is not None:
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(ConfigInvalid) as caught:
+        read_certificates(path)
+    assert words in str(caught.value)
+    assert "secret" not in str(caught.value)

@@ -134,7 +134,7 @@ def program_command(model_dir: Path | None, options: ServerOptions) -> list[str]
     if options.model_config_file is not None:
         base_paths(options.model_config_file)
     place = Place(
-        port=options.port,
+        port=options.port or 0,
         metrics_port=options.metrics_port or 0,
         base_path=_one_model(model_dir, options),
         path=_absolute,
@@ -176,7 +176,7 @@ def docker_command(
     # as editors do, would stay as it was.
     followed = options.model_config_file if options.model_config_poll_seconds > 0 else None
     place = Place(
-        port=_PORT,
+        port=0 if options.port is None else _PORT,
         metrics_port=_METRICS_PORT,
         base_path=_MODEL if served is not None else None,
         path=lambda path: mounts.file(path, with_folder=path == followed),
@@ -239,10 +239,10 @@ def _one_model(model_dir: Path | None, options: ServerOptions) -> str | None:
 
 def _published(options: ServerOptions) -> list[str]:
     host = f"[{options.host}]" if ":" in options.host else options.host
-    ports = [(options.port, _PORT)]
-    if options.metrics_port is not None:
-        ports.append((options.metrics_port, _METRICS_PORT))
-    return [f"--publish={host}:{outside}:{inside}" for outside, inside in ports]
+    ports = ((options.port, _PORT), (options.metrics_port, _METRICS_PORT))
+    return [
+        f"--publish={host}:{outside}:{inside}" for outside, inside in ports if outside is not None
+    ]
 
 
 def _absolute(path: Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -28,8 +28,10 @@ MONITORING = _CONFIG / "monitoring.config"
 # What the stock program does not do, whichever flags it is given. A value that the user left alone
 # asks for nothing.
 _NEVER = {
-    "log_format": "writes its own log lines",
+    "log_format": "writes log lines of its own kind",
     "drain_seconds": "ends at once when it is stopped and waits for no request",
+    "socket_mode": "leaves the permissions of its socket to the umask",
+    "workers": "has a thread for each request that it takes (see --max-requests)",
 }
 
 
@@ -42,7 +44,7 @@ class Place:
     """Where the program runs, as its flags see it.
 
     Attributes:
-        port: TCP port of gRPC.
+        port: TCP port of gRPC, 0 for none.
         metrics_port: TCP port of REST, with the metrics on it.
         base_path: the folder of the one model's versions; None where a file lists the models.
         path: the path there of a file of this machine.
@@ -83,7 +85,8 @@ def serving_flags(options: ServerOptions, place: Place) -> list[str]:
         *_metrics(options, place),
         f"--tensorflow_inter_op_parallelism={options.inter_op_threads}",
         f"--tensorflow_intra_op_parallelism={options.intra_op_threads}",
-        f"--grpc_max_threads={options.workers}",
+        # A thread more is refused as RESOURCE_EXHAUSTED, so that threads are requests.
+        f"--grpc_max_threads={options.max_requests}",
         # Set after main.cc's own "as long as can be", and the last one counts.
         f"--grpc_channel_arguments=grpc.max_receive_message_length={options.max_receive_bytes},"
         f"grpc.max_send_message_length={options.max_send_bytes}",
@@ -99,9 +102,9 @@ def refuse_what_is_missing(options: ServerOptions) -> None:
     Raises:
         EngineLimit: it cannot; the message names the option and what to do.
     """
-    defaults = {field.name: field.default for field in fields(ServerOptions)}
+    untouched = ServerOptions()
     for name, reason in _NEVER.items():
-        if getattr(options, name) != defaults[name]:
+        if getattr(options, name) != getattr(untouched, name):
             raise EngineLimit(
                 f"TensorFlow Serving {reason}: leave out {_option(name)}, or use --engine embedded"
             )
@@ -111,7 +114,7 @@ def refuse_what_is_missing(options: ServerOptions) -> None:
                 f"TensorFlow Serving does not look for a free port: name one with {_option(name)}, "
                 "or use --engine embedded"
             )
-    if options.port == options.metrics_port:
+    if options.port is not None and options.port == options.metrics_port:
         raise EngineLimit(
             f"--port and --metrics-port are both {options.port}: TensorFlow Serving needs two ports"
         )

@@ -84,7 +84,7 @@ def test_an_engine_asked_for_by_name_is_taken_or_missed(path: Any) -> None:
 
 
 def test_the_command_line_of_the_program(tmp_path: Path) -> None:
-    assert program_command(tmp_path, ServerOptions(port=8600, workers=8)) == [
+    assert program_command(tmp_path, ServerOptions(port=8600)) == [
         "tensorflow_model_server",
         "--port=8600",
         "--model_name=tunesmith",
@@ -94,7 +94,7 @@ def test_the_command_line_of_the_program(tmp_path: Path) -> None:
         f"--batching_parameters_file={BATCHING_PARAMETERS}",
         "--tensorflow_inter_op_parallelism=2",
         "--tensorflow_intra_op_parallelism=1",
-        "--grpc_max_threads=8",
+        "--grpc_max_threads=256",
         LIMITS,
         "--enable_model_warmup=true",
         "--enable_grpc_healthcheck_service=true",
@@ -114,7 +114,7 @@ def test_the_command_line_of_the_program_with_everything_asked_for(models: Path)
         poll_seconds=2.5,
         max_receive_bytes=1000,
         max_send_bytes=2000,
-        workers=16,
+        max_requests=16,
         tensor_content=True,
     )
     assert program_command(None, options) == [
@@ -141,7 +141,7 @@ def test_the_command_line_of_the_program_with_everything_asked_for(models: Path)
 
 
 def test_the_command_line_of_docker(tmp_path: Path) -> None:
-    options = ServerOptions(port=8600, model_name="bach", batching=False, workers=8)
+    options = ServerOptions(port=8600, model_name="bach", batching=False)
     assert docker_command(tmp_path, options, IMAGE) == [
         "docker",
         "run",
@@ -164,7 +164,7 @@ def test_the_command_line_of_docker(tmp_path: Path) -> None:
         "--enable_batching=false",
         "--tensorflow_inter_op_parallelism=2",
         "--tensorflow_intra_op_parallelism=1",
-        "--grpc_max_threads=8",
+        "--grpc_max_threads=256",
         LIMITS,
         "--enable_model_warmup=true",
         "--enable_grpc_healthcheck_service=true",
@@ -216,6 +216,8 @@ def test_a_container_without_a_gpu_on_an_ipv6_host(tmp_path: Path) -> None:
     [
         {"log_format": "json"},
         {"drain_seconds": 5.0},
+        {"socket_mode": 0o660},
+        {"workers": 777},
         {"port": 0},
         {"metrics_port": 0},
         {"metrics_port": 8500},
@@ -237,6 +239,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "host": ("0.0.0.0", {}),
     "port": (8600, {}),
     "socket": (Path("/run/own/tunesmith.sock"), {}),
+    "socket_mode": (0o660, {"socket": Path("/run/own/tunesmith.sock")}),
     "model_config_file": (..., {}),
     "model_config_poll_seconds": (3.0, {"model_config_file": ...}),
     "batching_parameters_file": (Path("/etc/batching"), {}),
@@ -251,6 +254,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "max_receive_bytes": (7, {}),
     "max_send_bytes": (7, {}),
     "workers": (777, {}),
+    "max_requests": (777, {}),
     "tensor_content": (True, {}),
 }
 
@@ -286,6 +290,14 @@ def test_a_relative_base_path_is_refused_before_tensorflow_serving_does(tmp_path
     file.unlink()
     with pytest.raises(ConfigInvalid, match="cannot read"):
         program_command(None, ServerOptions(model_config_file=file))
+
+
+def test_a_socket_alone_leaves_no_port_open(tmp_path: Path) -> None:
+    options = ServerOptions(port=None, socket=tmp_path / "s")
+    for build in (program_command, docker_command):
+        command = build(tmp_path, options)
+        assert "--port=0" in command
+        assert not any(word.startswith("--publish") for word in command)
 
 
 def test_a_path_that_docker_would_read_as_options_is_refused(tmp_path: Path) -> None:

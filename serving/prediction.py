@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import grpc
 from numpy.typing import NDArray
 
+from tunesmith.serving import metrics
 from tunesmith.serving.contract import SERVING_DEFAULT, check_inputs
 from tunesmith.serving.runtime import predict_pb2, tf, types_pb2
 from tunesmith.serving.servable import Servable
@@ -41,7 +43,9 @@ def predict(
     outputs = _outputs(signature, request)
     _check_dtypes(signature, inputs)
     check_inputs(signature, inputs, servable.vocabulary)
+    started = time.perf_counter()
     values = servable.run(name, inputs, outputs)
+    metrics.predict_computed(request.model_spec.name, time.perf_counter() - started)
     response = predict_pb2.PredictResponse()
     response.model_spec.name = request.model_spec.name
     response.model_spec.version.value = servable.version

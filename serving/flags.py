@@ -26,11 +26,14 @@ MONITORING = _CONFIG / "monitoring.config"
 """Prometheus metrics on the REST port."""
 
 # What the stock program does not do, whichever flags it is given. A value that the user left alone
-# asks for nothing.
+# asks for nothing. The limit of messages is the largest there is: server.cc sets it before the
+# arguments of --grpc_channel_arguments, and of two gRPC's core keeps the first.
 _NEVER = {
     "log_format": "writes log lines of its own kind",
     "drain_seconds": "ends at once when it is stopped and waits for no request",
     "socket_mode": "leaves the permissions of its socket to the umask",
+    "max_receive_bytes": "takes messages of up to 2 GiB",
+    "max_send_bytes": "sends messages of up to 2 GiB",
     "workers": "has a thread for each request that it takes (see --max-requests)",
 }
 
@@ -87,9 +90,6 @@ def serving_flags(options: ServerOptions, place: Place) -> list[str]:
         f"--tensorflow_intra_op_parallelism={options.intra_op_threads}",
         # A thread more is refused as RESOURCE_EXHAUSTED, so that threads are requests.
         f"--grpc_max_threads={options.max_requests}",
-        # Set after main.cc's own "as long as can be", and the last one counts.
-        f"--grpc_channel_arguments=grpc.max_receive_message_length={options.max_receive_bytes},"
-        f"grpc.max_send_message_length={options.max_send_bytes}",
         "--enable_model_warmup=true",
         "--enable_grpc_healthcheck_service=true",
         *(["--enable_serialization_as_tensor_content=true"] if options.tensor_content else []),

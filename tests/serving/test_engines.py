@@ -23,10 +23,6 @@ from tunesmith.serving.engines import EngineLimit
 from tunesmith.serving.errors import ConfigInvalid
 from tunesmith.serving.flags import BATCHING_PARAMETERS, MONITORING
 
-LIMITS = (
-    "--grpc_channel_arguments=grpc.max_receive_message_length=67108864,"
-    "grpc.max_send_message_length=67108864"
-)
 IMAGE = DockerImage("mine:1", user="1000:1000")
 
 
@@ -95,7 +91,6 @@ def test_the_command_line_of_the_program(tmp_path: Path) -> None:
         "--tensorflow_inter_op_parallelism=2",
         "--tensorflow_intra_op_parallelism=1",
         "--grpc_max_threads=256",
-        LIMITS,
         "--enable_model_warmup=true",
         "--enable_grpc_healthcheck_service=true",
     ]
@@ -112,8 +107,6 @@ def test_the_command_line_of_the_program_with_everything_asked_for(models: Path)
         inter_op_threads=0,
         intra_op_threads=4,
         poll_seconds=2.5,
-        max_receive_bytes=1000,
-        max_send_bytes=2000,
         max_requests=16,
         tensor_content=True,
     )
@@ -132,8 +125,6 @@ def test_the_command_line_of_the_program_with_everything_asked_for(models: Path)
         "--tensorflow_inter_op_parallelism=0",
         "--tensorflow_intra_op_parallelism=4",
         "--grpc_max_threads=16",
-        "--grpc_channel_arguments=grpc.max_receive_message_length=1000,"
-        "grpc.max_send_message_length=2000",
         "--enable_model_warmup=true",
         "--enable_grpc_healthcheck_service=true",
         "--enable_serialization_as_tensor_content=true",
@@ -165,7 +156,6 @@ def test_the_command_line_of_docker(tmp_path: Path) -> None:
         "--tensorflow_inter_op_parallelism=2",
         "--tensorflow_intra_op_parallelism=1",
         "--grpc_max_threads=256",
-        LIMITS,
         "--enable_model_warmup=true",
         "--enable_grpc_healthcheck_service=true",
     ]
@@ -218,6 +208,8 @@ def test_a_container_without_a_gpu_on_an_ipv6_host(tmp_path: Path) -> None:
         {"drain_seconds": 5.0},
         {"socket_mode": 0o660},
         {"workers": 777},
+        {"max_receive_bytes": 1000},
+        {"max_send_bytes": 1000},
         {"port": 0},
         {"metrics_port": 0},
         {"metrics_port": 8500},

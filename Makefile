@@ -3,6 +3,8 @@
 .PHONY: help venv wheel demo test lint format bench protos constraints clean
 
 PYTHON ?= python3
+# Neither is a resource of Kubernetes; tests/serving/test_deployment.py reads them, and the compose file.
+NO_SCHEMA := kubernetes/kustomization.yaml kubernetes/prometheus-adapter.yaml
 # Folders of MIDI files to measure on.
 DATA ?= ../shared/data
 VENV := .venv
@@ -23,7 +25,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 # A strict editable install links the files it finds, so a new file needs a new (quick) link.
-$(VENV)/.linked: $(VENV)/.installed $(wildcard $(PACKAGES:=/*.py) pipeline/templates/*)
+$(VENV)/.linked: $(VENV)/.installed $(wildcard $(PACKAGES:=/*.py) pipeline/templates/* serving/config/*)
 	$(PIP) install -q --no-deps --no-build-isolation --config-settings editable_mode=strict -e .
 	@touch $@
 
@@ -38,10 +40,12 @@ demo: venv ## a corpus, a pipeline run, a served model, a song: about four minut
 test: venv ## every test, two at a time; a file's tests share what they set up
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: venv ## ruff and mypy
+lint: venv ## ruff, mypy, and the files of a deployment
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile.serving Dockerfile.worker
+	$(BIN)/kubernetes-validate --strict --quiet $(filter-out $(NO_SCHEMA),$(wildcard kubernetes/*.yaml))
 
 bench: venv ## every figure: reading over DATA, broken files, kills, training, serving
 	$(BIN)/python benchmarks/exactness.py $(DATA)

@@ -1,185 +1,151 @@
 """A song as a picture: its piano roll, laid out in lines like a score.
 
 The keyboard stands at the left of every line, a held note is a rounded bar from its start to its
-end, the top voice in one colour and what lies under it in another. Bars are counted as the written
-MIDI file counts them; seconds stand below.
+end, in the colour of its voice. Bars are counted as the written MIDI file counts them; seconds
+stand below. Where things lie is :mod:`tunesmith.client.roll_layout`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import bisect
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
+from tunesmith.client.errors import BadOption
 from tunesmith.client.pitches import is_black_key, pitch_name
+from tunesmith.client.roll_layout import Layout, pitch_span
 from tunesmith.music import Frame, notes_from_frames
-from tunesmith.music.notation import HeldNote
+from tunesmith.music.notation import BEATS_PER_BAR, HeldNote, Voice, checked_tempo, voices_of
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
+    from PIL.ImageFont import FreeTypeFont
 
-FRAMES_PER_BEAT = 4
-FRAMES_PER_BAR = 4 * FRAMES_PER_BEAT
-"""Four beats a bar: what a MIDI file without a time signature is read as."""
-
-BARS_PER_LINE = 10
+LARGEST_SCALE = 4
+"""The picture of the longest song is then some 6,000 by 40,000 pixels."""
 
 OVERSAMPLING = 2
 """Drawn twice as large and scaled down, which rounds the corners without steps."""
 
+NARROWEST_BEAT = 8
+"""Beats closer than these pixels get no line."""
+
 _PAPER = "#ffffff"
-_WHITE_ROW = "#f7f8fa"
-_BLACK_ROW = "#eceef2"
-_OCTAVE_LINE = "#c3c8d2"
+_WHITE_ROW = "#f8f9fb"
+_BLACK_ROW = "#eef0f4"
+_OCTAVE_LINE = "#c9ced8"
 _BAR_LINE = "#b4bac6"
-_BEAT_LINE = "#dfe2e9"
+_BEAT_LINE = "#e1e4eb"
+_END_LINE = "#5d6577"
 _INK = "#2b303b"
 _PALE_INK = "#7a8191"
-_TOP_VOICE = ("#e4572e", "#b93d19")
-_UNDER_VOICES = ("#3f7cac", "#2a5b83")
 _BLACK_KEY = "#333845"
 _KEY_EDGE = "#a9afbb"
 
+# Fill and edge. The three can be told apart with any of the common colour blindnesses.
+_VOICE_COLOURS = {
+    Voice.MELODY: ("#e4572e", "#b53c18"),
+    Voice.INNER: ("#3f7cac", "#2a5b83"),
+    Voice.BASS: ("#2a9d83", "#1c7360"),
+}
+_VOICE_NAMES = {Voice.MELODY: "melody", Voice.INNER: "inner voices", Voice.BASS: "bass"}
+
 
 @dataclass(frozen=True)
-class Layout:
-    """Where things are, in pixels of the finished picture.
+class Heading:
+    """What stands above a picture.
 
     Args:
-        low: the lowest pitch shown.
-        high: the highest pitch shown.
-        frames: how many frames the song has.
-        frames_per_second: how long a frame lasts.
+        title: the large line.
+        subtitle: the small line below.
     """
 
-    low: int
-    high: int
-    frames: int
-    frames_per_second: float
-
-    margin = 28
-    title = 44
-    keyboard = 64
-    bar_numbers = 22
-    seconds = 26
-    gap = 22
-
-    @property
-    def bars(self) -> int:
-        """How many bars the song takes, the last one perhaps in part."""
-        return max(-(-self.frames // FRAMES_PER_BAR), 1)
-
-    @property
-    def lines(self) -> int:
-        """How many lines the song takes, each of at most ten bars."""
-        return -(-self.bars // BARS_PER_LINE)
-
-    @property
-    def frames_per_line(self) -> int:
-        """A whole number of bars, such that all lines are about as long."""
-        return FRAMES_PER_BAR * -(-self.bars // self.lines)
-
-    def columns(self, line: int) -> int:
-        """How many frames a line has: the last one ends with its last bar."""
-        rest = self.bars * FRAMES_PER_BAR - line * self.frames_per_line
-        return min(rest, self.frames_per_line)
-
-    @property
-    def column(self) -> int:
-        """The width of a frame: wider when the song fills less than a line."""
-        return min(max(1440 // self.frames_per_line, 9), 18)
-
-    @property
-    def row(self) -> int:
-        """The height of a pitch."""
-        return min(max(280 // (self.high - self.low + 1), 7), 12)
-
-    @property
-    def roll_height(self) -> int:
-        """The height of a line's piano roll."""
-        return self.row * (self.high - self.low + 1)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """The picture's width and height."""
-        line = self.bar_numbers + self.roll_height + self.seconds
-        width = 2 * self.margin + self.keyboard + self.frames_per_line * self.column
-        height = self.margin + self.title + self.lines * (line + self.gap) - self.gap + self.margin
-        return width, height
-
-    def left(self, frame: int) -> int:
-        """The x of the left edge of the frame that is `frame`-th on its line."""
-        return self.margin + self.keyboard + frame * self.column
-
-    def top(self, line: int) -> int:
-        """The y of the top edge of a line's piano roll."""
-        pitch = self.bar_numbers + self.roll_height + self.seconds + self.gap
-        return self.margin + self.title + line * pitch + self.bar_numbers
-
-    def y(self, line: int, pitch: int) -> int:
-        """The y of the top edge of a pitch's row."""
-        return self.top(line) + (self.high - pitch) * self.row
+    title: str = ""
+    subtitle: str = ""
 
 
 def draw_piano_roll(
-    frames: Sequence[Frame], frames_per_second: float, title: str = ""
+    frames: Sequence[Frame],
+    frames_per_second: float,
+    heading: Heading | str = "",
+    *,
+    tempo: float | None = None,
+    scale: int = 1,
 ) -> Image.Image:
-    """Return the piano roll of `frames`, an RGB image at most some 1,560 pixels wide.
+    """Return the piano roll of `frames`, an RGB image at most some 1,560 pixels times `scale` wide.
+
+    A song takes lines of about ten bars, of more bars where it is long; one of more than an hour is
+    shown as far as 24 lines go, and the picture says so.
 
     Args:
         frames: what sounds in each frame.
         frames_per_second: how long a frame lasts: ``1 / frames_per_second`` seconds.
-        title: a line of text above it.
+        heading: what stands above; a string is the title alone.
+        tempo: beats a minute, which place the bars, four beats each; None for
+            :func:`tunesmith.music.notation.checked_tempo`'s own.
+        scale: 2 is twice as large, for screens of small pixels and for print; 1 to 4.
+
+    Raises:
+        BadOption: the scale is out of range.
+        MusicError: the speed or the tempo is out of range.
     """
     from PIL import Image
 
+    if scale not in range(1, LARGEST_SCALE + 1):
+        raise BadOption(f"the scale of a picture is 1 to {LARGEST_SCALE}, not {scale}")
     notes = notes_from_frames(frames)
-    low, high = _pitch_span(notes)
-    layout = Layout(low, high, len(frames), frames_per_second)
+    voices = voices_of(notes, frames)
+    layout = Layout(
+        *pitch_span(notes),
+        len(frames),
+        frames_per_second,
+        checked_tempo(tempo, frames_per_second),
+    )
     width, height = layout.size
-    image = Image.new("RGB", (width * OVERSAMPLING, height * OVERSAMPLING), _PAPER)
-    pen = _Pen(image)
-    pen.text((layout.margin, layout.margin + 4), title, 22, _INK, "lt")
+    image = Image.new("RGB", (width * scale, height * scale), _PAPER)
+    pen = _Pen.on_new(width, layout.margin + layout.title, scale)
+    _draw_heading(pen, layout, Heading(heading) if isinstance(heading, str) else heading, voices)
+    pen.lay(image, 0)
+    # The melody last, so that it is never covered.
+    ordered = sorted(zip(notes, voices, strict=True), key=lambda each: -each[1])
     for line in range(layout.lines):
+        # Line by line, so that what is drawn larger than the picture stays small.
+        pen = _Pen.on_new(width, layout.line_height, scale)
         _draw_grid(pen, layout, line)
-        _draw_keyboard(pen, layout, line)
-    top_voice = _top_voice(frames, notes)
-    # The top voice last, so that it is never covered.
-    for note in sorted(notes, key=lambda note: note in top_voice):
-        _draw_note(pen, layout, note, _TOP_VOICE if note in top_voice else _UNDER_VOICES)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def _pitch_span(notes: Sequence[HeldNote]) -> tuple[int, int]:
-    """Return the pitches to show: whole octaves C to B around the notes, at least two of them."""
-    pitches = [note.pitch for note in notes] or [60]
-    low, high = min(pitches) // 12 * 12, max(pitches) // 12 * 12 + 11
-    if high - low < 23:
-        # The octave that the notes lie closer to is added.
-        if max(pitches) - low > high - min(pitches) and high + 12 < 128:
-            high += 12
-        else:
-            low -= 12
-    return max(low, 0), min(high, 127)
-
-
-def _top_voice(frames: Sequence[Frame], notes: Sequence[HeldNote]) -> set[HeldNote]:
-    """Return the notes that are the highest sounding one during at least half their length."""
-    return {
-        note
-        for note in notes
-        if 2 * sum(frames[index][-1] == note.pitch for index in range(note.start, note.end))
-        >= note.end - note.start
-    }
+        _draw_keyboard(pen, layout)
+        first, last = layout.span(line)
+        for note, voice in ordered:
+            if note.end > first and note.start < last:
+                _draw_note(pen, layout, line, note, voice)
+        pen.lay(image, layout.margin + layout.title + line * layout.line_height)
+    return image
 
 
 class _Pen:
-    """Draws in the pixels of the finished picture on one that is larger."""
+    """Draws in the pixels of the picture at scale 1 on an image that is larger."""
 
-    def __init__(self, image: Image.Image) -> None:
+    def __init__(self, image: Image.Image, scale: int) -> None:
         from PIL import ImageDraw
 
+        self._image = image
+        self._scale = scale
+        self._zoom = scale * OVERSAMPLING
         self._draw: ImageDraw.ImageDraw = ImageDraw.Draw(image)
+
+    @classmethod
+    def on_new(cls, width: int, height: int, scale: int) -> _Pen:
+        """Return a pen on white paper of this size."""
+        from PIL import Image
+
+        zoom = scale * OVERSAMPLING
+        return cls(Image.new("RGB", (width * zoom, height * zoom), _PAPER), scale)
+
+    def lay(self, picture: Image.Image, top: int) -> None:
+        """Put what was drawn into the picture, `top` pixels from above."""
+        small = self._image.reduce(OVERSAMPLING)
+        picture.paste(small, (0, top * self._scale))
 
     def box(
         self,
@@ -189,84 +155,119 @@ class _Pen:
         radius: float = 0,
     ) -> None:
         """Fill the box between left, top, right and bottom; the right and bottom edges excluded."""
-        left, top, right, bottom = (each * OVERSAMPLING for each in corners)
+        left, top, right, bottom = (round(each * self._zoom) for each in corners)
+        # One that is narrower than the pen still shows.
+        right, bottom = max(right, left + self._zoom // 2), max(bottom, top + 1)
         self._draw.rounded_rectangle(
-            (left, top, right - 1, bottom - 1), radius * OVERSAMPLING, fill, outline, OVERSAMPLING
+            (left, top, right - 1, bottom - 1), radius * self._zoom, fill, outline, self._scale
         )
 
     def text(
         self, place: tuple[float, float], text: str, size: int, fill: str, anchor: str
     ) -> None:
         """Write `text` in Pillow's own scalable font; `anchor` is Pillow's."""
-        from PIL import ImageFont
+        x, y = (each * self._zoom for each in place)
+        self._draw.text((x, y), text, fill=fill, font=self._font(size), anchor=anchor)
 
-        font = ImageFont.load_default(size * OVERSAMPLING)
-        x, y = (each * OVERSAMPLING for each in place)
-        self._draw.text((x, y), text, fill=fill, font=font, anchor=anchor)
+    def width(self, text: str, size: int) -> float:
+        """How wide a text is."""
+        return self._font(size).getlength(text) / self._zoom
+
+    def shortened(self, text: str, size: int, width: float) -> str:
+        """Return `text`, or as much of it as fits and dots."""
+        text = " ".join(text.split())
+        if self.width(text, size) <= width:
+            return text
+        fitting = bisect.bisect_right(
+            range(len(text)), width, key=lambda end: self.width(text[:end] + "...", size)
+        )
+        return text[: max(fitting - 1, 0)].rstrip() + "..."
+
+    def _font(self, size: int) -> FreeTypeFont:
+        return _font(size * self._zoom)
+
+
+@cache
+def _font(size: int) -> FreeTypeFont:
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's own, when a size is given
+    return font
+
+
+def _draw_heading(pen: _Pen, layout: Layout, heading: Heading, voices: Sequence[Voice]) -> None:
+    """Write the title, what the picture leaves out, and the legend where there are voices."""
+    width = layout.size[0] - 2 * layout.margin
+    pen.text(
+        (layout.margin, layout.margin), pen.shortened(heading.title, 22, width), 22, _INK, "lt"
+    )
+    right = layout.margin + width
+    for voice in sorted(set(voices), reverse=True) if len(set(voices)) > 1 else ():
+        pen.text((right, layout.margin + 40), _VOICE_NAMES[voice], 12, _INK, "rm")
+        right -= int(pen.width(_VOICE_NAMES[voice], 12)) + 24
+        box = (right, layout.margin + 36, right + 18, layout.margin + 44)
+        pen.box(box, *_VOICE_COLOURS[voice], radius=3)
+        right -= 18
+    subtitle = heading.subtitle
+    if layout.bars_shown < layout.bars:
+        subtitle = f"the first {layout.bars_shown:,} of {layout.bars:,} bars. {subtitle}"
+    place = (layout.margin, layout.margin + 40)
+    pen.text(place, pen.shortened(subtitle, 12, right - layout.margin), 12, _PALE_INK, "lm")
 
 
 def _draw_grid(pen: _Pen, layout: Layout, line: int) -> None:
     """Draw the rows of the pitches, octave lines, beats, bars and their numbers, and seconds."""
-    columns = layout.columns(line)
-    left, right = layout.left(0), layout.left(columns)
-    top, bottom = layout.top(line), layout.top(line) + layout.roll_height
+    top, bottom = layout.bar_numbers, layout.bar_numbers + layout.roll_height
+    left, right = layout.left, layout.x(line, layout.span(line)[1])
     for pitch in range(layout.low, layout.high + 1):
-        y = layout.y(line, pitch)
+        y = layout.y(pitch)
         row = _BLACK_ROW if is_black_key(pitch) else _WHITE_ROW
         pen.box((left, y, right, y + layout.row), row)
         if pitch % 12 == 0:
             pen.box((left, y + layout.row - 1, right, y + layout.row), _OCTAVE_LINE)
-    for column in range(0, columns + 1, FRAMES_PER_BEAT):
-        x = layout.left(column)
-        bar = column % FRAMES_PER_BAR == 0
-        pen.box((x, top, x + 1, bottom), _BAR_LINE if bar else _BEAT_LINE)
-        if bar and column < columns:
-            number = (line * layout.frames_per_line + column) // FRAMES_PER_BAR + 1
+    beat = layout.bar / BEATS_PER_BAR
+    for number, x in layout.bar_lines(line):
+        for place in (x + beat * index for index in range(1, BEATS_PER_BAR)):
+            if beat >= NARROWEST_BEAT:
+                pen.box((place, top, place + 1, bottom), _BEAT_LINE)
+        pen.box((x, top, x + 1, bottom), _BAR_LINE)
+        if (number - 1) % layout.numbered == 0:
             pen.text((x + 3, top - 6), str(number), 11, _PALE_INK, "ls")
-    for second, place in _seconds(layout, line):
-        pen.box((place, bottom, place + 1, bottom + 5), _PALE_INK)
-        pen.text((place, bottom + 8), second, 11, _PALE_INK, "mt")
+    for label, x in layout.second_marks(line):
+        pen.box((x, bottom, x + 1, bottom + 5), _PALE_INK)
+        pen.text((x, bottom + 8), label, 11, _PALE_INK, "mt")
+    pen.box((right - 1, top, right, bottom), _BAR_LINE)
+    if (line + 1) * layout.bars_per_line >= layout.bars:
+        # The double bar at the end of a piece.
+        pen.box((right - 1, top, right, bottom), _END_LINE)
+        pen.box((right + 2, top, right + 5, bottom), _END_LINE)
 
 
-def _seconds(layout: Layout, line: int) -> Iterator[tuple[str, float]]:
-    """Yield the labels of a line's time axis with their x, some 60 pixels apart or more."""
-    first = line * layout.frames_per_line / layout.frames_per_second
-    last = first + layout.columns(line) / layout.frames_per_second
-    pixels_per_second = layout.column * layout.frames_per_second
-    step = next((each for each in (1, 2, 5, 10, 30, 60) if each * pixels_per_second >= 60), 300)
-    second = -(-int(first) // step) * step
-    while second < last:
-        if second >= first:
-            minutes, rest = divmod(second, 60)
-            yield f"{minutes}:{rest:02d}", layout.left(0) + (second - first) * pixels_per_second
-        second += step
-
-
-def _draw_keyboard(pen: _Pen, layout: Layout, line: int) -> None:
+def _draw_keyboard(pen: _Pen, layout: Layout) -> None:
     """Draw the keys beside their rows, black ones shorter, and name each C."""
-    left, right = layout.margin, layout.margin + layout.keyboard
-    top, bottom = layout.top(line), layout.top(line) + layout.roll_height
-    pen.box((left, top, right, bottom), _PAPER, _KEY_EDGE)
+    left, right = layout.margin, layout.left
+    middle = left + 0.6 * layout.keyboard
+    pen.box((left, layout.y(layout.high), right, layout.y(layout.low - 1)), _PAPER, _KEY_EDGE)
     for pitch in range(layout.low, layout.high + 1):
-        y = layout.y(line, pitch)
+        y = layout.y(pitch)
         if is_black_key(pitch):
-            pen.box((left, y, left + 0.6 * layout.keyboard, y + layout.row), _BLACK_KEY)
             # White keys meet in the middle of the black one between them.
-            middle = y + layout.row // 2
-            pen.box((left + 0.6 * layout.keyboard, middle, right, middle + 1), _KEY_EDGE)
+            edge = y + layout.row // 2
+            pen.box((middle, edge, right, edge + 1), _KEY_EDGE)
+            pen.box((left, y, middle, y + layout.row), _BLACK_KEY, radius=1)
         elif pitch % 12 in (0, 5):
             pen.box((left, y + layout.row - 1, right, y + layout.row), _KEY_EDGE)
         if pitch % 12 == 0:
-            pen.text((right - 5, y + layout.row / 2), pitch_name(pitch), 11, _INK, "rm")
+            size = 11 if layout.row > 8 else 9
+            pen.text((right - 5, y + layout.row / 2), pitch_name(pitch), size, _INK, "rm")
 
 
-def _draw_note(pen: _Pen, layout: Layout, note: HeldNote, colours: tuple[str, str]) -> None:
-    """Draw a held note, on two lines where it goes on after a line's end."""
-    columns = layout.frames_per_line
-    for line in range(note.start // columns, (note.end - 1) // columns + 1):
-        start = max(note.start - line * columns, 0)
-        end = min(note.end - line * columns, columns)
-        y = layout.y(line, note.pitch)
-        # A pixel short, so that notes that follow each other on one pitch would not touch.
-        corners = (layout.left(start) + 1, y, layout.left(end), y + layout.row)
-        pen.box(corners, *colours, radius=layout.row / 3)
+def _draw_note(pen: _Pen, layout: Layout, line: int, note: HeldNote, voice: Voice) -> None:
+    """Draw as much of a held note as lies on a line."""
+    first, last = layout.span(line)
+    start, end = layout.x(line, max(note.start, first)), layout.x(line, min(note.end, last))
+    y = layout.y(note.pitch)
+    # A pixel short, so that notes that follow each other on one pitch would not touch.
+    corners = (start + 1, y, max(end, start + 2), y + layout.row)
+    pen.box(corners, *_VOICE_COLOURS[voice], radius=min(layout.row / 3, 3))

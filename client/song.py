@@ -1,43 +1,111 @@
-"""A song: frames, how fast they go, and where they came from."""
+"""A song: frames, how fast they go, and where they came from; and the files it becomes."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
+from tunesmith.client.errors import BadOption
 from tunesmith.client.files import write_atomically
 from tunesmith.client.pitches import pitch_name
-from tunesmith.music import DEFAULT_VELOCITY, Frame, notes_from_frames, to_pretty_midi
-from tunesmith.music.notation import HeldNote
+from tunesmith.music import (
+    DEFAULT_VELOCITY,
+    Frame,
+    Grid,
+    MusicError,
+    TrackChoice,
+    notes_from_frames,
+    read_song,
+    to_pretty_midi,
+)
+from tunesmith.music.grid import DEFAULT_FRAMES_PER_SECOND
+from tunesmith.music.notation import (
+    ByVoice,
+    HeldNote,
+    checked_programs,
+    checked_tempo,
+    checked_velocities,
+)
 
 if TYPE_CHECKING:
     import pretty_midi
+
+
+class Playing(TypedDict, total=False):
+    """How a song is to be played, where not as it says itself; every writer of a song takes them.
+
+    Attributes:
+        program: General MIDI program 0..127; or two, of the melody and of all else; or three, of
+            the melody, the inner voices and the bass, each a track of its own.
+        velocity: of every note, 1..127; or two or three by voice.
+        tempo: beats a minute, 4 to 1,000; they place the bar lines and move no note.
+        frames_per_second: how fast the song goes.
+    """
+
+    program: ByVoice
+    velocity: ByVoice
+    tempo: float | None
+    frames_per_second: float
 
 
 @dataclass(frozen=True)
 class Song:
     """What a composer composed.
 
+    Every method that makes a file of it takes :class:`Playing`'s arguments; what it is not told is
+    the song's own.
+
     Args:
         frames: the pitches that sound in each frame; the empty tuple is a rest.
         frames_per_second: how long a frame lasts: ``1 / frames_per_second`` seconds.
-        program: General MIDI program 0..127 to play it with.
+        program: General MIDI program 0..127 to play it with, or two or three by voice.
         model: the name of the model that composed it, if one did.
         model_version: the version of that model.
         seed: the seed it was drawn with; the same seed on the same version gives it again.
         index: which of the songs drawn together with that seed it is.
+        context: what the model heard before the first frame, at most a window of it; no part of the
+            song, but what it takes to continue one.
+        tempo: beats a minute, which place bar lines and move no note; None where a beat is the
+            power of two of frames that gives a tempo from 70 up to 140.
+        velocity: 1..127 of every note, or two or three by voice.
     """
 
     frames: tuple[Frame, ...]
     frames_per_second: float
-    program: int = 0
+    program: ByVoice = 0
     model: str | None = None
     model_version: int | None = None
     seed: int | None = None
     index: int = 0
+    tempo: float | None = None
+    velocity: ByVoice = DEFAULT_VELOCITY
+    context: tuple[Frame, ...] = ()
+
+    @classmethod
+    def read(
+        cls,
+        path: str | Path,
+        frames_per_second: float = DEFAULT_FRAMES_PER_SECOND,
+        track: str = "all",
+        program: int = 0,
+    ) -> Self:
+        """Read a MIDI file, from its first sounding frame to its last.
+
+        Args:
+            path: the file.
+            frames_per_second: of the grid that its notes are laid on; a note shorter than a frame
+                may vanish.
+            track: a track choice: ``all`` but drums, ``first``, ``name:PIANO``, ``program:0``.
+            program: General MIDI program 0..127 that the song is to have.
+
+        Raises:
+            MusicError: the file cannot be used, or an argument is out of range.
+        """
+        reading = read_song(Path(path), TrackChoice.parse(track), Grid(frames_per_second))
+        return cls(tuple(reading.frames), frames_per_second, program)
 
     @property
     def duration(self) -> float:
@@ -64,53 +132,165 @@ class Song:
         reach = low if low == high else f"{low} to {high}"
         return f"{len(self.notes)} note{'s' * (len(self.notes) > 1)}, {reach}, {length}"
 
-    def to_pretty_midi(self, velocity: int = DEFAULT_VELOCITY) -> pretty_midi.PrettyMIDI:
-        """Return the song as pretty_midi's object, one instrument.
+    def origin(self) -> str:
+        """Return one line of where it came from: ``tunesmith, version 3, seed 7``; or nothing."""
+        facts = [self.model] if self.model is not None else []
+        if self.model_version is not None:
+            facts.append(f"version {self.model_version}")
+        if self.seed is not None:
+            facts.append(f"seed {self.seed}" + f", song {self.index + 1}" * (self.index > 0))
+        return ", ".join(facts)
+
+    def played(self, **playing: Unpack[Playing]) -> Self:
+        """Return the song as it is to be played otherwise.
 
         Raises:
-            MusicError: the velocity is not 1..127, or the song's program or speed is out of range.
+            BadOption: a value is out of range.
         """
-        return to_pretty_midi(self.frames, self.frames_per_second, self.program, velocity)
+        song = replace(self, **playing)
+        try:
+            program, velocity = checked_programs(song.program), checked_velocities(song.velocity)
+            checked_tempo(song.tempo, song.frames_per_second)
+        except MusicError as error:
+            raise BadOption(str(error)) from error
+        # Lists become tuples, so that a song can still be hashed and compared.
+        return replace(
+            song,
+            program=song.program if isinstance(song.program, int) else program,
+            velocity=song.velocity if isinstance(song.velocity, int) else velocity,
+        )
 
-    def write(self, path: str | Path, velocity: int = DEFAULT_VELOCITY) -> None:
+    def to_pretty_midi(self, **playing: Unpack[Playing]) -> pretty_midi.PrettyMIDI:
+        """Return the song as pretty_midi's object.
+
+        Its ``get_piano_roll(fs=frames_per_second)`` has the song's frames, one column each.
+
+        Raises:
+            BadOption: a value is out of range.
+        """
+        song = self.played(**playing)
+        try:
+            return to_pretty_midi(
+                song.frames, song.frames_per_second, song.program, song.velocity, song.tempo
+            )
+        except MusicError as error:
+            raise BadOption(str(error)) from error
+
+    def write(self, path: str | Path, **playing: Unpack[Playing]) -> None:
         """Write the song as a MIDI file, whole or not at all.
 
         Raises:
             CannotWrite: the folder is missing or not writable.
-            MusicError: as :meth:`to_pretty_midi`.
+            BadOption: a value is out of range.
         """
         content = io.BytesIO()
-        self.to_pretty_midi(velocity).write(content)
+        self.to_pretty_midi(**playing).write(content)
         write_atomically(path, content.getvalue())
 
-    def picture(self) -> bytes:
-        """Return the song's piano roll as PNG."""
-        from tunesmith.client.picture import draw_piano_roll
+    def picture(
+        self, *, title: str | None = None, scale: int = 1, **playing: Unpack[Playing]
+    ) -> bytes:
+        """Return the song's piano roll as PNG.
 
-        content = io.BytesIO()
-        draw_piano_roll(self.frames, self.frames_per_second, self.summary()).save(
-            content, format="PNG", optimize=True
+        Args:
+            title: the line above it; the summary if None.
+            scale: 2 is twice as large, for screens of small pixels and for print; 1 to 4.
+            playing: tempo and speed place the bars and the seconds.
+
+        Raises:
+            BadOption: a value is out of range.
+        """
+        from tunesmith.client.picture import Heading, draw_piano_roll
+
+        song = self.played(**playing)
+        image = draw_piano_roll(
+            song.frames,
+            song.frames_per_second,
+            Heading(*song.headlines(title)),
+            tempo=song.tempo,
+            scale=scale,
         )
+        content = io.BytesIO()
+        image.save(content, format="PNG", optimize=True)
         return content.getvalue()
 
-    def write_picture(self, path: str | Path) -> None:
-        """Write the song's piano roll as a PNG file, whole or not at all.
+    def write_picture(
+        self,
+        path: str | Path,
+        *,
+        title: str | None = None,
+        scale: int = 1,
+        **playing: Unpack[Playing],
+    ) -> None:
+        """Write :meth:`picture` to a PNG file, whole or not at all.
 
         Raises:
             CannotWrite: the folder is missing or not writable.
+            BadOption: a value is out of range.
         """
-        write_atomically(path, self.picture())
+        write_atomically(path, self.picture(title=title, scale=scale, **playing))
 
-    def sound(self) -> bytes:
-        """Return the song as WAV, 16 bits, 44.1 kHz, one channel, played by its program."""
+    def sound(self, **playing: Unpack[Playing]) -> bytes:
+        """Return the song as WAV, 16 bits, 44.1 kHz, one channel, played by its programs.
+
+        Raises:
+            BadOption: a value is out of range.
+        """
         from tunesmith.client.sound import wav_bytes
 
-        return wav_bytes(self.frames, self.frames_per_second, self.program)
+        song = self.played(**playing)
+        return wav_bytes(song.frames, song.frames_per_second, song.program, song.velocity)
 
-    def write_sound(self, path: str | Path) -> None:
-        """Write the song as a WAV file, whole or not at all.
+    def write_sound(self, path: str | Path, **playing: Unpack[Playing]) -> None:
+        """Write :meth:`sound` to a WAV file, whole or not at all.
 
         Raises:
             CannotWrite: the folder is missing or not writable.
+            BadOption: a value is out of range.
         """
-        write_atomically(path, self.sound())
+        write_atomically(path, self.sound(**playing))
+
+    def player(self, *, title: str | None = None, **playing: Unpack[Playing]) -> str:
+        """Return a page of HTML that plays the song: notes that fall onto a keyboard.
+
+        It is complete in itself and needs nothing but a browser.
+
+        Args:
+            title: its heading; the summary if None.
+            playing: velocity and speed are heard; programs are not: the page has a piano.
+
+        Raises:
+            BadOption: a value is out of range.
+        """
+        from tunesmith.client.player import player_page
+
+        song = self.played(**playing)
+        return player_page(
+            song.frames,
+            song.frames_per_second,
+            *song.headlines(title),
+            tempo=song.tempo,
+            velocity=song.velocity,
+        )
+
+    def write_player(
+        self, path: str | Path, *, title: str | None = None, **playing: Unpack[Playing]
+    ) -> None:
+        """Write :meth:`player` to an HTML file, whole or not at all.
+
+        Raises:
+            CannotWrite: the folder is missing or not writable.
+            BadOption: a value is out of range.
+        """
+        write_atomically(path, self.player(title=title, **playing).encode())
+
+    def headlines(self, title: str | None = None) -> tuple[str, str]:
+        """Return the title of a picture or a page, the summary if None, and the line below it."""
+        beats = checked_tempo(self.tempo, self.frames_per_second)
+        facts = [
+            self.summary() if title is not None else "",
+            f"{beats:.4g} beats a minute",
+            f"{self.frames_per_second:.4g} frames a second",
+            self.origin(),
+        ]
+        return self.summary() if title is None else title, ", ".join(filter(None, facts))

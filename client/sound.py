@@ -15,6 +15,13 @@ from numpy.typing import NDArray
 
 from tunesmith.client.soundfont import Generator, SoundFont, Voice, general_midi
 from tunesmith.music import DEFAULT_VELOCITY, Frame, notes_from_frames
+from tunesmith.music.notation import (
+    ByVoice,
+    checked_programs,
+    checked_velocities,
+    share,
+    voices_of,
+)
 
 SAMPLE_RATE = 44_100
 
@@ -30,8 +37,8 @@ Samples = NDArray[np.float32]
 def render(
     frames: Sequence[Frame],
     frames_per_second: float,
-    program: int = 0,
-    velocity: int = DEFAULT_VELOCITY,
+    program: ByVoice = 0,
+    velocity: ByVoice = DEFAULT_VELOCITY,
 ) -> Samples:
     """Return the sound of `frames`, float32 [n] at 44,100 Hz, with its peak at 0.89.
 
@@ -40,46 +47,50 @@ def render(
     Args:
         frames: what sounds in each frame.
         frames_per_second: how long a frame lasts: ``1 / frames_per_second`` seconds.
-        program: General MIDI program 0..127.
-        velocity: of every note, 1..127.
+        program: General MIDI program 0..127, or two or three by voice.
+        velocity: of every note, 1..127, or two or three by voice.
+
+    Raises:
+        MusicError: a program or a velocity is out of range.
     """
     font = general_midi()
+    programs, velocities = checked_programs(program), checked_velocities(velocity)
     samples_per_frame = SAMPLE_RATE / frames_per_second
     held = notes_from_frames(frames)
     tail = LONGEST_RELEASE if held else 0.0
     length = round(len(frames) * samples_per_frame)
     sound = np.zeros(length + round(tail * SAMPLE_RATE), dtype=np.float32)
-    rendered: dict[tuple[int, int], Samples] = {}
-    for note in held:
-        key = note.pitch, note.end - note.start
+    rendered: dict[tuple[int, int, int, int], Samples] = {}
+    for note, voice in zip(held, voices_of(held, frames), strict=True):
+        frames_held = note.end - note.start
+        key = share(programs, voice), note.pitch, share(velocities, voice), frames_held
         if key not in rendered:
-            seconds = key[1] / frames_per_second
-            rendered[key] = _render_note(font, program, note.pitch, velocity, seconds)
+            rendered[key] = _render_note(font, *key[:3], frames_held / frames_per_second)
         start = round(note.start * samples_per_frame)
         part = rendered[key][: len(sound) - start]
         sound[start : start + len(part)] += part
-    peak = float(np.abs(sound).max(initial=0.0))
+    peak = float(max(sound.max(initial=0.0), -sound.min(initial=0.0)))
     if peak > 0:
         sound *= PEAK / peak
-    audible = np.flatnonzero(np.abs(sound) > 1 / 32768)
-    last = int(audible[-1]) + 1 if len(audible) else 0
-    return sound[: max(length, last)]
+    audible = np.flatnonzero(np.abs(sound[length:]) > 1 / 32768)
+    return sound[: length + (int(audible[-1]) + 1 if len(audible) else 0)]
 
 
 def wav_bytes(
     frames: Sequence[Frame],
     frames_per_second: float,
-    program: int = 0,
-    velocity: int = DEFAULT_VELOCITY,
+    program: ByVoice = 0,
+    velocity: ByVoice = DEFAULT_VELOCITY,
 ) -> bytes:
     """Return :func:`render`'s sound as a WAV file: one channel, 16 bits, 44,100 Hz."""
     sound = render(frames, frames_per_second, program, velocity)
+    sound *= 32767
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        file.writeframes(np.round(sound * 32767).astype("<i2").tobytes())
+        file.writeframes(np.rint(sound, out=sound).astype("<i2").data)
     return content.getvalue()
 
 

@@ -61,6 +61,11 @@ class Voice(IntEnum):
     BASS = 2
 
 
+ByVoice = int | Sequence[int]
+"""One value for all voices; or two, the melody's and that of all else; or three, those of melody,
+inner voices and bass."""
+
+
 def notes_from_frames(frames: Sequence[Frame]) -> list[HeldNote]:
     """Return the held notes of `frames`, ordered by start, then pitch."""
     notes: list[HeldNote] = []
@@ -90,20 +95,66 @@ def _voice(note: HeldNote, frames: Sequence[Frame]) -> Voice:
     return Voice.INNER
 
 
-def default_tempo(frames_per_second: float) -> float:
-    """Return the beats a minute that a song is written in unless it says.
+def checked_tempo(tempo: float | None, frames_per_second: float) -> float:
+    """Return the beats a minute that a song is written in.
 
-    A beat is then a power of two of frames, and the tempo lies from 70 up to, not including, 140: a
-    frame of a fifth of a second is a sixteenth at 75 beats a minute.
+    Without a tempo a beat is a power of two of frames such that there are from 70 up to, not
+    including, 140 of them a minute: a frame of a fifth of a second is a sixteenth at 75.
+
+    Raises:
+        MusicError: the tempo is not 4 to 1,000, or the speed not above 0 and below 1,000.
     """
-    return float(70 * 2 ** (math.log2(60 * frames_per_second / 70) % 1))
+    if not 0 < frames_per_second < FASTEST_FRAMES:
+        raise MusicError(
+            f"frames per second are above 0 and below {FASTEST_FRAMES}, not {frames_per_second}"
+        )
+    if tempo is None:
+        return float(70 * 2 ** (math.log2(60 * frames_per_second / 70) % 1))
+    if not SLOWEST_TEMPO <= tempo <= FASTEST_TEMPO:
+        raise MusicError(
+            f"a tempo is {SLOWEST_TEMPO} to {FASTEST_TEMPO} beats a minute, not {tempo}"
+        )
+    return tempo
+
+
+def checked_programs(program: ByVoice) -> tuple[int, ...]:
+    """Return the General MIDI programs, one to three, each 0..127.
+
+    Raises:
+        MusicError: there are more or none, or one is out of range.
+    """
+    return _checked(program, 0, "General MIDI program")
+
+
+def checked_velocities(velocity: ByVoice) -> tuple[int, ...]:
+    """Return the velocities, one to three, each 1..127.
+
+    Raises:
+        MusicError: there are more or none, or one is out of range.
+    """
+    return _checked(velocity, 1, "velocity")
+
+
+def _checked(value: ByVoice, lowest: int, name: str) -> tuple[int, ...]:
+    values = (value,) if isinstance(value, int) else tuple(value)
+    if not 1 <= len(values) <= len(Voice):
+        raise MusicError(f"give one {name}, or two or three by voice, not {len(values)}")
+    for each in values:
+        if not lowest <= each < 128:
+            raise MusicError(f"a {name} is {lowest} to 127, not {each}")
+    return values
+
+
+def share(values: Sequence[int], voice: Voice) -> int:
+    """Return a voice's share of one to three values: the last is that of all further voices."""
+    return values[min(voice, len(values) - 1)]
 
 
 def to_pretty_midi(
     frames: Sequence[Frame],
     frames_per_second: float,
-    program: int | Sequence[int] = 0,
-    velocity: int | Sequence[int] = DEFAULT_VELOCITY,
+    program: ByVoice = 0,
+    velocity: ByVoice = DEFAULT_VELOCITY,
     tempo: float | None = None,
 ) -> pretty_midi.PrettyMIDI:
     """Return `frames` as a pretty_midi song.
@@ -119,15 +170,14 @@ def to_pretty_midi(
             melody's and that of all else, three those of melody, inner voices and bass: each is an
             instrument of its own.
         velocity: of every note, 1..127; two or three are shared out as programs are.
-        tempo: beats a minute; it moves bar lines, not notes. None for :func:`default_tempo`.
+        tempo: beats a minute; it moves bar lines, not notes. None for :func:`checked_tempo`'s own.
 
     Raises:
         MusicError: program, velocity, speed or tempo is out of range.
     """
     import pretty_midi
 
-    programs = _shares(program, 0, "General MIDI program")
-    velocities = _shares(velocity, 1, "velocity")
+    programs, velocities = checked_programs(program), checked_velocities(velocity)
     clock = _Clock.choose(len(frames), frames_per_second, tempo)
     song = pretty_midi.PrettyMIDI(
         resolution=clock.ticks_per_beat, initial_tempo=60 / clock.seconds_per_beat
@@ -140,7 +190,7 @@ def to_pretty_midi(
     for note, voice in zip(notes, voices_of(notes, frames), strict=True):
         parts[min(voice, len(parts) - 1)].notes.append(
             pretty_midi.Note(
-                velocity=velocities[min(voice, len(velocities) - 1)],
+                velocity=share(velocities, voice),
                 pitch=note.pitch,
                 start=clock.seconds(note.start),
                 end=clock.seconds(note.end),
@@ -157,23 +207,12 @@ def write_midi(
     frames: Sequence[Frame],
     path: Path,
     frames_per_second: float,
-    program: int | Sequence[int] = 0,
-    velocity: int | Sequence[int] = DEFAULT_VELOCITY,
+    program: ByVoice = 0,
+    velocity: ByVoice = DEFAULT_VELOCITY,
     tempo: float | None = None,
 ) -> None:
     """Write `frames` to a MIDI file; the arguments are those of :func:`to_pretty_midi`."""
     to_pretty_midi(frames, frames_per_second, program, velocity, tempo).write(str(path))
-
-
-def _shares(value: int | Sequence[int], lowest: int, name: str) -> tuple[int, ...]:
-    """Return one value for all voices, two for melody and the rest, or three, checked."""
-    values = (value,) if isinstance(value, int) else tuple(value)
-    if not 1 <= len(values) <= len(Voice):
-        raise MusicError(f"give one {name}, or two or three by voice, not {len(values)}")
-    for each in values:
-        if not lowest <= each < 128:
-            raise MusicError(f"a {name} is {lowest} to 127, not {each}")
-    return values
 
 
 class _Clock(NamedTuple):
@@ -190,16 +229,7 @@ class _Clock(NamedTuple):
         Raises:
             MusicError: MIDI cannot hold them.
         """
-        if not 0 < frames_per_second < FASTEST_FRAMES:
-            raise MusicError(
-                f"frames per second are above 0 and below {FASTEST_FRAMES}, not {frames_per_second}"
-            )
-        if tempo is None:
-            tempo = default_tempo(frames_per_second)
-        if not SLOWEST_TEMPO <= tempo <= FASTEST_TEMPO:
-            raise MusicError(
-                f"a tempo is {SLOWEST_TEMPO} to {FASTEST_TEMPO} beats a minute, not {tempo}"
-            )
+        tempo = checked_tempo(tempo, frames_per_second)
         beats_per_frame = tempo / 60 / frames_per_second
         # Ticks as in most MIDI files, more where a frame is a small part of a beat.
         finer = math.ceil(_LEAST_TICKS_PER_FRAME / (TICKS_PER_BEAT * beats_per_frame))
@@ -224,7 +254,7 @@ class _Clock(NamedTuple):
         """Return the time of the first tick that is not before the start of a frame.
 
         ``get_piano_roll`` truncates times to frames, so that a time just under a frame's start
-        would fall into the frame before. A part in a billion of room keeps rounding from doing that.
+        would fall into the frame before. A part in a billion of room keeps rounding from that.
         """
         ticks_per_second = self.ticks_per_beat * 1e6 / self.microseconds_per_beat
         tick = math.ceil(frame / self.frames_per_second * ticks_per_second * (1 + 1e-9))

@@ -6,20 +6,20 @@ import io
 import os
 import stat
 import wave
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pretty_midi
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from tunesmith.client import CannotWrite, Song
+from tunesmith.client import BadOption, CannotWrite, Song
 from tunesmith.client.files import write_atomically
-from tunesmith.client.picture import draw_piano_roll
 from tunesmith.client.sound import PEAK, SAMPLE_RATE, render
-from tunesmith.music import Frame, Grid, TrackChoice, read_sequence
+from tunesmith.music import Frame
 
 FRAMES = st.lists(
     st.sets(st.integers(21, 108), max_size=4).map(lambda pitches: tuple(sorted(pitches))),
@@ -44,19 +44,75 @@ def test_the_summary_of_little() -> None:
     assert Song(((66,),) * 5, 5.0).summary() == "1 note, F#4, 1.0 s"
 
 
-@given(FRAMES, st.sampled_from([3.0, 5.0, 8.0, 12.5]), st.integers(0, 127))
+PLAYING = st.fixed_dictionaries(
+    {},
+    optional={
+        "program": st.integers(0, 127) | st.tuples(st.integers(0, 127), st.integers(0, 127)),
+        "velocity": st.integers(1, 127) | st.lists(st.integers(1, 127), min_size=1, max_size=3),
+        "tempo": st.floats(30, 250),
+        "frames_per_second": st.sampled_from([3.0, 5.0, 8.0, 12.5]),
+    },
+)
+
+
+@given(FRAMES, PLAYING)
 @settings(max_examples=60, deadline=None)
 def test_a_written_song_reads_back_as_the_same_frames(
-    tmp_path_factory: pytest.TempPathFactory, frames: list[Frame], speed: float, program: int
+    tmp_path_factory: pytest.TempPathFactory, frames: list[Frame], playing: Any
 ) -> None:
-    song = Song((*frames, (60,)), speed, program)
+    song = Song((*frames, (60,), ()), 5.0)
     path = tmp_path_factory.mktemp("song") / "song.mid"
-    song.write(path)
-    midi = pretty_midi.PrettyMIDI(str(path))
-    assert midi.instruments[0].program == program
+    song.write(path, **playing)
+    played = song.played(**playing)
+    roll = pretty_midi.PrettyMIDI(str(path)).get_piano_roll(fs=played.frames_per_second)
+    assert tuple(tuple(np.flatnonzero(column).tolist()) for column in roll.T) == song.frames
+    again = Song.read(path, frames_per_second=played.frames_per_second)
     first = next(index for index, frame in enumerate(song.frames) if frame)
-    read = read_sequence(path, TrackChoice("first"), Grid(speed))
-    assert tuple(read) == song.frames[first:]
+    assert again.frames == song.frames[first:-1]
+
+
+def test_a_song_is_played_as_it_says_and_otherwise_where_it_is_told() -> None:
+    song = Song(MELODY, 5.0, program=24, velocity=90, tempo=60)
+    [part] = song.to_pretty_midi().instruments
+    assert (part.program, part.notes[0].velocity) == (24, 90)
+    assert song.to_pretty_midi().get_tempo_changes()[1] == pytest.approx([60], rel=1e-4)
+    [fast] = song.to_pretty_midi(program=40, velocity=30, frames_per_second=10.0).instruments
+    assert (fast.program, fast.notes[0].velocity) == (40, 30)
+    assert fast.notes[-1].end == pytest.approx(part.notes[-1].end / 2, rel=1e-3)
+    parts = song.to_pretty_midi(program=[73, 0]).instruments
+    assert [each.program for each in parts] == [73, 0]
+    assert hash(song.played(program=[73, 0])) == hash(song.played(program=(73, 0)))
+
+
+@pytest.mark.parametrize(
+    "playing",
+    [
+        {"program": 128},
+        {"program": ()},
+        {"velocity": 0},
+        {"velocity": (100, 200)},
+        {"tempo": 2.0},
+        {"frames_per_second": 0.0},
+    ],
+)
+def test_what_no_file_can_hold_is_refused_by_each_of_them(tmp_path: Path, playing: Any) -> None:
+    song = Song(MELODY, 5.0)
+    for write in (song.write, song.write_picture, song.write_sound, song.write_player):
+        with pytest.raises(BadOption, match=r"\d"):
+            write(tmp_path / "song", **playing)
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_a_song_came_from() -> None:
+    assert Song(MELODY, 5.0).origin() == ""
+    song = Song(MELODY, 5.0, model="tunesmith", model_version=3, seed=7)
+    assert song.origin() == "tunesmith, version 3, seed 7"
+    assert replace(song, index=1).origin() == "tunesmith, version 3, seed 7, song 2"
+    assert song.headlines() == (
+        "6 notes, C4 to G4, 1.6 s",
+        "75 beats a minute, 5 frames a second, tunesmith, version 3, seed 7",
+    )
+    assert song.headlines("Rain")[1].startswith("6 notes, C4 to G4, 1.6 s, 75 beats")
 
 
 def test_writing_replaces_the_old_file_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -96,26 +152,6 @@ def test_an_interrupted_write_leaves_the_old_file(
     assert [each.name for each in tmp_path.iterdir()] == ["song.mid"]
 
 
-@pytest.mark.parametrize("length", [1, 16, 60, 300, 1000])
-def test_a_piano_roll_has_a_bar_for_each_note(tmp_path: Path, length: int) -> None:
-    frames = tuple(MELODY[index % len(MELODY)] for index in range(length))
-    Song(frames, 5.0).write_picture(tmp_path / "song.png")
-    with Image.open(tmp_path / "song.png") as picture:
-        assert picture.format == "PNG"
-        assert 300 < picture.width <= 1600
-        pixels = np.asarray(picture.convert("RGB")).astype(int)
-    # The top voice's colour is there, and only there.
-    warm = (pixels[..., 0] > 180) & (pixels[..., 2] < 90)
-    assert warm.any()
-    blank = np.asarray(draw_piano_roll(((),) * length, 5.0)).astype(int)
-    assert not ((blank[..., 0] > 180) & (blank[..., 2] < 90)).any()
-
-
-def test_the_lowest_and_the_highest_pitch_fit_in_a_picture() -> None:
-    picture = draw_piano_roll(((0,), (127,), (0, 127)), 5.0, "the whole keyboard")
-    assert picture.height > 128 * 6
-
-
 def peak_frequency(sound: np.ndarray) -> float:
     size = 1 << 19
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), size))
@@ -139,6 +175,27 @@ def test_a_song_sounds_as_long_as_it_lasts_without_clipping() -> None:
     assert song.duration <= seconds <= song.duration + 2
     assert np.abs(samples).max() == round(PEAK * 32767)
     assert np.sqrt(np.mean(samples.astype(float) ** 2)) > 1000
+
+
+def test_voices_sound_with_programs_and_velocities_of_their_own() -> None:
+    frames = ((48, 72),) * 10
+    whole = render(frames, 5.0, (73, 32), (100, 40))
+    melody, bass = render(((72,),) * 10, 5.0, 73), render(((48,),) * 10, 5.0, 32, 40)
+    # Each alone has its own peak at 0.89; together they are what adds up to the whole.
+    length = min(map(len, (whole, melody, bass)))
+    shares = np.linalg.lstsq(
+        np.stack([melody[:length], bass[:length]], axis=1), whole[:length], rcond=None
+    )
+    assert (shares[0] > 0.05).all()
+    assert float(shares[1][0]) < 1e-3 * float(np.sum(whole**2))
+
+
+def test_no_sample_stands_out_of_its_surroundings() -> None:
+    # A click is a jump between two samples that nothing near it comes up to.
+    sound = render(MELODY * 6, 5.0, (0, 48))
+    jumps = np.abs(np.diff(sound, 2))
+    blocks = np.sort(jumps[: len(jumps) // 64 * 64].reshape(-1, 64), axis=1)
+    assert (blocks[:, -1] < 4 * blocks[:, -4] + 0.01).all()
 
 
 def test_silence_is_silent() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tunesmith.music import Frame, Grid, MusicError, TrackChoice, notes_from_frames, read_sequence
 from tunesmith.music.frames import make_frame
-from tunesmith.music.notation import Voice, default_tempo, to_pretty_midi, voices_of
+from tunesmith.music.notation import Voice, checked_tempo, to_pretty_midi, voices_of
 
 FRAMES = st.frozensets(st.integers(0, 127), max_size=4).map(make_frame)
 SPEEDS = st.sampled_from([1.0, 3.0, 5.0, 10.0, 31.0]) | st.floats(0.1, 200)
@@ -112,7 +112,7 @@ def test_a_song_of_hours_does_not_drift(speed: float, tempo: float | None) -> No
 def test_a_beat_is_a_power_of_two_of_frames_unless_the_tempo_is_given(
     speed: float, tempo: float
 ) -> None:
-    assert default_tempo(speed) == pytest.approx(tempo)
+    assert checked_tempo(None, speed) == pytest.approx(tempo)
     song = pretty_midi.PrettyMIDI(io.BytesIO(written([(60,)] * 64, speed)))
     assert song.get_tempo_changes()[1] == pytest.approx([tempo], rel=1e-4)
 

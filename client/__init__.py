@@ -4,7 +4,8 @@ It knows :mod:`tunesmith.music` and the wire format of TensorFlow Serving, and i
 TensorFlow nor any drawing or MIDI library before one is needed.
 """
 
-from tunesmith.client.composer import Composer
+from tunesmith.client.composer import Composer, SongsInProgress
+from tunesmith.client.connection import tls_credentials
 from tunesmith.client.errors import (
     BadAddress,
     BadOption,
@@ -12,6 +13,8 @@ from tunesmith.client.errors import (
     BadStart,
     CannotWrite,
     ComposerError,
+    ConnectionClosed,
+    MessageTooLarge,
     ModelNotFound,
     NotAComposer,
     ServerBusy,
@@ -19,8 +22,17 @@ from tunesmith.client.errors import (
     ServerTooSlow,
     ServerUnavailable,
     UnknownStart,
+    VersionGone,
 )
-from tunesmith.client.sampling import Sampling
+from tunesmith.client.request import DrawOptions, SongOptions
+from tunesmith.client.sampling import (
+    RepetitionLimit,
+    RestLimit,
+    Sampling,
+    Temperature,
+    TopK,
+    TopP,
+)
 from tunesmith.client.song import Song
 
 __all__ = [
@@ -31,13 +43,25 @@ __all__ = [
     "CannotWrite",
     "Composer",
     "ComposerError",
+    "ConnectionClosed",
+    "DrawOptions",
+    "MessageTooLarge",
     "ModelNotFound",
     "NotAComposer",
+    "RepetitionLimit",
+    "RestLimit",
     "Sampling",
     "ServerBusy",
     "ServerError",
     "ServerTooSlow",
     "ServerUnavailable",
     "Song",
+    "SongOptions",
+    "SongsInProgress",
+    "Temperature",
+    "TopK",
+    "TopP",
     "UnknownStart",
+    "VersionGone",
+    "tls_credentials",
 ]

@@ -7,29 +7,31 @@ rounding, which may differ with the size of a batch).
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import grpc
 
-from tunesmith.client.composition import Composition
-from tunesmith.client.connection import DEFAULT_DEADLINE, Connection, ModelVersion
-from tunesmith.client.errors import BadOption
-from tunesmith.client.model import ServedModel
-from tunesmith.client.sampling import Noise, Sampling, start_stream
+from tunesmith.client.connection import DEFAULT_DEADLINE, Connection
+from tunesmith.client.exchange import DEFAULT_PATIENCE, ModelVersion
+from tunesmith.client.model import Models, ServedModel
+from tunesmith.client.request import (
+    DEFAULT_STEPS,
+    Drawing,
+    DrawOptions,
+    Loop,
+    Request,
+    SongOptions,
+)
+from tunesmith.client.session import Session, at_the_server, beginning, extending
 from tunesmith.client.song import Song
-from tunesmith.client.starts import Start
 from tunesmith.music import Frame
 
 DEFAULT_MODEL = "tunesmith"
-DEFAULT_STEPS = 300
-"""A minute at 5 frames a second; the paper's program draws as many."""
 
 Progress = Callable[[int], None]
-"""Called after each step with the number of frames that the song has so far."""
+"""Called after each step with the number of frames that every song has by now."""
 
 
 class Composer:
@@ -42,8 +44,10 @@ class Composer:
         address: the server, ``HOST:PORT`` or ``unix:PATH``.
         model: the model's name on the server.
         version: compose on this version only; None for the latest.
-        deadline: seconds that one call may take, its retries included.
-        credentials: TLS credentials from ``grpc.ssl_channel_credentials``; plain text if None.
+        deadline: seconds that one call may take.
+        credentials: of :func:`tunesmith.client.tls_credentials`; plain text if None.
+        patience: seconds that a server which has answered before may be away or overloaded; one
+            that never did is given 2.
 
     Raises:
         BadAddress: the address has no port.
@@ -58,10 +62,10 @@ class Composer:
         version: int | None = None,
         deadline: float = DEFAULT_DEADLINE,
         credentials: grpc.ChannelCredentials | None = None,
+        patience: float = DEFAULT_PATIENCE,
     ) -> None:
-        self._connection = Connection(address, deadline, credentials)
-        self._wanted = ModelVersion(model, version)
-        self._latest: ServedModel | None = None
+        self._connection = Connection(address, deadline, credentials, patience)
+        self._models = Models(ModelVersion(model, version))
 
     def __enter__(self) -> Self:
         return self
@@ -86,170 +90,137 @@ class Composer:
         Raises:
             ComposerError: the server does not answer, or not as a composing model does.
         """
-        servable, signatures = self._connection.signatures(self._wanted)
-        model = self._latest
-        if model is None or model.servable != servable:
-            model = ServedModel.read(self._connection, servable, signatures)
-            self._latest = model
-        return model
+        return self._connection.perform(self._models.current())
 
     def generate(
         self,
         steps: int = DEFAULT_STEPS,
         *,
-        start_note: int | None = None,
-        start_random: bool = False,
-        primer: str | Path | None = None,
-        start_frames: Sequence[Frame] | None = None,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
+        loop: Loop = "client",
         progress: Progress | None = None,
+        **options: Unpack[SongOptions],
     ) -> Song:
         """Compose a song.
 
-        At most one start may be given. Without any the song begins from silence, which is how every
-        song of the training corpus begins.
-
         Args:
-            steps: frames of the song; a start note counts as the first of them.
-            start_note: a pitch (0..127) to begin with, after rests.
-            start_random: begin from random tokens, which are not part of the song.
-            primer: a MIDI file to continue, which is not part of the song.
-            start_frames: frames to continue, which are not part of the song.
-            temperature: 1 is the model's own distribution, 0 always the most probable frame.
-            top_k: draw among the k most probable frames only.
-            top_p: draw among the most probable frames that hold this share together.
-            seed: 0 or more; None draws one, which the song remembers.
+            steps: frames of the song; a start note or chord counts as the first of them.
+            loop: ``server`` has the model draw the whole song in one call, with its own random
+                numbers, where it has a ``generate`` signature; no limits, no progress.
             progress: called after each step with the number of frames so far.
+            options: where it begins and how it is drawn, see :class:`SongOptions`.
 
         Raises:
             BadOption: an argument is out of range.
             BadStart: two starts, or a primer that cannot be used.
             UnknownStart: the model does not know the note or a frame; the message names near ones.
+            VersionGone: the version that the song began with is no longer served.
             ComposerError: the server does not answer, or answers nonsense.
         """
-        return self.generate_many(
-            1,
-            steps,
-            start_note=start_note,
-            start_random=start_random,
-            primer=primer,
-            start_frames=start_frames,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            seed=seed,
-            progress=progress,
-        )[0]
+        return self.generate_many(1, steps, loop=loop, progress=progress, **options)[0]
 
     def generate_many(
         self,
         count: int,
         steps: int = DEFAULT_STEPS,
         *,
-        start_note: int | None = None,
-        start_random: bool = False,
-        primer: str | Path | None = None,
-        start_frames: Sequence[Frame] | None = None,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
+        loop: Loop = "client",
         progress: Progress | None = None,
+        **options: Unpack[SongOptions],
     ) -> list[Song]:
         """Compose `count` songs side by side, with one call a step for all of them.
 
         The songs differ by their random streams; the first is the one that :meth:`generate` gives
-        for the same seed. Arguments and errors are those of :meth:`generate`.
+        for the same seed. A server that refuses so many windows in one call is asked in several.
+        Arguments and errors are those of :meth:`generate`.
         """
-        if count < 1:
-            raise BadOption(f"count is 1 or more, not {count}")
-        start = Start(start_note, start_random, primer, start_frames)
-        composition = _Composition(
-            self, count, steps, start, Sampling(temperature, top_k, top_p), seed
-        )
-        columns: list[Sequence[Frame]] = []
-        for column in composition:
-            columns.append(column)
-            if progress is not None:
-                progress(len(columns))
-        return [
-            composition.song(index, frames)
-            for index, frames in enumerate(zip(*columns, strict=True))
-        ]
+        if loop == "server":
+            request = Request.of(count, steps, **options)
+            return self._connection.perform(at_the_server(self._models, request))
+        return self.begin(count, steps, **options).finish(progress)
 
-    def stream(
-        self,
-        steps: int = DEFAULT_STEPS,
-        *,
-        start_note: int | None = None,
-        start_random: bool = False,
-        primer: str | Path | None = None,
-        start_frames: Sequence[Frame] | None = None,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-    ) -> Iterator[Frame]:
+    def begin(
+        self, count: int = 1, steps: int = DEFAULT_STEPS, **options: Unpack[SongOptions]
+    ) -> SongsInProgress:
+        """Begin songs, to be moved on a step at a time and taken off at any time.
+
+        Arguments and errors are those of :meth:`generate_many`.
+        """
+        request = Request.of(count, steps, **options)
+        session = self._connection.perform(beginning(self._models, request))
+        return SongsInProgress(self._connection, session)
+
+    def stream(self, steps: int = DEFAULT_STEPS, **options: Unpack[SongOptions]) -> Iterator[Frame]:
         """Yield the frames of a song as they are drawn.
 
         They are the frames that :meth:`generate` returns for the same arguments, whose errors come
         here too: those of the start at once, those of a step when its frame is asked for.
         """
-        start = Start(start_note, start_random, primer, start_frames)
-        composition = _Composition(self, 1, steps, start, Sampling(temperature, top_k, top_p), seed)
-        return (column[0] for column in composition)
+        return self.begin(1, steps, **options).stream()
 
-
-class _Composition:
-    """Songs being composed side by side on one version of a model; iterate for their columns."""
-
-    def __init__(
+    def extend(
         self,
-        composer: Composer,
-        count: int,
-        steps: int,
-        start: Start,
-        sampling: Sampling,
-        seed: int | None,
-    ) -> None:
-        if steps < 1:
-            raise BadOption(f"steps is 1 or more, not {steps}")
-        # Short enough to be typed again.
-        self._seed = secrets.randbits(32) if seed is None else seed
-        self._count = count
-        self._given = start.song_frames
-        starts = [start_stream(self._seed, index) for index in range(count)]
-        self._model = composer.model()
-        size = len(self._model.vocabulary)
-        self._songs = Composition(
-            start.windows(self._model, starts),
-            steps - len(self._given),
-            sampling.chain,
-            [Noise(self._seed, index, size) for index in range(count)],
-            first=len(self._given),
-        )
+        song: Song,
+        steps: int = DEFAULT_STEPS,
+        *,
+        progress: Progress | None = None,
+        **options: Unpack[DrawOptions],
+    ) -> Song:
+        """Return `song` with `steps` more frames.
 
-    def __iter__(self) -> Iterator[Sequence[Frame]]:
-        """Yield for each step the frame of every song."""
-        for frame in self._given:
-            yield [frame] * self._count
-        while not self._songs.done:
-            decided = self._songs.accept(self._model.probabilities(self._songs.queries()))
-            for column in zip(*decided, strict=True):
-                yield self._model.vocabulary.decode(column)
+        A song of this composer's model goes on on its own version, another's on this composer's.
+        Its own seed draws on, unless the options name another: a song of 100 frames and 200 more is
+        the song of 300 that the same seed and sampling give at one go.
 
-    def song(self, index: int, frames: Sequence[Frame]) -> Song:
-        """Return the finished song of one row."""
-        settings = self._model.settings
-        return Song(
-            frames=tuple(frames),
-            frames_per_second=settings.frames_per_second,
-            program=settings.program,
-            model=self._model.servable.name,
-            model_version=self._model.servable.version,
-            seed=self._seed,
-            index=index,
-        )
+        Args:
+            song: what is continued.
+            steps: frames to add.
+            progress: called after each step with the number of frames so far.
+            options: how they are drawn, see :class:`DrawOptions`.
+
+        Raises:
+            VersionGone: the version that composed the song is not served any more.
+            UnknownStart: the model does not know a frame of the song.
+            ComposerError: as :meth:`generate`.
+        """
+        exchange = extending(self._models, song, steps, Drawing.of(**options))
+        session = self._connection.perform(exchange)
+        return SongsInProgress(self._connection, session).finish(progress)[0]
+
+
+class SongsInProgress:
+    """Songs being composed. Iterating moves them on; each item is the length that all have by now.
+
+    Whatever ends it, an error or Ctrl-C, :meth:`songs` gives what was composed by then, and where
+    it was an error, iterating again goes on with the next step.
+    """
+
+    def __init__(self, connection: Connection, session: Session) -> None:
+        self._connection = connection
+        self._session = session
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the number of frames that every song has: at first those of the start, if any."""
+        if self._session.length:
+            yield self._session.length
+        while not self._session.done:
+            self._connection.perform(self._session.step())
+            yield self._session.length
+
+    def songs(self) -> list[Song]:
+        """Return the songs as far as they are composed."""
+        return self._session.songs()
+
+    def finish(self, progress: Progress | None = None) -> list[Song]:
+        """Compose to the end and return the songs."""
+        for length in self:
+            if progress is not None:
+                progress(length)
+        return self.songs()
+
+    def stream(self) -> Iterator[Frame]:
+        """Yield the frames of the first song as they are drawn."""
+        told = 0
+        for _ in self:
+            frames = self._session.frames()
+            yield from frames[told:]
+            told = len(frames)

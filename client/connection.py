@@ -1,56 +1,52 @@
-"""One gRPC channel to a model server: the three calls that a composer needs, and their errors.
+"""One gRPC channel to a model server, waited on: performs exchanges, and names what goes wrong.
 
-The methods and messages are TensorFlow Serving's, whichever program answers. Every call has a
-deadline, UNAVAILABLE is tried again with back-off by gRPC itself, and every failure becomes one of
-:mod:`tunesmith.client.errors`. What the tensors mean is not known here.
+Every call has a deadline, a server that is away is asked again, and every failure becomes one of
+:mod:`tunesmith.client.errors`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
 
 import grpc
-import numpy as np
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from tunesmith.client import errors
+from tunesmith.client import calls, errors
+from tunesmith.client.exchange import (
+    DEFAULT_PATIENCE,
+    Call,
+    Effect,
+    Exchange,
+    ModelVersion,
+    Patience,
+    Pause,
+)
 from tunesmith.client.protos import tunesmith_wire_pb2 as wire
-from tunesmith.client.tensors import int32_tensor, to_array
+
+__all__ = ["Address", "Connection", "ModelVersion", "open_channel", "tls_credentials"]
+
+T = TypeVar("T")
 
 DEFAULT_DEADLINE = 30.0
 """Seconds for one call: far above a forward pass, below a person's patience."""
 
-SIGNATURES_FIELD = "signature_def"
-"""The one metadata field that TensorFlow Serving answers (get_model_metadata_impl.cc)."""
+_PREDICTION = "/tensorflow.serving.PredictionService"
+_MODEL = "/tensorflow.serving.ModelService"
 
-_PREDICTION = "tensorflow.serving.PredictionService"
-_MODEL = "tensorflow.serving.ModelService"
-
-# gRPC allows five attempts at most; with this back-off they span about a second and a half.
-_SERVICE_CONFIG = {
-    "methodConfig": [
-        {
-            "name": [{"service": _PREDICTION}, {"service": _MODEL}],
-            "retryPolicy": {
-                "maxAttempts": 5,
-                "initialBackoff": "0.1s",
-                "maxBackoff": "2s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
+METHODS: dict[str, tuple[str, Any]] = {
+    "Predict": (f"{_PREDICTION}/Predict", wire.PredictResponse),
+    "GetModelMetadata": (f"{_PREDICTION}/GetModelMetadata", wire.GetModelMetadataResponse),
+    "GetModelStatus": (f"{_MODEL}/GetModelStatus", wire.GetModelStatusResponse),
 }
+"""The path and the response message of each call."""
 
 _CHANNEL_OPTIONS = (
-    ("grpc.enable_retries", 1),
-    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-    # A retried call needs a channel that tries to connect as often as the call is retried; gRPC
-    # would wait a second before its second try.
+    # A call that is repeated needs a channel that tries to connect as often; gRPC would wait a
+    # second before its second try, and minutes later on.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
@@ -58,23 +54,131 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", 256 * 2**20),
 )
 
+# Of gRPC's own words for a message over a limit, on either side.
+_OVER_A_LIMIT = "message larger than max"
+
 
 @dataclass(frozen=True)
-class ModelVersion:
-    """A servable: a model's name and one version of it; None is the latest."""
+class Address:
+    """Where a server is, how it is reached, and how long it may take.
 
-    name: str
-    version: int | None = None
+    Args:
+        target: ``HOST:PORT``, ``[IPv6]:PORT`` or ``unix:PATH``.
+        deadline: seconds that one call may take.
+        credentials: of :func:`tls_credentials` or grpc itself; plain text if None.
 
-    def __str__(self) -> str:
-        return self.name if self.version is None else f"{self.name} version {self.version}"
+    Raises:
+        BadAddress: the address has no port.
+        BadOption: the deadline is not positive.
+    """
 
-    def spec(self, signature: str = "") -> wire.ModelSpec:
-        """Return the message that names this servable and `signature`."""
-        spec = wire.ModelSpec(name=self.name, signature_name=signature)
-        if self.version is not None:
-            spec.version.value = self.version
-        return spec
+    target: str
+    deadline: float = DEFAULT_DEADLINE
+    credentials: grpc.ChannelCredentials | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        port = self.target.rpartition(":")[2]
+        if not self.target.startswith("unix:") and not port.isdecimal():
+            raise errors.BadAddress(f"{self.target!r} is no server address: write HOST:PORT")
+        if not self.deadline > 0:
+            raise errors.BadOption(
+                f"a deadline is a positive number of seconds, not {self.deadline:g}"
+            )
+
+    def seconds(self, call: Call) -> float:
+        """Return how long `call` may take."""
+        return self.deadline * call.deadlines
+
+    def closed(self) -> errors.ComposerError:
+        """Return the error of a channel that was closed."""
+        return errors.ConnectionClosed(f"the connection to {self.target} is closed: open a new one")
+
+    def error(self, failure: Any, call: Call) -> errors.ComposerError:
+        """Return the error that the gRPC status of a failed `call` stands for."""
+        status = failure.code().name
+        details = " ".join((failure.details() or "").split())
+        match status:
+            # Calls that a stopping server cuts off are cancelled. Ours end with the channel.
+            case "UNAVAILABLE" | "CANCELLED":
+                hint = "start one with `tunesmith serve`, or check the address"
+                if self.credentials is not None:
+                    hint += " and the TLS certificates"
+                return errors.ServerUnavailable(f"no server answers at {self.target}: {hint}")
+            case "DEADLINE_EXCEEDED":
+                return errors.ServerTooSlow(
+                    f"{self.target} did not answer within {self.seconds(call):g} s: "
+                    "give a longer deadline"
+                )
+            case "RESOURCE_EXHAUSTED" if _OVER_A_LIMIT in details:
+                return errors.MessageTooLarge(
+                    f"a message to or from {self.target} is too large, ask for fewer songs: "
+                    f"{details}"
+                )
+            case "RESOURCE_EXHAUSTED":
+                return errors.ServerBusy(
+                    f"{self.target} is overloaded, try again or with fewer songs: {details}"
+                )
+            case "NOT_FOUND":
+                return errors.ModelNotFound(
+                    f"the server at {self.target} does not serve {call.model}: "
+                    "check the model's name and version"
+                )
+            case "UNIMPLEMENTED":
+                return errors.NotAComposer(
+                    f"the program at {self.target} is no model server: check the address"
+                )
+        return errors.ServerError(f"{self.target} answered {status}: {details}", status)
+
+
+def open_channel(address: Address, library: Any) -> tuple[Any, dict[str, Callable[..., Any]]]:
+    """Return a channel to `address`, and the function of each of the :data:`METHODS`.
+
+    Args:
+        address: where to.
+        library: ``grpc`` or ``grpc.aio``.
+    """
+    channel = (
+        library.insecure_channel(address.target, options=_CHANNEL_OPTIONS)
+        if address.credentials is None
+        else library.secure_channel(address.target, address.credentials, options=_CHANNEL_OPTIONS)
+    )
+    functions = {
+        name: channel.unary_unary(
+            path,
+            request_serializer=lambda request: request.SerializeToString(),
+            response_deserializer=response.FromString,
+        )
+        for name, (path, response) in METHODS.items()
+    }
+    return channel, functions
+
+
+def tls_credentials(
+    ca: str | Path | None = None,
+    certificate: str | Path | None = None,
+    key: str | Path | None = None,
+) -> grpc.ChannelCredentials:
+    """Return TLS credentials from PEM files.
+
+    Args:
+        ca: the authorities that the server's certificate may come from; those of gRPC if None.
+        certificate: this client's own, for a server that asks for one (mutual TLS).
+        key: the private key of `certificate`.
+
+    Raises:
+        BadOption: a file cannot be read, or only one of `certificate` and `key` is given.
+    """
+    if (certificate is None) != (key is None):
+        raise errors.BadOption("a client's TLS certificate and its key go together: give both")
+
+    def read(path: str | Path | None) -> bytes | None:
+        try:
+            return None if path is None else Path(path).read_bytes()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise errors.BadOption(f"cannot read the TLS file {path}: {reason}") from error
+
+    return grpc.ssl_channel_credentials(read(ca), read(key), read(certificate))
 
 
 class Connection:
@@ -82,8 +186,9 @@ class Connection:
 
     Args:
         address: ``HOST:PORT``, ``[IPv6]:PORT`` or ``unix:PATH``.
-        deadline: seconds that one call may take, its retries included.
-        credentials: of ``grpc.ssl_channel_credentials``; plain text if None.
+        deadline: seconds that one call may take.
+        credentials: TLS credentials, see :func:`tls_credentials`; plain text if None.
+        patience: how long a server is waited for that is away or overloaded.
 
     Raises:
         BadAddress: the address has no port.
@@ -95,133 +200,59 @@ class Connection:
         address: str,
         deadline: float = DEFAULT_DEADLINE,
         credentials: grpc.ChannelCredentials | None = None,
+        patience: Patience | float = DEFAULT_PATIENCE,
     ) -> None:
-        if not address.startswith("unix:") and not address.rpartition(":")[2].isdecimal():
-            raise errors.BadAddress(f"{address!r} is no server address: write HOST:PORT")
-        if not deadline > 0:
-            raise errors.BadOption(f"a deadline is a positive number of seconds, not {deadline:g}")
-        self.address = address
-        self._deadline = deadline
-        self._secure = credentials is not None
-        self._channel = (
-            grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
-            if credentials is None
-            else grpc.secure_channel(address, credentials, options=_CHANNEL_OPTIONS)
-        )
-        self._predict = self._method(_PREDICTION, "Predict", wire.PredictResponse)
-        self._metadata = self._method(
-            _PREDICTION, "GetModelMetadata", wire.GetModelMetadataResponse
-        )
-        self._status = self._method(_MODEL, "GetModelStatus", wire.GetModelStatusResponse)
+        self._address = Address(address, deadline, credentials)
+        self._patience = patience if isinstance(patience, Patience) else Patience(patience)
+        self._channel, self._functions = open_channel(self._address, grpc)
 
     def close(self) -> None:
         """Close the channel; calls that are under way are cancelled."""
         self._channel.close()
 
-    def predict(
-        self, model: ModelVersion, signature: str, inputs: Mapping[str, NDArray[np.integer[Any]]]
-    ) -> dict[str, NDArray[Any]]:
-        """Run a signature of a model once.
-
-        Args:
-            model: which servable.
-            signature: its signature, such as ``serving_default``.
-            inputs: arrays of integers by input name, sent as int32.
-
-        Returns:
-            Arrays by output name, strings as object arrays of bytes.
+    def perform(self, exchange: Exchange[T]) -> T:
+        """Return the result of `exchange`, waiting for each of its steps.
 
         Raises:
-            ComposerError: the call failed, or the answer cannot be read.
+            ComposerError: a call failed, or the exchange itself says so.
         """
-        request = wire.PredictRequest(
-            model_spec=model.spec(signature),
-            inputs={name: int32_tensor(values) for name, values in inputs.items()},
-        )
-        response = self._call(self._predict, request, model)
-        return {name: to_array(name, tensor) for name, tensor in response.outputs.items()}
+        steps = self._patience.persistent(exchange)
+        try:
+            effect = next(steps)
+            while True:
+                try:
+                    outcome = self._outcome(effect)
+                except errors.ComposerError as error:
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(outcome)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def predict(
+        self, model: ModelVersion, signature: str, inputs: calls.Inputs
+    ) -> dict[str, NDArray[Any]]:
+        """See :func:`tunesmith.client.calls.predict`."""
+        return self.perform(calls.predict(model, signature, inputs))
 
     def signatures(self, model: ModelVersion) -> tuple[ModelVersion, dict[str, wire.SignatureDef]]:
-        """Return the servable that answered, its version now known, and its signatures by name.
-
-        Raises:
-            ComposerError: the call failed, or the answer cannot be read.
-        """
-        request = wire.GetModelMetadataRequest(
-            model_spec=model.spec(), metadata_field=[SIGNATURES_FIELD]
-        )
-        response = self._call(self._metadata, request, model)
-        packed = response.metadata[SIGNATURES_FIELD]
-        # By the type's name alone: this process may know the message under our package only.
-        if packed.type_url.rpartition("/")[2] != "tensorflow.serving.SignatureDefMap":
-            raise errors.BadResponse(f"{self.address} answered metadata without signatures")
-        if not response.model_spec.HasField("version"):
-            raise errors.BadResponse(f"{self.address} answered metadata without a model version")
-        answered = ModelVersion(model.name, response.model_spec.version.value)
-        try:
-            content = wire.SignatureDefMap.FromString(packed.value)
-        except DecodeError as error:
-            raise errors.BadResponse(f"{self.address} answered broken metadata") from error
-        return answered, dict(content.signature_def)
+        """See :func:`tunesmith.client.calls.signatures`."""
+        return self.perform(calls.signatures(model))
 
     def available_versions(self, name: str) -> list[int]:
-        """Return the versions of a model that are being served, ascending.
+        """See :func:`tunesmith.client.calls.available_versions`."""
+        return self.perform(calls.available_versions(name))
 
-        Raises:
-            ComposerError: the call failed.
-        """
-        model = ModelVersion(name)
-        request = wire.GetModelStatusRequest(model_spec=model.spec())
-        response = self._call(self._status, request, model)
-        return sorted(
-            status.version
-            for status in response.model_version_status
-            if status.state == wire.ModelVersionStatus.AVAILABLE
-        )
-
-    def _method(self, service: str, method: str, response: Any) -> Any:
-        return self._channel.unary_unary(
-            f"/{service}/{method}",
-            request_serializer=lambda request: request.SerializeToString(),
-            response_deserializer=response.FromString,
-        )
-
-    def _call(self, method: Any, request: Any, model: ModelVersion) -> Any:
+    def _outcome(self, effect: Effect) -> Any:
+        if isinstance(effect, Pause):
+            return time.sleep(effect.seconds)
+        if not isinstance(effect, Call):
+            return effect.function()
         try:
-            return method(request, timeout=self._deadline)
+            function = self._functions[effect.method]
+            return function(effect.request, timeout=self._address.seconds(effect))
         except grpc.RpcError as error:
-            raise self._translated(error, model) from error
+            raise self._address.error(error, effect) from error
         except ValueError as error:  # grpc's word for a channel that was closed
-            raise errors.ServerUnavailable(
-                f"the connection to {self.address} is closed: open a new one"
-            ) from error
-
-    def _translated(self, error: Any, model: ModelVersion) -> errors.ComposerError:
-        """Return the error that a gRPC status stands for."""
-        status = error.code().name
-        details = " ".join((error.details() or "").split())
-        match status:
-            case "UNAVAILABLE":
-                hint = "start one with `tunesmith serve`, or check the address"
-                if self._secure:
-                    hint += " and the TLS certificates"
-                return errors.ServerUnavailable(f"no server answers at {self.address}: {hint}")
-            case "DEADLINE_EXCEEDED":
-                return errors.ServerTooSlow(
-                    f"{self.address} did not answer within {self._deadline:g} s: "
-                    "give a longer deadline"
-                )
-            case "RESOURCE_EXHAUSTED":
-                return errors.ServerBusy(
-                    f"{self.address} is overloaded, try again or with fewer songs: {details}"
-                )
-            case "NOT_FOUND":
-                return errors.ModelNotFound(
-                    f"the server at {self.address} does not serve {model}: "
-                    "check the model's name and version"
-                )
-            case "UNIMPLEMENTED":
-                return errors.NotAComposer(
-                    f"the program at {self.address} is no model server: check the address"
-                )
-        return errors.ServerError(f"{self.address} answered {status}: {details}", status)
+            raise self._address.closed() from error

@@ -32,12 +32,20 @@ class ServerUnavailable(ComposerError):
     """Nobody answers at the address, or no longer."""
 
 
+class ConnectionClosed(ServerUnavailable):
+    """The composer was closed; it answers nothing any more."""
+
+
 class ServerTooSlow(ComposerError):
     """An answer did not come within the deadline."""
 
 
 class ServerBusy(ComposerError):
     """The server refused for want of threads, memory or message size (RESOURCE_EXHAUSTED)."""
+
+
+class MessageTooLarge(ServerBusy):
+    """A request or an answer is larger than the server or this client takes in one message."""
 
 
 class ServerError(ComposerError):
@@ -53,7 +61,11 @@ class ServerError(ComposerError):
 
 
 class ModelNotFound(ComposerError):
-    """The server has no model of this name, or no longer the version that a song began with."""
+    """The server has no model of this name, or not the version that was asked for."""
+
+
+class VersionGone(ModelNotFound):
+    """The version that a song began with is no longer served."""
 
 
 class NotAComposer(ComposerError):

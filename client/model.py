@@ -7,15 +7,23 @@ The version is fixed when the model is read: a song stays on it while newer ones
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.client.connection import Connection, ModelVersion
-from tunesmith.client.errors import BadResponse, ModelNotFound, NotAComposer
+from tunesmith.client import calls
+from tunesmith.client.errors import (
+    BadResponse,
+    MessageTooLarge,
+    ModelNotFound,
+    NotAComposer,
+    ServerError,
+    VersionGone,
+)
+from tunesmith.client.exchange import Exchange, ModelVersion
 from tunesmith.client.protos import tunesmith_wire_pb2 as wire
+from tunesmith.client.sampling import Rows, Windows
 from tunesmith.music import Grid, MusicError, TrackChoice, Vocabulary, parse_frame
 from tunesmith.music.frames import PITCHES
 
@@ -27,6 +35,8 @@ ROW_SUM_TOLERANCE = 1e-3
 
 FIRST_TRACK = TrackChoice("first")
 """The paper's rule, for a model that does not say how its corpus was read."""
+
+_REQUIRED = frozenset({"serving_default", "vocabulary", "settings"})
 
 
 @dataclass(frozen=True)
@@ -48,28 +58,26 @@ class Settings:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """One version of a model behind a connection; make it with :meth:`read`.
+    """One version of a model; :class:`Models` reads it.
 
     Attributes:
         servable: the model's name and the version that every call names.
         window: how many tokens the model looks back, from the signature's shape.
         vocabulary: the frame of each token.
         settings: how the songs are written.
+        signatures: the names of what it answers.
     """
 
-    connection: Connection
     servable: ModelVersion
     window: int
     vocabulary: Vocabulary
     settings: Settings
+    signatures: frozenset[str] = _REQUIRED
 
     @classmethod
     def read(
-        cls,
-        connection: Connection,
-        servable: ModelVersion,
-        signatures: dict[str, wire.SignatureDef],
-    ) -> ServedModel:
+        cls, servable: ModelVersion, signatures: dict[str, wire.SignatureDef]
+    ) -> Exchange[ServedModel]:
         """Read the rest of a model of which the version and the signatures are known.
 
         Raises:
@@ -77,21 +85,19 @@ class ServedModel:
             BadResponse: an answer makes no sense.
             ComposerError: a call failed.
         """
-        missing = {"serving_default", "vocabulary", "settings"} - signatures.keys()
+        missing = _REQUIRED - signatures.keys()
         if missing:
             raise NotAComposer(
-                f"{servable} at {connection.address} has no signature {min(missing)}: "
-                "is it a composing model?"
+                f"{servable} has no signature {min(missing)}: is it a composing model?"
             )
         default = signatures["serving_default"]
         window = _width(servable, "tokens", default.inputs)
         size = _width(servable, "probabilities", default.outputs)
-        ask = partial(connection.predict, servable)
-        settings = _read_settings(ask)
-        vocabulary = _read_vocabulary(ask, size, settings.frames_per_second)
-        return cls(connection, servable, window, vocabulary, settings)
+        settings = yield from _read_settings(servable)
+        vocabulary = yield from _read_vocabulary(servable, size, settings.frames_per_second)
+        return cls(servable, window, vocabulary, settings, frozenset(signatures))
 
-    def probabilities(self, windows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    def probabilities(self, windows: NDArray[np.integer[Any]]) -> Exchange[Rows]:
         """Return the probability of each next frame, float64 [n, V].
 
         Rows sum to one up to float32; sampling normalises them in float64.
@@ -102,17 +108,11 @@ class ServedModel:
         Raises:
             BadResponse: the answer has another shape, NaN, a negative value or a row that does not
                 sum to one.
-            ModelNotFound: the pinned version is no longer served.
+            VersionGone: the pinned version is no longer served.
             ComposerError: the call failed.
         """
-        try:
-            answer = self.connection.predict(self.servable, "serving_default", {"tokens": windows})
-        except ModelNotFound as error:
-            raise ModelNotFound(
-                f"{self.servable} is no longer served at {self.connection.address}: "
-                "start the song again"
-            ) from error
-        rows = _output(answer, "probabilities", "f", (len(windows), len(self.vocabulary)))
+        answer = yield from self.ask("serving_default", {"tokens": windows})
+        rows = output(answer, "probabilities", "f", (len(windows), len(self.vocabulary)))
         rows = rows.astype(np.float64)
         spoilt = ~np.isfinite(rows).all(axis=1)
         if spoilt.any():
@@ -129,6 +129,77 @@ class ServedModel:
             )
         return rows
 
+    def ask(
+        self, signature: str, inputs: calls.Inputs, deadlines: float = 1.0
+    ) -> Exchange[dict[str, NDArray[Any]]]:
+        """Run one of the signatures on this version; arguments as of :func:`calls.predict`.
+
+        Raises:
+            VersionGone: this version is no longer served.
+            ComposerError: the call failed.
+        """
+        try:
+            return (yield from calls.predict(self.servable, signature, inputs, deadlines))
+        except ModelNotFound as error:
+            raise VersionGone(
+                f"{self.servable} is no longer served: start the song again on another version"
+            ) from error
+
+
+class Models:
+    """A model's versions, each read once when it is asked for."""
+
+    def __init__(self, wanted: ModelVersion) -> None:
+        self.wanted = wanted
+        self._read: ServedModel | None = None
+
+    def current(self, version: int | None = None) -> Exchange[ServedModel]:
+        """Return the model as it is served now: one call, and a few more for one not yet read.
+
+        Args:
+            version: this version; None for the wanted one, which may be the latest.
+        """
+        wanted = self.wanted if version is None else ModelVersion(self.wanted.name, version)
+        servable, signatures = yield from calls.signatures(wanted)
+        if self._read is None or self._read.servable != servable:
+            self._read = yield from ServedModel.read(servable, signatures)
+        return self._read
+
+
+class Batches:
+    """Asks for many windows, in as few calls as the server allows.
+
+    All are asked in one call, until a server refuses it as too large; then half as many, for good.
+    """
+
+    def __init__(self) -> None:
+        self._largest: int | None = None
+
+    def probabilities(self, model: ServedModel, windows: Windows) -> Exchange[Rows]:
+        """Return the rows of `windows`, see :meth:`ServedModel.probabilities`."""
+        rows: list[Rows] = []
+        start = 0
+        while start < len(windows):
+            some = windows[start : start + (self._largest or len(windows))]
+            try:
+                rows.append((yield from model.probabilities(some)))
+            except (ServerError, MessageTooLarge) as error:
+                if len(some) == 1 or not _may_be_too_many(error):
+                    raise
+                self._largest = len(some) // 2
+            else:
+                start += len(some)
+        return rows[0] if len(rows) == 1 else np.concatenate(rows)
+
+
+def _may_be_too_many(error: ServerError | MessageTooLarge) -> bool:
+    """Return whether fewer windows may be answered.
+
+    More rows than max_batch_size are INVALID_ARGUMENT, as much else is; fewer of what is wrong in
+    another way are refused, too, after a few calls more.
+    """
+    return isinstance(error, MessageTooLarge) or error.status == "INVALID_ARGUMENT"
+
 
 def _width(servable: ModelVersion, name: str, tensors: Any) -> int:
     """Return the second dimension of a [batch, width] tensor of a signature."""
@@ -138,7 +209,7 @@ def _width(servable: ModelVersion, name: str, tensors: Any) -> int:
     return int(dims[1].size)
 
 
-def _output(
+def output(
     answer: dict[str, NDArray[Any]], name: str, kind: str, shape: tuple[int, ...]
 ) -> NDArray[Any]:
     """Return output `name`, checked for its numpy kind (``f``, ``i`` or ``O``) and its shape."""
@@ -153,33 +224,37 @@ def _output(
     return values
 
 
-def _read_vocabulary(ask: Any, size: int, frames_per_second: float) -> Vocabulary:
+def _read_vocabulary(
+    servable: ModelVersion, size: int, frames_per_second: float
+) -> Exchange[Vocabulary]:
     frames = []
     try:
         for start in range(0, size, VOCABULARY_CHUNK):
             ids = np.arange(start, min(start + VOCABULARY_CHUNK, size))
-            names = _output(ask("vocabulary", {"token_ids": ids}), "frames", "O", ids.shape)
+            answer = yield from calls.predict(servable, "vocabulary", {"token_ids": ids})
+            names = output(answer, "frames", "O", ids.shape)
             frames += [parse_frame(name.decode("ascii")) for name in names]
         return Vocabulary(tuple(frames), frames_per_second)
     except (MusicError, UnicodeDecodeError) as error:
         raise BadResponse(f"the model's vocabulary cannot be used: {error}") from error
 
 
-def _read_settings(ask: Any) -> Settings:
-    answer = ask("settings", {"token_ids": np.zeros(1, dtype=np.int32)})
-    speed = float(_output(answer, "frames_per_second", "f", (1,))[0])
+def _read_settings(servable: ModelVersion) -> Exchange[Settings]:
+    one = np.zeros(1, dtype=np.int32)
+    answer = yield from calls.predict(servable, "settings", {"token_ids": one})
+    speed = float(output(answer, "frames_per_second", "f", (1,))[0])
     if not (np.isfinite(speed) and speed > 0):
         raise BadResponse(f"the model says {speed:g} frames per second: re-export it")
     settings = Settings(speed)
     track, program = settings.track, settings.program
     if "track" in answer:
-        text = _output(answer, "track", "O", (1,))[0]
+        text = output(answer, "track", "O", (1,))[0]
         try:
             track = TrackChoice.parse(text.decode("utf-8"))
         except (MusicError, UnicodeDecodeError) as error:
             raise BadResponse(f"the model's track choice cannot be used: {error}") from error
     if "program" in answer:
-        program = int(_output(answer, "program", "i", (1,))[0])
+        program = int(output(answer, "program", "i", (1,))[0])
         if not 0 <= program < 128:
             raise BadResponse(f"the model says General MIDI program {program}: re-export it")
     return Settings(speed, track, program, _read_grid(answer, speed))
@@ -187,7 +262,7 @@ def _read_settings(ask: Any) -> Settings:
 
 def _read_grid(answer: dict[str, NDArray[Any]], speed: float) -> Grid:
     def number(name: str, default: int) -> int:
-        return int(_output(answer, name, "i", (1,))[0]) if name in answer else default
+        return int(output(answer, name, "i", (1,))[0]) if name in answer else default
 
     try:
         return Grid(

@@ -1,4 +1,4 @@
-"""What a song begins from: silence, a note, random tokens, a MIDI file or frames.
+"""What a song begins from: silence, a note, a chord, random tokens, a MIDI file or frames.
 
 A start becomes the window that the model is first asked about, and the frames of it that belong to
 the song.
@@ -28,6 +28,7 @@ class Start:
     Args:
         note: 49 rests and this pitch (0..127) alone, for a window of 50: the paper's second start.
             The note is the song's first frame.
+        chord: the same with several pitches that sound together, in any order.
         random: as many random tokens as the window holds: the paper's first start. They are not
             part of the song.
         primer: a MIDI file that the song continues. It is read with the model's own track choice
@@ -37,10 +38,11 @@ class Start:
         frames: frames that the song continues, each known to the model; not part of the song.
 
     Raises:
-        BadStart: two kinds are given.
+        BadStart: two kinds are given, or a chord of no pitches.
     """
 
     note: int | None = None
+    chord: Sequence[int] | None = None
     random: bool = False
     primer: str | Path | None = None
     frames: Sequence[Frame] | None = None
@@ -50,6 +52,7 @@ class Start:
             name
             for name, present in (
                 ("start_note", self.note is not None),
+                ("start_chord", self.chord is not None),
                 ("start_random", self.random),
                 ("primer", self.primer is not None),
                 ("start_frames", self.frames is not None),
@@ -58,10 +61,14 @@ class Start:
         ]
         if len(given) > 1:
             raise BadStart(f"a song has one start: choose {' or '.join(given)}")
+        if self.chord is not None and not self.chord:
+            raise BadStart("a chord has pitches: without any, a song begins from silence")
 
     @property
     def song_frames(self) -> tuple[Frame, ...]:
-        """The frames of the start that belong to the song: the start note, or none."""
+        """The frames of the start that belong to the song: the start note or chord, or none."""
+        if self.chord is not None:
+            return (_frame(self.chord),)
         return () if self.note is None else ((self.note,),)
 
     def windows(
@@ -82,20 +89,36 @@ class Start:
         if self.random:
             size = len(model.vocabulary)
             return np.stack([stream.integers(size, size=model.window) for stream in streams])
-        tokens = np.zeros(model.window, dtype=np.int64)
-        heard = self._tokens(model)[-model.window :]
-        tokens[model.window - len(heard) :] = heard
-        return np.tile(tokens, (len(streams), 1))
-
-    def _tokens(self, model: ServedModel) -> NDArray[np.int64]:
         if self.primer is not None:
-            return model.vocabulary.encode(_read_primer(Path(self.primer), model))
-        try:
-            frames = self.song_frames if self.frames is None else self.frames
-            known = [model.vocabulary.token(tuple(frame)) for frame in frames]
-        except UnknownFrame as error:
-            raise UnknownStart(str(error)) from error
-        return np.array(known, dtype=np.int64)
+            heard = model.vocabulary.encode(_read_primer(Path(self.primer), model))
+        else:
+            heard = known_tokens(model, self.song_frames if self.frames is None else self.frames)
+        return np.tile(padded(heard, model.window), (len(streams), 1))
+
+
+def known_tokens(model: ServedModel, frames: Sequence[Frame]) -> NDArray[np.int64]:
+    """Return the tokens of frames that the model knows, int64 [n].
+
+    Raises:
+        UnknownStart: it does not know one; the message names near ones.
+    """
+    try:
+        known = [model.vocabulary.token(_frame(frame)) for frame in frames]
+    except UnknownFrame as error:
+        raise UnknownStart(str(error)) from error
+    return np.array(known, dtype=np.int64)
+
+
+def padded(tokens: NDArray[np.int64], window: int) -> NDArray[np.int64]:
+    """Return the last `window` of `tokens`, int64 [window], after rests where they are fewer."""
+    result = np.zeros(window, dtype=np.int64)
+    heard = tokens[-window:]
+    result[window - len(heard) :] = heard
+    return result
+
+
+def _frame(pitches: Sequence[int]) -> Frame:
+    return tuple(sorted(set(pitches)))
 
 
 def _read_primer(path: Path, model: ServedModel) -> list[Frame]:

@@ -25,14 +25,22 @@ _NUMERIC: dict[int, tuple[str, str]] = {
     wire.DT_INT64: ("int64_val", "<i8"),
 }
 
+_DTYPES: dict[str, Any] = {dtype: number for number, (_, dtype) in _NUMERIC.items()}
+
 
 def int32_tensor(values: NDArray[np.integer[Any]]) -> wire.TensorProto:
     """Return `values`, integers of any shape, as a DT_INT32 tensor with packed content."""
+    return to_tensor(np.asarray(values, dtype=np.int32))
+
+
+def to_tensor(values: NDArray[Any]) -> wire.TensorProto:
+    """Return `values` (float32, float64, int32 or int64, any shape) as a tensor of their type."""
     shape = wire.TensorShapeProto(
         dim=[wire.TensorShapeProto.Dim(size=size) for size in values.shape]
     )
-    content = np.ascontiguousarray(values, dtype="<i4").tobytes()
-    return wire.TensorProto(dtype=wire.DT_INT32, tensor_shape=shape, tensor_content=content)
+    little = values.dtype.newbyteorder("<")
+    content = np.ascontiguousarray(values, dtype=little).tobytes()
+    return wire.TensorProto(dtype=_DTYPES[little.str], tensor_shape=shape, tensor_content=content)
 
 
 def to_array(name: str, tensor: wire.TensorProto) -> NDArray[Any]:

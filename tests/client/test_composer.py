@@ -10,6 +10,7 @@ import pretty_midi
 import pytest
 
 from tunesmith.client import BadOption, BadStart, Composer, ComposerError, UnknownStart
+from tunesmith.client.connection import Connection
 from tunesmith.music import MusicError, write_midi
 
 
@@ -63,10 +64,14 @@ def test_a_stream_is_the_song(composer: Composer) -> None:
     assert tuple(composer.stream(**options)) == composer.generate(**options).frames
 
 
-def test_a_song_is_drawn_from_what_the_model_answers(composer: Composer) -> None:
+def test_a_song_is_drawn_from_what_the_model_answers(
+    composer: Composer, server_address: str
+) -> None:
     model = composer.model()
     silence = np.zeros((1, model.window), dtype=np.int64)
-    favourite = int(model.probabilities(silence).argmax())
+    connection = Connection(server_address)
+    favourite = int(connection.perform(model.probabilities(silence)).argmax())
+    connection.close()
     song = composer.generate(steps=1, temperature=0)
     assert song.frames == (model.vocabulary.frames[favourite],)
 

@@ -102,7 +102,7 @@ def test_a_refusal_is_named(
     address: str, contract, status: grpc.StatusCode, kind: type[ComposerError]
 ) -> None:
     contract.refusals = [status]
-    fails_with(kind, "as the test wants it", address)
+    fails_with(kind, "as the test wants it", address, patience=0)
 
 
 def test_a_server_that_never_answers_meets_the_deadline() -> None:

@@ -68,8 +68,6 @@ class Song:
         index: which of the songs drawn together with that seed it is.
         context: what the model heard before the first frame, at most a window of it; no part of the
             song, but what it takes to continue one.
-        context: what the model heard before the first frame, at most a window of it; no part of the
-            song, but what it takes to continue one.
         tempo: beats a minute, which place bar lines and move no note; None where a beat is the
             power of two of frames that gives a tempo from 70 up to 140.
         velocity: 1..127 of every note, or two or three by voice.
@@ -84,7 +82,6 @@ class Song:
     index: int = 0
     tempo: float | None = None
     velocity: ByVoice = DEFAULT_VELOCITY
-    context: tuple[Frame, ...] = ()
     context: tuple[Frame, ...] = ()
 
     @classmethod

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import grpc
 from numpy.typing import NDArray
 
 from tunesmith.serving import metrics
-from tunesmith.serving.contract import SERVING_DEFAULT, check_inputs
-from tunesmith.serving.runtime import predict_pb2, tf, types_pb2
+from tunesmith.serving.contract import SERVING_DEFAULT, check_shape, check_values
+from tunesmith.serving.runtime import predict_pb2, tensor_pb2, tf, types_pb2
 from tunesmith.serving.servable import Servable
 from tunesmith.serving.status import RequestError, braced, invalid_argument
-from tunesmith.serving.tensors import decode, encode
+from tunesmith.serving.tensors import decode, encode, shape_of
 
 _METHODS = (
     tf.compat.v1.saved_model.signature_constants.PREDICT_METHOD_NAME,
@@ -39,21 +40,24 @@ def predict(
     """
     name = request.model_spec.signature_name or SERVING_DEFAULT
     signature = _signature(servable, name)
-    inputs = _inputs(signature, request)
-    outputs = _outputs(signature, request)
-    _check_dtypes(signature, inputs)
-    check_inputs(signature, inputs, servable.vocabulary)
+    sent = _inputs(signature, request.inputs)
+    outputs = _outputs(signature, request.output_filter)
+    arrays = {
+        alias: _array(index, alias, proto, signature.inputs[alias])
+        for index, (alias, proto) in enumerate(sent.items())
+    }
+    check_values(signature, arrays, servable.vocabulary)
     started = time.perf_counter()
-    values = servable.run(name, inputs, outputs)
+    values = servable.run(name, arrays, outputs)
     metrics.predict_computed(request.model_spec.name, time.perf_counter() - started)
     response = predict_pb2.PredictResponse()
-    response.model_spec.name = request.model_spec.name
-    response.model_spec.version.value = servable.version
-    response.model_spec.signature_name = name
+    spec = response.model_spec
+    spec.name = request.model_spec.name
+    spec.version.value = servable.version
+    spec.signature_name = name
     for alias, value in values.items():
-        response.outputs[alias].CopyFrom(
-            encode(value, signature.outputs[alias].dtype, as_content=tensor_content)
-        )
+        info = signature.outputs[alias]
+        encode(value, info.dtype, response.outputs[alias], as_content=tensor_content)
     return response
 
 
@@ -72,40 +76,43 @@ def _signature(servable: Servable, name: str) -> Any:
     return signature
 
 
-def _inputs(signature: Any, request: predict_pb2.PredictRequest) -> dict[str, NDArray[Any]]:
-    """Return the array of each of the signature's inputs, sent or by default."""
-    sent, wanted = set(request.inputs), set(signature.inputs)
-    if len(sent) > len(wanted) or (len(sent) < len(wanted) and not signature.defaults):
+def _inputs(
+    signature: Any, sent: Mapping[str, tensor_pb2.TensorProto]
+) -> dict[str, tensor_pb2.TensorProto]:
+    """Return the tensor of each of the signature's inputs by name, sent or by default."""
+    wanted, defaults = signature.inputs, signature.defaults
+    if len(sent) > len(wanted) or (len(sent) < len(wanted) and not defaults):
+        names, known = set(sent), set(wanted)
         raise invalid_argument(
-            f"input size does not match signature: {len(sent)}!={len(wanted)} "
-            f"len({braced(sent)}) != len({braced(wanted)}). Sent extra: {braced(sent - wanted)}. "
-            f"Missing but required: {braced(wanted - sent)}."
+            f"input size does not match signature: {len(names)}!={len(known)} "
+            f"len({braced(names)}) != len({braced(known)}). Sent extra: {braced(names - known)}. "
+            f"Missing but required: {braced(known - names)}."
         )
-    arrays = {}
+    protos = {}
     for alias in sorted(wanted):
-        if alias not in sent and alias not in signature.defaults:
+        # A protobuf map makes the entry that it is asked for and does not have.
+        if alias in sent:
+            protos[alias] = sent[alias]
+        elif alias in defaults:
+            protos[alias] = defaults[alias]
+        else:
             raise invalid_argument(
-                f"Signature input alias: {alias}(feed name: {signature.inputs[alias].name}) not "
-                "found in request and no default value provided. Inputs expected to be in the "
-                f"request {braced(sent)}, or default input alias set: "
-                f"{','.join(sorted(signature.defaults))}"
+                f"Signature input alias: {alias}(feed name: {wanted[alias].name}) not found in "
+                "request and no default value provided. Inputs expected to be in the request "
+                f"{braced(sent)}, or default input alias set: {','.join(sorted(defaults))}"
             )
-        try:
-            arrays[alias] = decode((request.inputs if alias in sent else signature.defaults)[alias])
-        except ValueError as error:
-            raise invalid_argument(f"tensor parsing error: {alias}") from error
-    if sent - wanted:
+    if any(alias not in protos for alias in sent):
         raise invalid_argument(
             "Inputs contains invalid name. Used request inputs: "
-            f"{', '.join(sorted(sent & wanted))}, request input: {','.join(sorted(sent))}"
+            f"{', '.join(sorted(set(sent) & set(wanted)))}, request input: {','.join(sorted(sent))}"
         )
-    return arrays
+    return protos
 
 
-def _outputs(signature: Any, request: predict_pb2.PredictRequest) -> list[str]:
+def _outputs(signature: Any, wanted: Iterable[str]) -> list[str]:
     """Return the names of the outputs asked for, all of them where no filter is given."""
     chosen: list[str] = []
-    for alias in request.output_filter:
+    for alias in wanted:
         if alias not in signature.outputs:
             raise invalid_argument(
                 f"output tensor alias not found in signature: {alias} Outputs expected to be in "
@@ -117,15 +124,22 @@ def _outputs(signature: Any, request: predict_pb2.PredictRequest) -> list[str]:
     return chosen or list(signature.outputs)
 
 
-def _check_dtypes(signature: Any, inputs: dict[str, NDArray[Any]]) -> None:
-    for index, (alias, array) in enumerate(inputs.items()):
-        wanted = signature.inputs[alias].dtype
-        given = tf.dtypes.as_dtype(array.dtype).as_datatype_enum
-        if wanted != given:
+def _array(index: int, alias: str, proto: tensor_pb2.TensorProto, info: Any) -> NDArray[Any]:
+    """Return the values of the input `alias`, the `index`-th, if they are what `info` declares.
+
+    Dtype and shape are compared before a value is read, so that what is refused costs nothing.
+    """
+    try:
+        shape = shape_of(proto)
+        if proto.dtype != info.dtype:
             raise invalid_argument(
-                f"Expects arg[{index}] to be {_dtype_name(wanted)} but {_dtype_name(given)} "
-                "is provided"
+                f"Expects arg[{index}] to be {_dtype_name(info.dtype)} but "
+                f"{_dtype_name(proto.dtype)} is provided"
             )
+        check_shape(alias, info, shape)
+        return decode(proto, shape)
+    except ValueError as error:
+        raise invalid_argument(f"tensor parsing error: {alias}") from error
 
 
 def _dtype_name(dtype: int) -> str:

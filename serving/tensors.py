@@ -19,6 +19,11 @@ from tunesmith.serving.runtime import tensor_pb2, tf, types_pb2
 # amount of memory. TensorFlow Serving allows it; this is twenty thousand windows.
 MAX_PADDED_ELEMENTS = 2**20
 
+_LARGEST_COUNT = 2**63 - 1
+
+# A number above 100 is a reference to a variable, which no message can hold.
+_DTYPES = frozenset(number for number in types_pb2.DataType.values() if 0 < number < 100)
+
 
 class _Field(NamedTuple):
     """Where a dtype's typed values lie in a TensorProto."""
@@ -43,21 +48,39 @@ _FIELDS: dict[int, _Field] = {
 }
 
 
-def decode(proto: tensor_pb2.TensorProto) -> NDArray[Any]:
+def shape_of(proto: tensor_pb2.TensorProto) -> tuple[int, ...]:
+    """Return the shape of `proto`, before any of its values is looked at.
+
+    Raises:
+        ValueError: the shape is negative, unknown or too large, or the dtype is none that a tensor
+            can have: what ``Tensor::FromProto`` refuses without reading values.
+    """
+    if proto.dtype not in _DTYPES:
+        raise ValueError(f"{proto.dtype} is not the number of a tensor's dtype")
+    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
+        raise ValueError("a tensor's shape must be known and not negative")
+    if math.prod(shape) > _LARGEST_COUNT:
+        raise ValueError("a tensor's shape must be of fewer than 2**63 elements")
+    return shape
+
+
+def decode(proto: tensor_pb2.TensorProto, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return the array that `proto` stands for, from ``tensor_content`` or from typed values.
 
     A list shorter than the shape is padded with its last value (an empty one with zeros), and a
     longer one is cut, as ``Tensor::FromProto`` does.
 
+    Args:
+        proto: the tensor.
+        shape: what :func:`shape_of` returned for it.
+
     Raises:
-        ValueError: the shape is negative, unknown or too large, the bytes do not fill it, or the
-            dtype is none that a tensor can have.
+        ValueError: the bytes do not fill the shape, or the values would have to be padded to more
+            than is reasonable.
     """
-    shape = [dim.size for dim in proto.tensor_shape.dim]
-    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
-        raise ValueError("a tensor's shape must be known and not negative")
     count = math.prod(shape)
-    if count > proto.ByteSize() + MAX_PADDED_ELEMENTS:
+    if count > MAX_PADDED_ELEMENTS and count > proto.ByteSize() + MAX_PADDED_ELEMENTS:
         raise ValueError(f"{proto.ByteSize()} bytes may not be padded to {count} elements")
     field = _FIELDS.get(proto.dtype)
     if field is None or field.dtype is np.bool_:
@@ -79,37 +102,41 @@ def _decode_in_tensorflow(proto: tensor_pb2.TensorProto) -> NDArray[Any]:
 
     For strings, half precision and rarer dtypes, and for booleans, whose every byte it looks at.
     """
+    dtype = tf.dtypes.as_dtype(proto.dtype)
     try:
-        dtype = tf.dtypes.as_dtype(proto.dtype)
-        array: NDArray[Any] = np.asarray(
-            tf.io.parse_tensor(proto.SerializeToString(), dtype).numpy()
-        )
+        value = tf.io.parse_tensor(proto.SerializeToString(), dtype).numpy()
     except (tf.errors.OpError, TypeError) as error:
         raise ValueError(f"not a tensor: {error}") from error
+    # A string without dimensions comes as bytes, whose zeros at the end numpy would drop.
+    array: NDArray[Any] = np.asarray(value, object if dtype == tf.string else None)
     return array
 
 
-def encode(array: NDArray[Any], dtype: int, *, as_content: bool = False) -> tensor_pb2.TensorProto:
-    """Return `array` as a TensorProto of TensorFlow `dtype`.
+def encode(
+    array: NDArray[Any], dtype: int, into: tensor_pb2.TensorProto, *, as_content: bool = False
+) -> None:
+    """Write `array` into an empty TensorProto, as one of TensorFlow `dtype`.
 
     Args:
         array: any shape; strings are an object array of bytes.
         dtype: the ``types_pb2`` number of the array's dtype.
+        into: a field of the message that it is sent in, so that nothing is copied there.
         as_content: write ``tensor_content`` instead of typed values; strings never are.
     """
-    proto = tensor_pb2.TensorProto(dtype=dtype)
+    into.dtype = dtype
+    dims = into.tensor_shape.dim
     for size in array.shape:
-        proto.tensor_shape.dim.add(size=size)
+        dims.add(size=size)
     field = _FIELDS.get(dtype)
     if dtype == types_pb2.DT_STRING:
-        proto.string_val.extend(array.ravel().tolist())
+        into.string_val.extend(array.ravel().tolist())
     elif as_content or field is None:
-        proto.tensor_content = np.ascontiguousarray(array).tobytes()
+        into.tensor_content = array.tobytes()
     elif field.packed_number is not None:
-        proto.MergeFromString(_packed(field.packed_number, array.astype(field.dtype).tobytes()))
+        payload = array.astype(field.dtype, copy=False).tobytes()
+        into.MergeFromString(_packed(field.packed_number, payload))
     else:
-        getattr(proto, field.name).extend(array.ravel().tolist())
-    return proto
+        getattr(into, field.name).extend(array.ravel().tolist())
 
 
 def _packed(number: int, payload: bytes) -> bytes:

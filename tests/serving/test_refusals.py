@@ -14,7 +14,6 @@ import pytest
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
-    model_management_pb2,
     predict_pb2,
 )
 
@@ -247,12 +246,6 @@ def test_status_refuses(caller: Any, name: Any, version: Any, code: Any, words: 
     if version is not None:
         asked.model_spec.version.value = version
     assert refused(caller.models.GetModelStatus, asked) == (code, words)
-
-
-def test_methods_that_are_not_served_are_unimplemented(caller: Any) -> None:
-    asked = model_management_pb2.ReloadConfigRequest()
-    code, _ = refused(caller.models.HandleReloadConfigRequest, asked)
-    assert code is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_a_message_over_the_limit_is_resource_exhausted(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import socket
 import stat
 from collections.abc import Iterator
@@ -72,7 +73,7 @@ def require_free_socket(path: Path) -> bool:
         AddressUnavailable: a server listens there, something else lies there, or it cannot be
             written.
     """
-    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+    if max(len(os.fsencode(each)) for each in (path, _aside(path))) > _LONGEST_SOCKET_PATH:
         raise AddressUnavailable(
             f"the socket path {path} is longer than {_LONGEST_SOCKET_PATH} bytes: choose another"
         )
@@ -99,20 +100,39 @@ def require_free_socket(path: Path) -> bool:
 
 
 @contextmanager
-def socket_to_bind(path: Path, mode: int) -> Iterator[None]:
-    """Make way for a socket that is bound inside the context, with the permissions `mode`.
+def socket_put_in_place(path: Path, mode: int) -> Iterator[Path]:
+    """Yield where to bind a socket inside the context, which then appears at `path`.
+
+    gRPC removes the file at the path it bound, whosever that is by then; so it binds another name,
+    and the socket is moved to its own, where it takes the place of a dead server's and of nothing
+    else.
+
+    Args:
+        path: the socket to be.
+        mode: its permissions.
 
     Raises:
         AddressUnavailable: what :func:`require_free_socket` raises.
     """
-    if require_free_socket(path):
-        path.unlink(missing_ok=True)
+    aside = _aside(path)
     # Between bind and chmod somebody could connect; a mask leaves no such moment.
     before = os.umask(0o777 & ~mode)
     try:
-        yield
+        yield aside
     finally:
         os.umask(before)
+    try:
+        if require_free_socket(path):
+            path.unlink(missing_ok=True)
+        os.link(aside, path)
+    except FileExistsError as error:
+        raise AddressUnavailable(f"the socket {path} was taken just now: choose another") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.parent / f".{secrets.token_hex(4)}"
 
 
 def identity(path: Path) -> tuple[int, int] | None:

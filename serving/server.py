@@ -166,7 +166,7 @@ class EmbeddedServer:
         if self.port is not None:
             addresses.require_free(self.options.host, self.port)
         if self.options.socket is not None:
-            addresses.require_free_socket(self.options.socket)
+            addresses.require_free_socket(self.options.socket.absolute())
         if self.options.metrics_port is not None:
             addresses.require_free(self.options.host, self.options.metrics_port)
         _LOG.info("starting address=%s", ",".join(self.addresses))
@@ -231,8 +231,8 @@ class EmbeddedServer:
 
         if self.port is not None:
             self.port = listen(addresses.join(self.options.host, self.port))
-        path = self.options.socket
-        if path is not None:
-            with addresses.socket_to_bind(path, self.options.socket_mode):
-                listen(f"unix:{path.absolute()}")
+        if self.options.socket is not None:
+            path = self.options.socket.absolute()
+            with addresses.socket_put_in_place(path, self.options.socket_mode) as aside:
+                listen(f"unix:{aside}")
             opened.callback(addresses.remove_socket, path, addresses.identity(path))

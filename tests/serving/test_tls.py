@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
-import os
+import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
-import numpy as np
 import pytest
 import trustme
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from google.protobuf import text_format
 
@@ -20,8 +21,6 @@ from tunesmith.serving import EmbeddedServer, ServerOptions
 from tunesmith.serving.errors import ConfigInvalid
 from tunesmith.serving.protos.ssl_config_pb2 import SslConfig
 from tunesmith.serving.tls import read_certificates
-
-TOKENS = np.zeros((1, 50))
 
 
 class Identity:
@@ -150,3 +149,94 @@ def test_a_file_of_another_kind_is_refused_without_quoting_it(
         read_certificates(path)
     assert words in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def credentials(authority: trustme.CA, client: Identity | None = None) -> grpc.ChannelCredentials:
+    shown = (client.key.encode(), client.chain.encode()) if client else (None, None)
+    return grpc.ssl_channel_credentials(authority.cert_pem.bytes(), *shown)
+
+
+def compose(server: EmbeddedServer, shown: grpc.ChannelCredentials | None) -> list[Any]:
+    """Return three frames, drawn by the product's own client."""
+    with Composer(server.address, deadline=5, credentials=shown) as composer:
+        return list(composer.generate(steps=3, seed=7).frames)
+
+
+def test_a_server_with_a_certificate_talks_to_who_trusts_it(
+    shared_server: EmbeddedServer, authority: trustme.CA, identity: Identity, write: Write
+) -> None:
+    path = write(server_key=identity.key, server_cert=identity.chain)
+    with EmbeddedServer(
+        shared_server.model_dir, ServerOptions(port=0, ssl_config_file=path)
+    ) as server:
+        assert len(compose(server, credentials(authority))) == 3
+        for stranger in (None, credentials(trustme.CA())):
+            with pytest.raises(ServerUnavailable):
+                compose(server, stranger)
+
+
+def test_a_server_that_verifies_its_clients_refuses_those_without_a_certificate(
+    shared_server: EmbeddedServer, authority: trustme.CA, identity: Identity, write: Write
+) -> None:
+    clients = trustme.CA()
+    path = write(
+        server_key=identity.key,
+        server_cert=identity.chain,
+        custom_ca=pem(clients),
+        client_verify=True,
+    )
+    options = ServerOptions(port=0, ssl_config_file=path)
+    with EmbeddedServer(shared_server.model_dir, options) as server:
+        assert len(compose(server, credentials(authority, Identity(clients)))) == 3
+        for refused in (None, Identity(authority)):
+            with pytest.raises(ServerUnavailable):
+                compose(server, credentials(authority, refused))
+
+
+def shown_serial(server: EmbeddedServer) -> int:
+    """Return the serial number of the certificate that a new connection is shown."""
+    text = ssl.get_server_certificate(("127.0.0.1", server.port or 0), timeout=10)
+    return x509.load_pem_x509_certificate(text.encode()).serial_number
+
+
+def serial(identity: Identity) -> int:
+    return x509.load_pem_x509_certificate(identity.chain.encode()).serial_number
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_is_not(
+    shared_server: EmbeddedServer,
+    authority: trustme.CA,
+    identity: Identity,
+    write: Write,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = write(server_key=identity.key, server_cert=identity.chain)
+    options = ServerOptions(port=0, ssl_config_file=path)
+    with EmbeddedServer(shared_server.model_dir, options) as server:
+        assert shown_serial(server) == serial(identity)
+        path.write_text("half-writ")
+        assert shown_serial(server) == serial(identity)
+        assert "certificates kept" in caplog.text
+        renewed = Identity(authority)
+        write(server_key=renewed.key, server_cert=renewed.chain)
+        assert shown_serial(server) == serial(renewed)
+        assert len(compose(server, credentials(authority))) == 3
+
+
+def test_bad_certificates_are_refused_before_tensorflow_is_imported(
+    shared_server: EmbeddedServer, tmp_path: Path
+) -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from tunesmith.serving import EmbeddedServer, ServerOptions, ServingError\n"
+        "try: EmbeddedServer(sys.argv[1], ServerOptions(port=0, "
+        "ssl_config_file=Path(sys.argv[2]))).start()\n"
+        "except ServingError as error: print(error, 'tensorflow' in sys.modules)\n"
+    )
+    arguments = [str(shared_server.model_dir), str(tmp_path / "none.config")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("cannot read the TLS configuration ")
+    assert done.stdout.endswith("No such file or directory False\n")

@@ -13,8 +13,10 @@ TensorFlow Serving does not; what has no name there is prometheus_client's.
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 
 Labels = tuple[str, ...]
@@ -182,13 +184,19 @@ def predict_computed(model: str, seconds: float) -> None:
     RUNTIME_LATENCY.add((model, "Predict", "TF1"), seconds)
 
 
-def load_tried(path: str, seconds: float, *, success: bool) -> None:
-    """Count an attempt to load the version folder `path`."""
-    LOAD_ATTEMPT_COUNT.add((path, "success" if success else "fail"))
-    if success:
-        LOAD_LATENCY.add((path,), round(seconds * 1e6))
+@contextmanager
+def load_tried(path: str) -> Iterator[None]:
+    """Count an attempt to load the version folder `path`, which is what happens inside."""
+    started = time.perf_counter()
+    try:
+        yield
+    except BaseException:
+        LOAD_ATTEMPT_COUNT.add((path, "fail"))
+        raise
+    LOAD_ATTEMPT_COUNT.add((path, "success"))
+    LOAD_LATENCY.add((path,), round((time.perf_counter() - started) * 1e6))
 
 
-def warmed_up(path: str, status: str, seconds: float) -> None:
-    """Count the warm-up of the version folder `path`, which ended in a gRPC status code's name."""
-    WARMUP_LATENCY.add((path, status), seconds)
+def warmed_up(path: str, seconds: float) -> None:
+    """Count a warm-up of the version folder `path` that went well."""
+    WARMUP_LATENCY.add((path, "OK"), seconds)

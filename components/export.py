@@ -1,4 +1,4 @@
-"""The SavedModel that is served: four signatures, no custom op, warm-up requests.
+"""The SavedModel that is served: five signatures, no custom op, warm-up requests.
 
 It must load in a stock TensorFlow Serving, which runs signatures through the C++ loader and a
 Session: no Python function, no XLA-compiled function, and every variable owned by the exported
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tunesmith.components.drafter import DEFAULT_BYTES, PackedDrafter, Songs, drafter_signature
 from tunesmith.components.model import Architecture
 from tunesmith.components.protos import warmup_pb2
 from tunesmith.music import Vocabulary
@@ -32,17 +33,21 @@ WARMUP_BATCHES = (1, 16)
 
 @dataclass(frozen=True)
 class ServedSettings:
-    """What the ``settings`` signature answers besides how the corpus was read.
+    """What the exported model answers besides what it learned and how the corpus was read.
 
     Args:
         program: the General MIDI program that songs are written with, 0..127.
+        drafter_bytes: of the n-gram in the model at most; 0 for a model without one.
     """
 
     program: int = 0
+    drafter_bytes: int = DEFAULT_BYTES
 
     def __post_init__(self) -> None:
         if not 0 <= self.program < 128:
             raise ValueError(f"a General MIDI program is 0 to 127, not {self.program}")
+        if self.drafter_bytes < 0:
+            raise ValueError(f"the drafter's bytes must be at least 0, not {self.drafter_bytes}")
 
 
 def export_model(
@@ -51,8 +56,18 @@ def export_model(
     vocabulary: Vocabulary,
     settings: ServedSettings,
     directory: Path,
+    songs: Songs = (),
 ) -> None:
     """Write `model` as a SavedModel into `directory`, which must not exist.
+
+    Args:
+        model: the trained network.
+        architecture: its sizes.
+        vocabulary: the frame of each token.
+        settings: what else it answers.
+        directory: where to.
+        songs: tokens of the training songs, integers [n] each, of which the drafter is counted;
+            without any, or with no bytes for it, the model has none.
 
     Signatures, each with the batch as every first dimension:
 
@@ -70,6 +85,9 @@ def export_model(
       the step decides the row's draws. To ``tokens`` int32 [batch, longest steps], -1 after a
       row's last, and ``log_probabilities`` float32 of the same shape, the network's own
       (temperature 1), 0 after a row's last. A row with an input out of range is -1 throughout.
+    - ``drafter``, where the model has one: ``token_ids`` int32 [batch] to ``format`` int32 [batch],
+      ``occurrences`` int32 [batch], how often the training songs hold the token, and ``contexts``
+      string [batch], what followed it there (docs/model.md); 0 and empty for an id out of range.
     """
     import tensorflow as tf
 
@@ -79,8 +97,14 @@ def export_model(
     forward = ForwardPass(model.get_weights(), architecture)
     signatures = _signatures(forward, architecture, vocabulary, settings)
     signatures["generate"] = generate_signature(forward, architecture.window, len(vocabulary))
+    asked = ["vocabulary", "settings"]
+    if settings.drafter_bytes:
+        drafter = PackedDrafter.count(songs, len(vocabulary), settings.drafter_bytes)
+        if drafter.occurrences.any():
+            signatures["drafter"] = drafter_signature(drafter)
+            asked.append("drafter")
     tf.saved_model.save(forward, str(directory), signatures=signatures)
-    _write_warmup(directory, architecture)
+    _write_warmup(directory, architecture, asked)
 
 
 def _signatures(
@@ -128,14 +152,17 @@ def _signatures(
     return {"serving_default": serving_default, "vocabulary": names, "settings": served_settings}
 
 
-def _write_warmup(directory: Path, architecture: Architecture) -> None:
-    """Write the requests that a server runs before a version takes traffic."""
+def _write_warmup(directory: Path, architecture: Architecture, by_token: list[str]) -> None:
+    """Write the requests that a server runs before a version takes traffic.
+
+    `by_token` names the signatures that are asked about a token.
+    """
     import tensorflow as tf
 
     requests: list[tuple[str, str, tuple[int, ...]]] = [
         ("serving_default", "tokens", (batch, architecture.window)) for batch in WARMUP_BATCHES
     ]
-    requests += [(signature, "token_ids", (1,)) for signature in ("vocabulary", "settings")]
+    requests += [(signature, "token_ids", (1,)) for signature in by_token]
     extra = directory / "assets.extra"
     extra.mkdir()
     with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:

@@ -25,6 +25,7 @@ from tunesmith.components.learner import PRECISIONS, Learner, Precision
 from tunesmith.components.loss_curve import write_loss_curve
 from tunesmith.components.model import Architecture
 from tunesmith.components.progress import Progress
+from tunesmith.components.record_files import read_songs
 from tunesmith.components.schedule import Schedule
 from tunesmith.components.song_index import SongIndex
 from tunesmith.components.training_log import NoLog, ScalarLog, TensorBoardLog
@@ -178,6 +179,7 @@ def train(
         vocabulary,
         parameters.settings,
         output / "saved_model",
+        (song.tokens for song in read_songs(examples.shards("train"))),
     )
     state = loop.state
     history = {

@@ -24,6 +24,7 @@ CORPUS = CorpusSettings(
 )
 FRAMES = ((), *((pitch,) for pitch in range(20, 110)), (60, 64, 67))
 VOCABULARY = Vocabulary(FRAMES, 5.0, CORPUS)
+SONG = np.array([1, 2, 91, 1, 2, 3])
 
 # Run in a process of its own that imports none of our code, the way TensorFlow Serving runs a
 # model: the C++ loader, a Session, a signature's tensor names.
@@ -43,7 +44,9 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
         (fed,) = signature.inputs.values()
         for output, tensor in signature.outputs.items():
             value = session.run(tensor.name, {fed.name: feeds[key]})
-            answers[f"{key}-{output}"] = value.astype(str) if value.dtype == object else value
+            if value.dtype == object:
+                value = np.array([each.decode("latin-1") for each in value])
+            answers[f"{key}-{output}"] = value
         shapes = {k: [d.size for d in t.tensor_shape.dim] for k, t in signature.outputs.items()}
         answers[f"{key}-shapes"] = json.dumps([shapes, [d.size for d in fed.tensor_shape.dim]])
 assert not [name for name in sys.modules if name.startswith("tunesmith")]
@@ -61,7 +64,7 @@ def network() -> Any:
 def exported(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("export") / "1"
     settings = ServedSettings(program=5)
-    export_model(network, Architecture(), VOCABULARY, settings, directory)
+    export_model(network, Architecture(), VOCABULARY, settings, directory, [SONG])
     return directory
 
 
@@ -77,7 +80,8 @@ def answers(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     spoiled = tokens(7)
     spoiled[2, 10], spoiled[5, 49] = len(VOCABULARY), -1
     feeds = {"serving_default-1": tokens(1), "serving_default-7": tokens(7)}
-    feeds |= {f"{name}-{n}": ids[:n] for name in ("vocabulary", "settings") for n in (1, 7)}
+    by_token = ("vocabulary", "settings", "drafter")
+    feeds |= {f"{name}-{n}": ids[:n] for name in by_token for n in (1, 7)}
     feeds["serving_default-spoiled"] = spoiled
     np.savez(folder / "inputs.npz", **feeds)
     command = [exported, folder / "inputs.npz", folder / "outputs.npz"]
@@ -115,6 +119,29 @@ def test_the_vocabulary_names_every_token(answers: dict[str, Any]) -> None:
     assert answers["vocabulary-7-frames"].tolist() == ["e", "20", "60,64,67", "", "", "21", "22"]
 
 
+def test_the_drafter_tells_what_followed_each_token(answers: dict[str, Any]) -> None:
+    assert answers["drafter-7-format"].tolist() == [1] * 7
+    assert answers["drafter-7-occurrences"].tolist() == [0, 2, 1, 0, 0, 2, 1]
+    contexts = answers["drafter-7-contexts"]
+    # After 0 comes 1, the song's beginning; 3, the song's end, has nothing after it.
+    assert [bool(each) for each in contexts] == [True, True, True, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("songs", "settings"),
+    [([], ServedSettings()), ([SONG], ServedSettings(drafter_bytes=0))],
+    ids=["no songs", "no bytes"],
+)
+def test_a_model_may_have_no_drafter(
+    songs: list[Any], settings: ServedSettings, tmp_path: Path
+) -> None:
+    small = Architecture(embedding=2, units=2, layers=1, dense=2, window=2)
+    network = build_model(len(VOCABULARY), small)
+    export_model(network, small, VOCABULARY, settings, tmp_path / "1", songs)
+    saved = saved_model_pb2.SavedModel.FromString((tmp_path / "1/saved_model.pb").read_bytes())
+    assert "drafter" not in saved.meta_graphs[0].signature_def
+
+
 @pytest.mark.parametrize("batch", [1, 7])
 def test_the_settings_come_once_a_row(answers: dict[str, Any], batch: int) -> None:
     assert answers[f"settings-{batch}-frames_per_second"].tolist() == [5.0] * batch
@@ -139,7 +166,7 @@ def test_window_length_and_vocabulary_size_can_be_read_from_the_signature(
     outputs, given = json.loads(str(answers["serving_default-1-shapes"]))
     assert given == [-1, 50]
     assert outputs == {"probabilities": [-1, len(VOCABULARY)]}
-    for name in ("vocabulary", "settings"):
+    for name in ("vocabulary", "settings", "drafter"):
         outputs, given = json.loads(str(answers[f"{name}-1-shapes"]))
         assert given == [-1]
         assert all(shape == [-1] for shape in outputs.values())
@@ -160,6 +187,7 @@ def test_the_warm_up_requests_are_tensorflow_servings(exported: Path) -> None:
         ("serving_default", (16, 50)),
         ("vocabulary", (1,)),
         ("settings", (1,)),
+        ("drafter", (1,)),
     ]
 
 

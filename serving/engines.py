@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from tunesmith.serving.errors import EngineMissing
-from tunesmith.serving.flags import EngineLimit, Place, base_paths, serving_flags
+from tunesmith.serving.flags import EngineLimit, Place, base_paths, can_do, serving_flags
 from tunesmith.serving.options import ServerOptions
 
 Engine = Literal["tensorflow-serving", "docker", "embedded"]
@@ -56,18 +56,23 @@ class DockerImage:
 
 
 def choose_engine(
-    choice: EngineChoice, image: DockerImage | None = None, *, every_interface: bool = False
+    choice: EngineChoice,
+    image: DockerImage | None = None,
+    *,
+    every_interface: bool = False,
+    options: ServerOptions | None = None,
 ) -> Engine:
     """Return the engine to use: the one named, or for ``auto`` the best one present.
 
     ``auto`` takes the program if it is on PATH, Docker if its engine answers and has the image, and
     the embedded server otherwise. The program always listens on every interface, so ``auto`` takes
-    it only where that is what was asked for.
+    it only where that is what was asked for; and neither of the two where they cannot do what is.
 
     Args:
         choice: an engine, or ``auto``.
         image: the container image that Docker must have.
         every_interface: whether the server may be reached from other machines.
+        options: what the server is to do.
 
     Raises:
         EngineMissing: the engine named is not on this machine.
@@ -89,6 +94,8 @@ def choose_engine(
                     "Dockerfile.serving or use --engine embedded"
                 )
             return "docker"
+    if options is not None and not can_do(options):
+        return "embedded"
     if every_interface and has_program():
         return "tensorflow-serving"
     return "docker" if has_image(image.name) else "embedded"

@@ -120,6 +120,15 @@ def refuse_what_is_missing(options: ServerOptions) -> None:
         )
 
 
+def can_do(options: ServerOptions) -> bool:
+    """Return whether TensorFlow Serving can do what `options` ask for."""
+    try:
+        refuse_what_is_missing(options)
+    except EngineLimit:
+        return False
+    return True
+
+
 def base_paths(config_file: Path) -> list[str]:
     """Return the base paths that a file of models lists, as they stand there.
 
@@ -163,6 +172,9 @@ def _models(options: ServerOptions, place: Place) -> list[str]:
     return [
         f"--model_config_file={place.path(options.model_config_file)}",
         *([f"--model_config_file_poll_wait_seconds={_whole(seconds)}"] if seconds > 0 else []),
+        # Labels are looked at before the models are loaded (server_core.cc, ReloadConfig), so that
+        # a file with labels would not start. One that is in use still moves to a loaded version only.
+        "--allow_version_labels_for_unavailable_models=true",
     ]
 
 

@@ -67,6 +67,15 @@ def test_auto_does_not_open_a_model_to_other_machines_unasked(path: Any) -> None
     assert choose_engine("auto") == "embedded"
 
 
+def test_auto_takes_no_engine_that_cannot_do_what_is_asked_for(path: Any) -> None:
+    path("docker")
+    path("tensorflow_model_server")
+    for engine, everywhere in (("docker", False), ("tensorflow-serving", True)):
+        able, unable = ServerOptions(metrics_port=8501), ServerOptions(log_format="json")
+        assert choose_engine("auto", every_interface=everywhere, options=able) == engine
+        assert choose_engine("auto", every_interface=everywhere, options=unable) == "embedded"
+
+
 def test_an_engine_asked_for_by_name_is_taken_or_missed(path: Any) -> None:
     assert choose_engine("embedded") == "embedded"
     with pytest.raises(EngineMissing, match="tensorflow_model_server is not on PATH"):
@@ -116,6 +125,7 @@ def test_the_command_line_of_the_program_with_everything_asked_for(models: Path)
         "--grpc_socket_path=/run/tunesmith.sock",
         f"--model_config_file={models}",
         "--model_config_file_poll_wait_seconds=1",
+        "--allow_version_labels_for_unavailable_models=true",
         "--file_system_poll_wait_seconds=3",
         "--enable_batching=true",
         "--batching_parameters_file=/etc/batching",

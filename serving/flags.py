@@ -172,8 +172,8 @@ def _models(options: ServerOptions, place: Place) -> list[str]:
     return [
         f"--model_config_file={place.path(options.model_config_file)}",
         *([f"--model_config_file_poll_wait_seconds={_whole(seconds)}"] if seconds > 0 else []),
-        # Labels are looked at before the models are loaded (server_core.cc, ReloadConfig), so that
-        # a file with labels would not start. One that is in use still moves to a loaded version only.
+        # Labels are looked at before the models are loaded (server_core.cc, ReloadConfig): a file
+        # with labels would not start. One that is in use still moves to a loaded version only.
         "--allow_version_labels_for_unavailable_models=true",
     ]
 

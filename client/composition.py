@@ -8,8 +8,9 @@ without. Nothing here knows a server.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,26 +20,61 @@ from tunesmith.client.errors import BadOption
 from tunesmith.client.sampling import Filter, Noise, Rows, Windows, apply, draw
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """A song of which tokens may be guessed.
+
+    Args:
+        song: which of the songs.
+        window: int64 [window], what the next token is drawn after.
+        room: tokens that may be guessed, 0 or more.
+        noise: of the next token (0), the one after it (1), and so on, up to `room` - 1; float64
+            [V] each.
+    """
+
+    song: int
+    window: NDArray[np.int64]
+    room: int
+    noise: Callable[[int], NDArray[np.float64]]
+
+    def heard_with(self, guessed: Sequence[int]) -> NDArray[np.int64]:
+        """Return the window after the tokens `guessed`, int64 [window]."""
+        if not guessed:
+            return self.window
+        return np.concatenate([self.window, guessed])[-len(self.window) :]
+
+
 class Drafter(Protocol):
-    """Guesses the next tokens of a song, so that one call decides several of them.
+    """Guesses the next tokens of songs, so that one call decides several of them.
 
     A guess never changes a song, only how many calls it takes: it stands where it is the token that
     the model's own row and noise draw (the drafter-invariant coupling of Daliri, Musco and Suresh
     2024, arXiv 2408.07978, section 4).
     """
 
-    @property
-    def longest(self) -> int:
-        """Tokens that a draft may have."""
+    def draft(self, songs: Sequence[Ahead]) -> Sequence[Sequence[int]]:
+        """Return the tokens that may come next in each song, as many as it has room for, or fewer.
+
+        Called once for each call of the model, with the songs that are under way.
+        """
         ...
 
-    def draft(self, song: int, heard: NDArray[np.int64], noise: Rows) -> Sequence[int]:
-        """Return the tokens that may come next, as many as `noise` has rows or fewer.
+    def learn(
+        self,
+        song: int,
+        windows: Windows,
+        answers: NDArray[np.floating[Any]],
+        rows: Rows,
+        stood: int,
+    ) -> None:
+        """Take note of what became of a song's draft.
 
         Args:
             song: which of the songs.
-            heard: int64 [window + drawn], its first window and all that was drawn since.
-            noise: float64 [at most `longest`, V], what the next tokens will be drawn with.
+            windows: int64 [1 + drafted, window], those asked about.
+            answers: [1 + drafted, V], the model's.
+            rows: float64 [1 + drafted, V], the same after the filters.
+            stood: drafted tokens that stood.
         """
         ...
 
@@ -90,6 +126,8 @@ class Composition:
         self._heard = np.zeros((count, self._window + steps), dtype=np.int64)
         self._heard[:, : self._window] = windows
         self._drawn = [0] * count
+        # By the step: that of a token drafted in vain is needed again.
+        self._noise_ahead: list[dict[int, NDArray[np.float64]]] = [{} for _ in noises]
         self._round: _Round | None = None
 
     @property
@@ -128,46 +166,67 @@ class Composition:
         self.queries()
         asked, self._round = self._round, None
         assert asked is not None
-        tokens = draw(apply(self._chain, probabilities, asked.windows), asked.noise).tolist()
+        rows = apply(self._chain, probabilities, asked.windows)
+        tokens = draw(rows, asked.noise).tolist()
         decided: list[list[int]] = [[] for _ in self._drawn]
-        row = 0
+        first = 0
         for song, draft in zip(asked.songs, asked.drafts, strict=True):
-            decided[song] = _decided(tokens[row : row + len(draft) + 1], draft)
-            row += len(draft) + 1
-            for token in decided[song]:
-                self._heard[song, self._window + self._drawn[song]] = token
-                self._drawn[song] += 1
+            some = slice(first, first + len(draft) + 1)
+            first = some.stop
+            stands = _decided(tokens[some], draft)
+            decided[song] = stands
+            start, drawn = self._window + self._drawn[song], len(stands)
+            self._heard[song, start : start + drawn] = stands
+            self._drawn[song] += drawn
+            if self._drafter is not None:
+                windows, answers = asked.windows[some], probabilities[some]
+                self._drafter.learn(song, windows, answers, rows[some], drawn - 1)
         return decided
 
     def _next_round(self) -> _Round:
         songs = [song for song, drawn in enumerate(self._drawn) if drawn < self._steps]
-        drafts: list[list[int]] = []
+        if not songs:
+            return _Round([], [], np.zeros((0, self._window), np.int64), np.zeros((0, 0)))
+        drafts = self._drafts(songs)
         windows: list[NDArray[np.int64]] = []
-        noises: list[Rows] = []
-        for song in songs:
-            draft, noise = self._drafted(song)
-            drafts.append(draft)
-            noises.append(noise)
+        noise: list[NDArray[np.float64]] = []
+        for song, draft in zip(songs, drafts, strict=True):
             heard, start = self._heard[song], self._drawn[song]
             # What is drafted stands in its place until the answer decides.
             heard[start + self._window :][: len(draft)] = draft
-            windows += [heard[at : at + self._window] for at in range(start, start + len(noise))]
-        if not songs:
-            return _Round([], [], np.zeros((0, self._window), np.int64), np.zeros((0, 0)))
-        return _Round(songs, drafts, np.array(windows), np.concatenate(noises))
+            steps = range(start, start + len(draft) + 1)
+            windows += [heard[step : step + self._window] for step in steps]
+            noise += [self._noise(song, step) for step in steps]
+            self._noise_ahead[song] = {
+                step: row for step, row in self._noise_ahead[song].items() if step > start
+            }
+        return _Round(songs, drafts, np.array(windows), np.array(noise))
 
-    def _drafted(self, song: int) -> tuple[list[int], Rows]:
-        """Return the draft of a song, and the noise of its tokens and of the one after them."""
-        drawn = self._drawn[song]
-        first = self._first + drawn
-        # The last token of a song needs no window after it.
-        room = 0 if self._drafter is None else min(self._drafter.longest, self._steps - drawn - 1)
-        noise = self._noises[song].steps(first, room + 1)
-        if self._drafter is None or room == 0:
-            return [], noise
-        heard = self._heard[song, : self._window + drawn]
-        draft = [int(token) for token in self._drafter.draft(song, heard, noise[:room])][:room]
-        return draft, noise[: len(draft) + 1]
+    def _drafts(self, songs: list[int]) -> list[list[int]]:
+        """Return the draft of each song: none of the last token, which needs no window after it."""
+        if self._drafter is None:
+            return [[] for _ in songs]
+        ahead = [
+            Ahead(
+                song,
+                self._heard[song, self._drawn[song] :][: self._window],
+                self._steps - self._drawn[song] - 1,
+                partial(self._noise_after, song),
+            )
+            for song in songs
+        ]
+        drafts = zip(self._drafter.draft(ahead), ahead, strict=True)
+        return [[int(token) for token in draft][: each.room] for draft, each in drafts]
+
+    def _noise_after(self, song: int, number: int) -> NDArray[np.float64]:
+        return self._noise(song, self._drawn[song] + number)
+
+    def _noise(self, song: int, step: int) -> NDArray[np.float64]:
+        """Return what the token of `step` is drawn with, float64 [V]."""
+        ahead = self._noise_ahead[song]
+        if step not in ahead:
+            ahead[step] = self._noises[song].steps(self._first + step)[0]
+        return ahead[step]
 
 
 def _decided(drawn: list[int], draft: list[int]) -> list[int]:

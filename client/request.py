@@ -36,6 +36,8 @@ class DrawOptions(TypedDict, total=False):
         sampling: a filter of one's own, or several in their order, in place of all of these; see
             :mod:`tunesmith.client.sampling`.
         seed: 0 or more; None draws one, which the song remembers.
+        speculate: frames to guess ahead in each call, which only makes the same songs sooner; None
+            for as many as pay, 0 for none.
     """
 
     temperature: float
@@ -45,6 +47,7 @@ class DrawOptions(TypedDict, total=False):
     max_rests: int | None
     sampling: Filter | Sequence[Filter] | None
     seed: int | None
+    speculate: int | None
 
 
 class SongOptions(DrawOptions, total=False):
@@ -74,10 +77,12 @@ class Drawing:
     Args:
         filters: the chain between a model's row and the draw; :class:`Sampling` is the usual one.
         seed: what the draws follow from; None where the song says it, or none is wanted.
+        speculate: frames to guess ahead in each call; None for as many as pay.
     """
 
     filters: Sampling | tuple[Filter, ...]
     seed: int | None
+    speculate: int | None = None
 
     @classmethod
     def of(
@@ -90,6 +95,7 @@ class Drawing:
         max_rests: int | None = None,
         sampling: Filter | Sequence[Filter] | None = None,
         seed: int | None = None,
+        speculate: int | None = None,
     ) -> Drawing:
         """Return what :class:`DrawOptions` say.
 
@@ -98,14 +104,16 @@ class Drawing:
         """
         if seed is not None and seed < 0:
             raise BadOption(f"a seed is 0 or more, not {seed}")
+        if speculate is not None and speculate < 0:
+            raise BadOption(f"speculate is 0 or more, not {speculate}")
         usual = Sampling(temperature, top_k, top_p, max_repeats, max_rests)
         if sampling is None:
-            return cls(usual, seed)
+            return cls(usual, seed, speculate)
         if usual != Sampling():
             raise BadOption("give sampling, or temperature, top_k, … alone, not both")
         if isinstance(sampling, Sampling):
-            return cls(sampling, seed)
-        return cls((sampling,) if callable(sampling) else tuple(sampling), seed)
+            return cls(sampling, seed, speculate)
+        return cls((sampling,) if callable(sampling) else tuple(sampling), seed, speculate)
 
     @property
     def chain(self) -> tuple[Filter, ...]:
@@ -149,6 +157,7 @@ class Request:
         max_rests: int | None = None,
         sampling: Filter | Sequence[Filter] | None = None,
         seed: int | None = None,
+        speculate: int | None = None,
     ) -> Request:
         """Return what :class:`SongOptions` say.
 
@@ -168,6 +177,7 @@ class Request:
             max_rests=max_rests,
             sampling=sampling,
             seed=seed,
+            speculate=speculate,
         )
         return cls(count, steps, start, drawing, new_seed() if seed is None else seed)
 

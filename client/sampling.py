@@ -267,9 +267,13 @@ def draw(rows: Rows, noise: Rows) -> NDArray[np.int64]:
             one. A token of probability zero is never drawn.
         noise: float64 [n, V], standard exponential, see :class:`Noise`.
     """
+    return arrivals(rows, noise).argmin(axis=1)
+
+
+def arrivals(rows: Rows, noise: Rows) -> Rows:
+    """Return when each token arrives in the race of :func:`draw`, float64 [n, V]."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        arrivals = np.where(rows > 0, noise / rows, np.inf)
-    return arrivals.argmin(axis=1)
+        return np.where(rows > 0, noise / rows, np.inf)
 
 
 class Noise:

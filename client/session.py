@@ -5,6 +5,7 @@ Everything here is an exchange, see :mod:`tunesmith.client.exchange`; the compos
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,9 +17,11 @@ from tunesmith.client.composition import Composition
 from tunesmith.client.errors import BadOption, BadResponse, ModelNotFound, VersionGone
 from tunesmith.client.exchange import Exchange, Work
 from tunesmith.client.model import Batches, Models, ServedModel, output
+from tunesmith.client.ngram import served_ngram
 from tunesmith.client.request import Drawing, Request, check_steps, new_seed
 from tunesmith.client.sampling import Noise, Sampling, Windows, start_stream
 from tunesmith.client.song import Song
+from tunesmith.client.speculation import Speculation, Tally
 from tunesmith.client.starts import known_tokens, padded
 from tunesmith.client.tensors import to_tensor
 from tunesmith.music import REST, Frame
@@ -52,12 +55,16 @@ class Session:
         self._begun = songs
         self._frames = [list(song.frames) for song in songs]
         size = len(model.vocabulary)
+        self._speculation: Speculation | None = None
+        if drawing.speculate != 0:
+            self._speculation = Speculation(size, len(songs), drawing.chain, drawing.speculate)
         self._composition = Composition(
             windows,
             steps,
             drawing.chain,
             [Noise(seed, song.index, size) for song in songs],
             first=len(songs[0].frames),
+            drafter=self._speculation,
         )
         self._batches = Batches()
 
@@ -70,6 +77,11 @@ class Session:
     def length(self) -> int:
         """Frames that every song has by now."""
         return min(map(len, self._frames))
+
+    @property
+    def tally(self) -> Tally:
+        """How many calls were made, and how many guesses stood."""
+        return Tally() if self._speculation is None else self._speculation.tally
 
     def frames(self, song: int = 0) -> Sequence[Frame]:
         """Return the frames of one song so far; the list grows with it."""
@@ -89,8 +101,14 @@ class Session:
             VersionGone: the version is no longer served.
             ComposerError: the server does not answer, or answers nonsense.
         """
+        speculation = self._speculation
+        if speculation is not None and speculation.wants_ngram:
+            speculation.take_ngram((yield from served_ngram(self._model)))
         queries = self._composition.queries()
+        started = time.perf_counter()
         rows = yield from self._batches.probabilities(self._model, queries)
+        if speculation is not None:
+            speculation.took(len(queries), time.perf_counter() - started)
         for frames, tokens in zip(self._frames, self._composition.accept(rows), strict=True):
             frames += self._model.vocabulary.decode(tokens)
 

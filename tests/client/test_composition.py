@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tunesmith.client.composition import Composition
-from tunesmith.client.sampling import Filter, Noise, Rows, Sampling
+from tunesmith.client.composition import Ahead, Composition
+from tunesmith.client.sampling import Filter, Noise, Rows, Sampling, Windows
 
 SIZE, WINDOW = 7, 5
 SILENCE = np.zeros(WINDOW, dtype=np.int64)
@@ -31,19 +31,23 @@ def model(windows: NDArray[np.int64]) -> Rows:
 class Guesser:
     """Guesses the likeliest tokens of the model, or of another; drafts of every length occur."""
 
-    longest = 4
-
     def __init__(self, right: bool) -> None:
         self.right = right
-        self.calls: list[int] = []
 
-    def draft(self, song: int, heard: NDArray[np.int64], noise: Rows) -> Sequence[int]:
-        self.calls.append(song)
-        seen = heard.tolist()
-        for _ in range((len(heard) * 7 + song) % (len(noise) + 1)):
+    def draft(self, songs: Sequence[Ahead]) -> list[list[int]]:
+        return [self.guess(ahead) for ahead in songs]
+
+    def guess(self, ahead: Ahead) -> list[int]:
+        seen = ahead.window.tolist()
+        for _ in range(min((ahead.room * 7 + ahead.song) % 5, ahead.room)):
             row = TABLE[seen[-1], seen[-WINDOW]]
             seen.append(int(row.argmax() if self.right else row.argmin()))
-        return seen[len(heard) :]
+        return seen[WINDOW:]
+
+    def learn(self, _song: int, windows: Windows, answers: Rows, rows: Rows, stood: int) -> None:
+        assert (answers == model(windows)).all()
+        assert rows.shape == answers.shape
+        assert 0 <= stood < len(windows)
 
 
 def composed(
@@ -94,11 +98,8 @@ def test_good_guesses_save_calls() -> None:
 
 def test_a_draft_longer_than_it_may_be_is_cut() -> None:
     class Babbler(Guesser):
-        longest = 2
-
-        def draft(self, _song: int, _heard: NDArray[np.int64], noise: Rows) -> Sequence[int]:
-            assert len(noise) <= 2
-            return [1] * 9
+        def guess(self, _ahead: Ahead) -> list[int]:
+            return [1] * 99
 
     assert composed([0], 12, drafter=Babbler(right=False))[0] == composed([0], 12)[0]
 

@@ -19,6 +19,10 @@ def versions_in(base: Path) -> dict[int, Path]:
     half-written copy or notes and is passed over. ``07`` is version 7; where both are there, ``7``
     is taken, as TensorFlow Serving's file_system_storage_path_source.cc does.
 
+    A version may be a symbolic link to somewhere else, as it may be there: volumes of Kubernetes
+    and stores that share files are made of them, and whoever can write a link here can write a
+    model. No part of a path comes from a request.
+
     Raises:
         OSError: `base` cannot be listed.
     """

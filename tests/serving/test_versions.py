@@ -21,7 +21,8 @@ from tunesmith.serving import (
     ServerOptions,
 )
 from tunesmith.serving.folder import versions_in
-from tunesmith.serving.runtime import tf
+from tunesmith.serving.runtime import get_model_status_pb2, tf
+from tunesmith.serving.versions import State
 
 AVAILABLE, END = 30, 50
 TOKENS = np.arange(50)[None] % 41
@@ -146,6 +147,78 @@ def test_deleting_every_version_unloads_and_a_new_one_is_served(
     publish(base, 1)
     until(lambda: caller.statuses()[1][0] == AVAILABLE)
     assert version_of(caller) == 1
+
+
+def test_a_version_is_not_given_up_for_one_that_does_not_load(
+    server: EmbeddedServer, base: Path, connect: Any, publish: Any
+) -> None:
+    """availability_preserving_policy.cc: what is not asked for goes once what is asked for serves.
+
+    A folder of no versions is different: file_system_storage_path_source.cc asks for none of them,
+    unless servable_versions_always_present is set.
+    """
+    caller = connect(server)
+    (base / "2").mkdir()
+    until(lambda: 2 in caller.statuses() and caller.statuses()[2][0] == END)
+    shutil.rmtree(base / "1")
+    time.sleep(0.3)
+    assert version_of(caller) == 1
+    assert caller.statuses()[1] == (AVAILABLE, 0, "")
+    publish(base, 3)
+    until(lambda: version_of(caller) == 3)
+    until(lambda: caller.statuses()[1][0] == END)
+
+
+def test_a_version_that_is_a_link_is_served(
+    server: EmbeddedServer, base: Path, tmp_path: Path, connect: Any, publish: Any
+) -> None:
+    caller = connect(server)
+    elsewhere = publish(tmp_path, "elsewhere")
+    (base / "2").symlink_to(elsewhere)
+    until(lambda: version_of(caller) == 2)
+    (base / "3").symlink_to(base / "3")
+    (base / "4").symlink_to(tmp_path / "nowhere")
+    (base / "2").unlink()
+    until(lambda: version_of(caller) == 1)
+    assert caller.statuses().keys() == {1, 2}
+
+
+def test_states_are_those_of_tensorflow_serving() -> None:
+    numbers = get_model_status_pb2.ModelVersionStatus.State
+    assert {state.name: state.value for state in State} == {
+        name: number for name, number in numbers.items() if name != "UNKNOWN"
+    }
+
+
+def test_versions_that_wait_and_load_are_seen_as_such(
+    tmp_path: Path, publish: Any, connect: Any, warmup_record: Any
+) -> None:
+    """A slow warm-up holds the loading as long as it takes to look."""
+    base = tmp_path / "model"
+    base.mkdir()
+    publish(base, 1)
+    file = tmp_path / "models.config"
+    text = "model_config_list {{ config {{ name: 'tunesmith' base_path: 'model' {policy} }} }}"
+    every = "model_version_policy { all {} }"
+    file.write_text(text.format(policy=every))
+    options = ServerOptions(port=0, model_config_file=file, poll_seconds=0.05)
+    slow = (warmup_record("slow", steps=150_000),)
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    publish(aside, 2)
+    publish(aside, 3, warmup=slow)
+    with EmbeddedServer(base, options) as server:
+        caller = connect(server)
+        # In one step, so that one look finds both.
+        base.rename(tmp_path / "old")
+        (tmp_path / "old" / "1").rename(aside / "1")
+        aside.rename(base)
+        until(lambda: 3 in caller.statuses())
+        states = {number: state for number, (state, _, _) in caller.statuses().items()}
+        assert states == {3: State.LOADING, 2: State.START, 1: State.AVAILABLE}
+        assert version_of(caller) == 1
+        until(lambda: version_of(caller) == 3)
+        assert {state for state, _, _ in caller.statuses().values()} == {AVAILABLE}
 
 
 def test_a_folder_that_goes_away_changes_nothing(

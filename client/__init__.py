@@ -4,6 +4,8 @@ It knows :mod:`tunesmith.music` and the wire format of TensorFlow Serving, and i
 TensorFlow nor any drawing or MIDI library before one is needed.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from tunesmith.client.composer import Composer, SongsInProgress
 from tunesmith.client.connection import tls_credentials
 from tunesmith.client.errors import (
@@ -35,7 +37,11 @@ from tunesmith.client.sampling import (
 )
 from tunesmith.client.song import Song
 
+if TYPE_CHECKING:
+    from tunesmith.client.aio import AsyncComposer
+
 __all__ = [
+    "AsyncComposer",
     "BadAddress",
     "BadOption",
     "BadResponse",
@@ -65,3 +71,12 @@ __all__ = [
     "VersionGone",
     "tls_credentials",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the asyncio twin when it is asked for."""
+    if name == "AsyncComposer":
+        from tunesmith.client.aio import AsyncComposer
+
+        return AsyncComposer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

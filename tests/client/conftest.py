@@ -42,6 +42,8 @@ class Contract:
     frames: list[str] = field(default_factory=lambda: ["e", "60", "62", "64", "60,64,67"])
     window: int = 6
     version: int = 3
+    older: tuple[int, ...] = ()
+    most_windows: int = 1000
     missing_signature: str = ""
     probabilities: Callable[[NDArray[np.int32]], NDArray[np.floating]] | None = None
     settings: Callable[[], Answer] = field(
@@ -63,11 +65,16 @@ class Contract:
             case "settings":
                 outputs = self.settings()
             case _:
+                if len(tokens) > self.most_windows:
+                    context.abort(
+                        grpc.StatusCode.INVALID_ARGUMENT,
+                        f"Task size {len(tokens)} is larger than maximum input batch size",
+                    )
                 self.windows.append(tokens)
                 answer = self.probabilities or self.next_token
                 outputs = {"probabilities": floats(answer(tokens))}
         response = wire.PredictResponse(model_spec=request.model_spec, outputs=outputs)
-        response.model_spec.version.value = self.version
+        response.model_spec.version.value = self._version(request.model_spec)
         return response
 
     def metadata(
@@ -89,7 +96,7 @@ class Contract:
         }
         signatures.pop(self.missing_signature, None)
         response = wire.GetModelMetadataResponse(model_spec=request.model_spec)
-        response.model_spec.version.value = self.version
+        response.model_spec.version.value = self._version(request.model_spec)
         packed = response.metadata["signature_def"]
         packed.type_url = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
         packed.value = wire.SignatureDefMap(signature_def=signatures).SerializeToString()
@@ -116,8 +123,11 @@ class Contract:
     def _refuse(self, spec: wire.ModelSpec, context: grpc.ServicerContext) -> None:
         if self.refusals:
             context.abort(self.refusals.pop(0), "as the test wants it")
-        if spec.HasField("version") and spec.version.value != self.version:
+        if self._version(spec) not in (self.version, *self.older):
             context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found for request")
+
+    def _version(self, spec: wire.ModelSpec) -> int:
+        return spec.version.value if spec.HasField("version") else self.version
 
 
 def _handlers(contract: Contract) -> list[grpc.GenericRpcHandler]:
@@ -148,18 +158,21 @@ def contract() -> Contract:
 
 @pytest.fixture
 def serve(contract: Contract) -> Iterator[Callable[..., str]]:
-    """Start a server of `contract`, plain or with TLS, and return its address."""
+    """Start a server of `contract`, plain, with TLS or on a unix socket; return its address."""
     with ExitStack() as stack:
 
-        def start(credentials: grpc.ServerCredentials | None = None) -> str:
-            server = grpc.server(futures.ThreadPoolExecutor(2), handlers=_handlers(contract))
+        def start(credentials: grpc.ServerCredentials | None = None, socket: str = "") -> str:
+            server = grpc.server(futures.ThreadPoolExecutor(4), handlers=_handlers(contract))
+            host = f"unix:{socket}" if socket else "127.0.0.1:0"
             port = (
-                server.add_insecure_port("127.0.0.1:0")
+                server.add_insecure_port(host)
                 if credentials is None
-                else server.add_secure_port("127.0.0.1:0", credentials)
+                else server.add_secure_port(host, credentials)
             )
             server.start()
             stack.callback(lambda: server.stop(None).wait())
+            if socket:
+                return host
             return f"127.0.0.1:{port}" if credentials is None else f"localhost:{port}"
 
         yield start

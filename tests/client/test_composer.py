@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pretty_midi
 import pytest
 
-from tunesmith.client import BadOption, BadStart, Composer, ComposerError, UnknownStart
+from tunesmith.client import (
+    BadOption,
+    BadStart,
+    Composer,
+    ComposerError,
+    Sampling,
+    Temperature,
+    TopK,
+    UnknownStart,
+)
 from tunesmith.client.connection import Connection
 from tunesmith.music import MusicError, write_midi
 
@@ -166,3 +177,91 @@ def test_a_primer_that_cannot_be_used_is_named(composer: Composer, tmp_path: Pat
 def test_an_argument_out_of_range_is_named(composer: Composer, wrong: dict[str, int]) -> None:
     with pytest.raises(BadOption, match=next(iter(wrong))):
         composer.generate_many(**({"count": 1} | wrong))
+
+
+def test_a_start_chord_is_the_first_frame_in_any_order(known, contract) -> None:
+    song = known.generate(steps=2, start_chord=(67, 60, 64, 60), temperature=0)
+    assert song.frames == ((60, 64, 67), ())
+    assert contract.windows[0].tolist() == [[0, 0, 0, 0, 0, 4]]
+    with pytest.raises(UnknownStart, match="60,62"):
+        known.generate(start_chord=(60, 62))
+    with pytest.raises(BadStart, match="chord has pitches"):
+        known.generate(start_chord=())
+
+
+def test_what_was_heard_before_a_song_is_remembered(known, tmp_path: Path) -> None:
+    assert known.generate(steps=3, start_note=60).context == ()
+    assert known.generate(steps=3, start_frames=[(), (60,), ()]).context == ((60,), ())
+    write_midi([(64,), (60,)], tmp_path / "primer.mid", frames_per_second=8.0)
+    assert known.generate(steps=3, primer=tmp_path / "primer.mid").context == ((64,), (60,))
+    assert len(known.generate(steps=3, start_random=True, seed=5).context) == 6
+
+
+def test_limits_hold_on_the_real_model(composer: Composer) -> None:
+    song = composer.generate(steps=200, temperature=0.2, max_repeats=2, max_rests=1, seed=1)
+    runs = [len([*same]) for frame, same in itertools.groupby(song.frames) if frame]
+    rests = [len([*same]) for frame, same in itertools.groupby(song.frames) if not frame]
+    assert max(runs) <= 2
+    assert max(rests, default=0) <= 1
+    with pytest.raises(BadOption, match="max_rests is at most 50"):
+        composer.generate(steps=5, max_rests=51)
+
+
+def test_a_chain_of_ones_own(composer: Composer) -> None:
+    usual = composer.generate(steps=20, temperature=0.8, top_k=5, seed=6)
+    assert composer.generate(steps=20, sampling=[Temperature(0.8), TopK(5)], seed=6) == usual
+    assert composer.generate(steps=20, sampling=Sampling(0.8, top_k=5), seed=6) == usual
+
+    def only_the_rest(rows, windows):
+        del windows
+        return rows * (np.arange(rows.shape[1]) == 0)
+
+    assert set(composer.generate(steps=5, sampling=only_the_rest).frames) == {()}
+    with pytest.raises(BadOption, match="not both"):
+        composer.generate(steps=5, sampling=[TopK(2)], temperature=0.5)
+
+
+def test_songs_can_be_taken_off_at_any_time(composer: Composer) -> None:
+    whole = composer.generate_many(2, steps=12, seed=9, start_note=70)
+    songs = composer.begin(2, steps=12, seed=9, start_note=70, speculate=0)
+    for length in songs:
+        assert [song.frames for song in songs.songs()] == [song.frames[:length] for song in whole]
+    assert songs.songs() == whole
+
+
+def test_the_models_own_loop_draws_songs_of_its_own(composer: Composer) -> None:
+    song = composer.generate(steps=15, loop="server", start_note=64, seed=5)
+    assert song.frames[0] == (64,)
+    assert len(song.frames) == 15
+    assert (song.model_version, song.seed) == (1, 5)
+    assert song == composer.generate(steps=15, loop="server", start_note=64, seed=5)
+    several = composer.generate_many(3, steps=15, loop="server", start_note=64, seed=5)
+    assert several[0] == song
+    assert len({each.frames for each in several}) == 3
+
+
+def test_the_models_own_loop_is_the_clients_where_nothing_is_drawn(composer: Composer) -> None:
+    options = {"steps": 15, "start_chord": (60, 64, 67), "temperature": 0, "seed": 1}
+    assert composer.generate(**options, loop="server") == composer.generate(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_repeats": 2}, "no max_repeats or max_rests"),
+        ({"max_rests": 2}, "no max_repeats or max_rests"),
+        ({"sampling": [TopK(2)]}, "temperature, top_k and top_p alone"),
+        ({"steps": 4097}, "4096 steps at most"),
+    ],
+    ids=str,
+)
+def test_what_the_models_own_loop_lacks_is_told(
+    composer: Composer, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(BadOption, match=words):
+        composer.generate(**{"steps": 3} | options, loop="server")
+
+
+def test_a_model_without_a_loop_of_its_own(known: Composer) -> None:
+    with pytest.raises(BadOption, match="tunesmith version 3 has no loop of its own"):
+        known.generate(steps=3, loop="server")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 from concurrent import futures
@@ -13,6 +11,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+import trustme
 
 from tunesmith.client import (
     BadAddress,
@@ -26,6 +25,8 @@ from tunesmith.client import (
     ServerError,
     ServerTooSlow,
     ServerUnavailable,
+    VersionGone,
+    tls_credentials,
 )
 from tunesmith.client.connection import Connection, ModelVersion
 from tunesmith.music import TrackChoice
@@ -190,7 +191,7 @@ def test_a_song_stays_on_the_version_it_began_with(address: str, contract) -> No
         frames = composer.stream(steps=10)
         next(frames)
         contract.version = 4
-        with pytest.raises(ModelNotFound, match="tunesmith version 3 is no longer served"):
+        with pytest.raises(VersionGone, match="tunesmith version 3 is no longer served"):
             next(frames)
         assert composer.generate(steps=1).model_version == 4
 
@@ -204,21 +205,48 @@ def test_a_named_version_is_asked_for(address: str) -> None:
     connection.close()
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl program")
-def test_tls(serve: Callable[..., str], tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"),
-            *("-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    address = serve(grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())]))
-    trusted = grpc.ssl_channel_credentials(certificate.read_bytes())
-    with Composer(address, credentials=trusted) as composer:
+def test_a_unix_socket(serve: Callable[..., str], tmp_path: Path) -> None:
+    with Composer(serve(socket=str(tmp_path / "server"))) as composer:
         assert len(composer.generate(steps=2).frames) == 2
-    stranger = grpc.ssl_channel_credentials()
-    fails_with(ServerUnavailable, "TLS certificates", address, credentials=stranger)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def key_and_certificate(authority: trustme.CA, name: str) -> tuple[bytes, bytes]:
+    issued = authority.issue_cert(name)
+    chain = b"".join(part.bytes() for part in issued.cert_chain_pems)
+    return issued.private_key_pem.bytes(), chain
+
+
+def test_tls(serve: Callable[..., str], authority: trustme.CA, tmp_path: Path) -> None:
+    pair = key_and_certificate(authority, "localhost")
+    address = serve(grpc.ssl_server_credentials([pair]))
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    with Composer(address, credentials=tls_credentials(tmp_path / "ca.pem")) as composer:
+        assert len(composer.generate(steps=2).frames) == 2
+    fails_with(ServerUnavailable, "TLS certificates", address, credentials=tls_credentials())
+
+
+def test_mutual_tls(serve: Callable[..., str], authority: trustme.CA, tmp_path: Path) -> None:
+    root = authority.cert_pem.bytes()
+    pair = key_and_certificate(authority, "localhost")
+    address = serve(
+        grpc.ssl_server_credentials([pair], root_certificates=root, require_client_auth=True)
+    )
+    names = ("ca.pem", "key.pem", "certificate.pem")
+    for name, content in zip(names, (root, *key_and_certificate(authority, "me")), strict=True):
+        (tmp_path / name).write_bytes(content)
+    ca, key, certificate = (tmp_path / name for name in names)
+    with Composer(address, credentials=tls_credentials(ca, certificate, key)) as composer:
+        assert len(composer.generate(steps=2).frames) == 2
+    fails_with(ServerUnavailable, "TLS certificates", address, credentials=tls_credentials(ca))
+
+
+def test_tls_files_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match=r"cannot read the TLS file .*absent"):
+        tls_credentials(tmp_path / "absent.pem")
+    with pytest.raises(BadOption, match="give both"):
+        tls_credentials(certificate=tmp_path / "mine.pem")

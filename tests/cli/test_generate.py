@@ -1,0 +1,193 @@
+"""``tunesmith generate``: its options reach the song, and Ctrl-C leaves what there is."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pretty_midi
+import pytest
+import trustme
+from google.protobuf import text_format
+
+from tunesmith.cli import main
+from tunesmith.client import Composer, Song
+from tunesmith.serving import EmbeddedServer, ServerOptions
+from tunesmith.serving.protos.ssl_config_pb2 import SslConfig
+
+Run = Callable[..., tuple[int, str, str]]
+
+ENDLESS = 1_000_000
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run ``tunesmith generate`` in this process: exit code, standard output and error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["tunesmith", "generate", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def same_files(song: Song, path: Path, tmp_path: Path) -> bool:
+    """Return whether `path` holds what the library writes of `song`."""
+    song.write(tmp_path / "expected.mid")
+    return path.read_bytes() == (tmp_path / "expected.mid").read_bytes()
+
+
+def test_the_options_reach_the_song(run: Run, server_address: str, tmp_path: Path) -> None:
+    drawing = ["--temperature", 1.4, "--top-k", 12, "--top-p", 0.95, "--max-repeats", 2]
+    playing = ["--program", "40", "--velocity", "70", "--tempo", 100, "--play-fps", 4.0]
+    arguments = ["--server", server_address, "--steps", 25, "--seed", 5, "--max-rests", 1]
+    files = ["--out", "a.mid", "--png", "a.png", "--html", "a.html"]
+    code, out, _ = run(*arguments, *drawing, *playing, *files, "--start-chord", "67,60,64")
+    assert code == 0
+    with Composer(server_address) as composer:
+        song = composer.generate(
+            25,
+            seed=5,
+            start_chord=(60, 64, 67),
+            temperature=1.4,
+            top_k=12,
+            top_p=0.95,
+            max_repeats=2,
+            max_rests=1,
+        )
+    played = song.played(program=40, velocity=70, tempo=100.0, frames_per_second=4.0)
+    assert same_files(played, tmp_path / "a.mid", tmp_path)
+    assert (tmp_path / "a.png").read_bytes() == played.picture()
+    assert (tmp_path / "a.html").read_text() == played.player()
+    assert out == f"a.mid: {played.summary()}, seed 5, version 1\n"
+
+
+def test_several_songs_get_numbers(run: Run, server_address: str, tmp_path: Path) -> None:
+    code, out, _ = run("--server", server_address, "--steps", 8, "--count", 10, "--seed", 2)
+    assert code == 0
+    names = [f"song-{number:02}.mid" for number in range(1, 11)]
+    assert [line.partition(":")[0] for line in out.splitlines()] == names
+    with Composer(server_address) as composer:
+        songs = composer.generate_many(10, 8, seed=2)
+    assert all(
+        same_files(song, tmp_path / name, tmp_path) for song, name in zip(songs, names, strict=True)
+    )
+
+
+def test_the_models_own_loop(run: Run, server_address: str, tmp_path: Path) -> None:
+    arguments = ["--server", server_address, "--loop", "server", "--steps", 12, "--seed", 4]
+    assert run(*arguments, "--start-note", 70, "--top-p", 0.9)[0] == 0
+    with Composer(server_address) as composer:
+        song = composer.generate(12, loop="server", seed=4, start_note=70, top_p=0.9)
+    assert same_files(song, tmp_path / "song.mid", tmp_path)
+    code, _, err = run(*arguments, "--max-repeats", 2)
+    assert code == 1
+    assert "the server's loop has no max_repeats" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--start-chord", "60;64"), 2, "not whole numbers joined by commas"),
+        (("--tls-cert", "a.pem"), 1, "give both"),
+        (("--tls-ca", "absent.pem"), 1, "cannot read the TLS file absent.pem"),
+        (("--program", "200"), 1, "program"),
+        (("--tempo", "-3"), 1, "beats a minute"),
+        (("--deadline", "0"), 1, "deadline is a positive number"),
+        (("--server", "localhost"), 1, "write HOST:PORT"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_a_mistake_is_told_before_anything_is_composed(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    ended, out, err = run(*arguments)
+    assert (ended, out) == (code, "")
+    assert words in err
+    assert len(err.splitlines()) == 1
+    assert not [*tmp_path.iterdir()]
+
+
+def test_mutual_tls(run: Run, model_dir: Path, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    server, client = authority.issue_cert("localhost"), authority.issue_cert("client")
+    config = SslConfig(
+        server_key=server.private_key_pem.bytes().decode(),
+        server_cert=b"".join(part.bytes() for part in server.cert_chain_pems).decode(),
+        custom_ca=authority.cert_pem.bytes().decode(),
+        client_verify=True,
+    )
+    (tmp_path / "ssl.config").write_text(text_format.MessageToString(config))
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    client.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    client.private_key_pem.write_to_path(tmp_path / "key.pem")
+    options = ServerOptions(port=0, ssl_config_file=tmp_path / "ssl.config")
+    with EmbeddedServer(model_dir, options) as embedded:
+        reached = ["--server", f"localhost:{embedded.port}", "--steps", 3, "--tls-ca", "ca.pem"]
+        code, _, err = run(*reached)
+        assert code == 1
+        assert "check the address and the TLS certificates" in err
+        assert run(*reached, "--tls-cert", "cert.pem", "--tls-key", "key.pem")[0] == 0
+    assert len(pretty_midi.PrettyMIDI(str(tmp_path / "song.mid")).instruments) == 1
+
+
+@pytest.fixture
+def endless(server_address: str, tmp_path: Path) -> subprocess.Popen[str]:
+    """A song of a million frames, begun in a process of its own."""
+    program = "from tunesmith.cli.main import main; main()"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", program, "generate", "--server", server_address),
+            *("--steps", str(ENDLESS), "--seed", "3", "--start-note", "72"),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "composing ...\n"
+    time.sleep(0.5)
+    return process
+
+
+def test_ctrl_c_leaves_what_was_composed(
+    endless: subprocess.Popen[str], server_address: str, tmp_path: Path
+) -> None:
+    endless.send_signal(signal.SIGINT)
+    out, err = endless.communicate(timeout=60)
+    assert endless.returncode == 130
+    told = re.fullmatch(
+        rf"tunesmith: interrupted after (\d+) of {ENDLESS} frames, which are written\n", err
+    )
+    assert told, err
+    length = int(told[1])
+    assert 1 <= length < ENDLESS
+    with Composer(server_address) as composer:
+        song = composer.generate(length, seed=3, start_note=72)
+    assert same_files(song, tmp_path / "song.mid", tmp_path)
+    assert out == f"song.mid: {song.summary()}, seed 3, version 1\n"
+
+
+def test_ctrl_c_again_and_again_leaves_no_half_file(
+    endless: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    while endless.poll() is None:
+        endless.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    endless.communicate(timeout=60)
+    # Python itself may be interrupted while it ends, and then ends by the signal.
+    assert endless.returncode in (130, -signal.SIGINT)
+    for path in tmp_path.iterdir():
+        assert path.name == "song.mid"
+        assert pretty_midi.PrettyMIDI(str(path)).instruments[0].notes

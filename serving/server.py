@@ -69,7 +69,7 @@ class EmbeddedServer:
     @property
     def address(self) -> str:
         """``host:port`` for a client's channel, or ``unix:PATH`` where there is no port."""
-        return self.addresses[0]
+        return next(iter(self.addresses), "")
 
     @property
     def addresses(self) -> list[str]:
@@ -79,8 +79,6 @@ class EmbeddedServer:
             found.append(addresses.join(self.options.host, self.port))
         if self.options.socket is not None:
             found.append(f"unix:{self.options.socket.absolute()}")
-        if not found:
-            raise AddressUnavailable("nothing to listen on: name a port or a socket")
         return found
 
     def start(self) -> EmbeddedServer:
@@ -95,12 +93,8 @@ class EmbeddedServer:
             AddressUnavailable: an address cannot be listened on.
             ExtraMissing: TensorFlow or TensorFlow Serving's messages are not installed.
         """
-        # All of this is looked at before TensorFlow's seconds of import and the model's of loading.
-        require_models(self.model_dir, self.options)
-        credentials = None
-        if self.options.ssl_config_file is not None:
-            credentials = server_credentials(self.options.ssl_config_file)
-        self._require_addresses()
+        credentials = self.check()
+        _LOG.info("starting address=%s", ",".join(self.addresses))
         with ExitStack() as opened:
             monitor = self._open_metrics(opened)
             store = open_store(self.model_dir, self.options)
@@ -116,6 +110,22 @@ class EmbeddedServer:
             self.metrics_url or "none",
         )
         return self
+
+    def check(self) -> grpc.ServerCredentials | None:
+        """Look at all that can be wrong before TensorFlow's seconds of import and a model's load.
+
+        Returns:
+            The credentials to listen with, None for plain text.
+
+        Raises:
+            ServingError: what :meth:`start` would raise of it.
+        """
+        require_models(self.model_dir, self.options)
+        credentials = None
+        if self.options.ssl_config_file is not None:
+            credentials = server_credentials(self.options.ssl_config_file)
+        self._require_addresses()
+        return credentials
 
     def stop(self, drain_seconds: float | None = None) -> None:
         """Refuse new requests, let running ones finish, close the port and unload the models.
@@ -169,7 +179,12 @@ class EmbeddedServer:
             addresses.require_free_socket(self.options.socket.absolute())
         if self.options.metrics_port is not None:
             addresses.require_free(self.options.host, self.options.metrics_port)
-        _LOG.info("starting address=%s", ",".join(self.addresses))
+            if self.options.metrics_port == self.port != 0:
+                raise AddressUnavailable(
+                    f"port {self.port} cannot be both for requests and for metrics: name two"
+                )
+        if not self.addresses:
+            raise AddressUnavailable("nothing to listen on: name a port or a socket")
 
     def _open_metrics(self, opened: ExitStack) -> Monitor | None:
         if self.options.metrics_port is None:
@@ -226,7 +241,8 @@ class EmbeddedServer:
                     return int(server.add_insecure_port(address))
                 return int(server.add_secure_port(address, credentials))
             except RuntimeError as error:
-                self._require_addresses()
+                if self.options.port is not None:
+                    addresses.require_free(self.options.host, self.options.port)
                 raise AddressUnavailable(f"cannot listen on {address}: {error}") from error
 
         if self.port is not None:

@@ -9,26 +9,25 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 
 from tunesmith.serving import AddressUnavailable, EmbeddedServer, ServerOptions, serve
 
 TOKENS = np.zeros((1, 50))
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-PROGRAM = """
-import sys
-from tunesmith.serving import ServerOptions, serve
-serve(sys.argv[1], ServerOptions(port=0), ready=lambda server: print(server.address, flush=True))
-print("ended", flush=True)
-"""
 
 
 def test_it_listens_on_loopback_at_the_port_it_reports(shared_server: EmbeddedServer) -> None:
@@ -79,6 +78,77 @@ def test_health_of_the_server_and_of_its_services(caller: Any) -> None:
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+def test_reflection_lists_the_services_and_describes_them(caller: Any) -> None:
+    database = ProtoReflectionDescriptorDatabase(caller.channel)
+    assert sorted(database.get_services()) == [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "tensorflow.serving.ModelService",
+        "tensorflow.serving.PredictionService",
+    ]
+    pool = DescriptorPool(database)
+    prediction = pool.FindServiceByName("tensorflow.serving.PredictionService").methods_by_name
+    predict = prediction["Predict"]
+    assert predict.input_type.fields_by_name["model_spec"].number == 1
+    models = pool.FindServiceByName("tensorflow.serving.ModelService").methods_by_name
+    assert "config" in models["HandleReloadConfigRequest"].input_type.fields_by_name
+
+
+def test_reflection_answers_under_its_newer_name(caller: Any) -> None:
+    method = caller.channel.stream_stream(
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    (answer,) = method(iter([request]), timeout=30)
+    names = [each.name for each in answer.list_services_response.service]
+    assert "tensorflow.serving.PredictionService" in names
+
+
+def test_a_request_too_many_is_refused_at_once_and_the_next_ones_are_answered(
+    shared_server: EmbeddedServer, connect: Any
+) -> None:
+    options = ServerOptions(port=0, metrics_port=0, workers=1, max_requests=3)
+    with EmbeddedServer(shared_server.model_dir, options) as server:
+        caller = connect(server)
+        caller.predict(tokens=TOKENS)
+        request = caller.request("slow", steps=100_000)
+        accepted = [caller.prediction.Predict.future(request, timeout=120) for _ in range(3)]
+        time.sleep(0.2)
+        with pytest.raises(grpc.RpcError) as caught:
+            caller.predict(tokens=TOKENS)
+        assert not any(each.done() for each in accepted)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert caught.value.details() == "Server Threadpool Exhausted"
+
+        # A busy server is not a dead one.
+        health = health_pb2_grpc.HealthStub(caller.channel)
+        assert health.Check(health_pb2.HealthCheckRequest(), timeout=30).status == SERVING
+        assert server.metrics_url
+        with urllib.request.urlopen(server.metrics_url, timeout=10) as answer:
+            page = answer.read().decode()
+        assert "\ntunesmith_requests_in_flight 3.0\n" in page
+        assert "\ntunesmith_requests_refused_total 1.0\n" in page
+        assert not any(each.done() for each in accepted[1:])
+
+        counted = [list(each.result().outputs["counted"].int_val) for each in accepted]
+        assert counted == [[100_000]] * 3
+        time.sleep(0.1)
+        caller.predict(tokens=TOKENS)
+
+
+def test_a_message_that_is_too_long_is_refused(shared_server: EmbeddedServer, connect: Any) -> None:
+    options = ServerOptions(port=0, max_receive_bytes=100_000, max_send_bytes=5_000)
+    with EmbeddedServer(shared_server.model_dir, options) as server:
+        caller = connect(server)
+        for rows in (2000, 49):  # 400 kB in; 8 kB out
+            with pytest.raises(grpc.RpcError) as caught:
+                caller.predict(tokens=np.full((rows, 50), 40))
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        caller.predict(tokens=TOKENS)
+
+
 def test_a_stop_lets_running_requests_finish_and_refuses_new_ones(
     shared_server: EmbeddedServer, connect: Any
 ) -> None:
@@ -110,6 +180,27 @@ def test_a_health_watcher_hears_of_the_stop_and_does_not_hold_it_up(
     server.stop(drain_seconds=30)
     assert time.monotonic() - started < 5
     assert [each.status for each in watch] == [NOT_SERVING]
+
+
+def test_a_reflection_stream_that_stays_open_does_not_hold_up_a_stop(
+    shared_server: EmbeddedServer, connect: Any
+) -> None:
+    server = EmbeddedServer(shared_server.model_dir, ServerOptions(port=0)).start()
+    stub = reflection_pb2_grpc.ServerReflectionStub(connect(server).channel)
+    asked = threading.Event()
+
+    def questions() -> Any:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+        asked.wait(60)
+
+    stream = stub.ServerReflectionInfo(questions())
+    next(stream)
+    started = time.monotonic()
+    server.stop(drain_seconds=30)
+    assert time.monotonic() - started < 5
+    asked.set()
+    with pytest.raises(grpc.RpcError):
+        next(stream)
 
 
 def test_a_stop_does_not_wait_beyond_its_time(shared_server: EmbeddedServer, connect: Any) -> None:
@@ -150,20 +241,6 @@ def test_a_signal_ends_serving_after_the_running_request(
     serve(shared_server.model_dir, ServerOptions(port=0), ready=ask_and_signal)
     assert list(running[0].result().outputs["counted"].int_val) == [300_000]
     assert signal.getsignal(number) is before
-
-
-def test_a_server_program_is_quiet_and_ends_well(shared_server: EmbeddedServer) -> None:
-    command = [sys.executable, "-c", PROGRAM, str(shared_server.model_dir)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline().startswith("127.0.0.1:")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
-        assert process.stdout.read() == "ended\n"
-        assert process.stderr.read() == ""
 
 
 def test_the_package_is_imported_without_tensorflow() -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tunesmith.client.errors import BadResponse
 from tunesmith.client.ngram import NGram as ServedNGram
 from tunesmith.client.ngram import decode_numbers
 from tunesmith.components.baselines import ORDER, NGram
@@ -101,20 +100,3 @@ def test_the_signature_answers_a_row_for_each_token() -> None:
     assert answer["format"].tolist() == [1] * 4
     assert answer["occurrences"].tolist() == [packed.occurrences[3], 0, 0, packed.occurrences[0]]
     assert answer["contexts"].tolist() == [packed.rows[3], b"", b"", packed.rows[0]]
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [b"\x80", b"\x00", b"\x01", b"\xff\xff\xff\xff\xff\xff\x01", b"\x01\x00\x7f\x01\x63\x01"],
-    ids=["cut off", "no contexts", "a context cut off", "too long", "a token out of range"],
-)
-def test_packed_nonsense_is_named(broken: bytes) -> None:
-    ngram = ServedNGram(np.array([1, 1]), [b"", broken])
-    with pytest.raises(BadResponse, match=r"drafter cannot be used .*: re-export .* speculate=0"):
-        ngram.row([0, 1])
-
-
-def test_counts_that_do_not_fit_are_named() -> None:
-    for occurrences in ([1], [1, -1]):
-        with pytest.raises(BadResponse, match="do not fit"):
-            ServedNGram(np.array(occurrences), [b"", b""])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from tunesmith.serving.errors import (
     ConfigInvalid,
@@ -165,18 +166,26 @@ def handlers(services: Services) -> tuple[grpc.GenericRpcHandler, ...]:
 
 
 def _method(answer: Answer, request_type: Any) -> grpc.RpcMethodHandler:
-    def behaviour(request: Any, context: grpc.ServicerContext) -> Any:
+    def behaviour(data: bytes, context: grpc.ServicerContext) -> Any:
         try:
-            return answer(request)
+            return answer(_message(request_type, data))
         except RequestError as error:
             _LOG.debug("request refused code=%s reason=%s", error.code.name, error.message)
             context.abort(error.code, _shortened(error.message))
 
     return grpc.unary_unary_rpc_method_handler(
         behaviour,
-        request_deserializer=request_type.FromString,
         response_serializer=lambda message: message.SerializeToString(),
     )
+
+
+def _message(request_type: Any, data: bytes) -> Any:
+    """Return the request that came as `data`; gRPC would log a traceback and answer INTERNAL."""
+    try:
+        return request_type.FromString(data)
+    except DecodeError as error:
+        name = request_type.DESCRIPTOR.full_name
+        raise invalid_argument(f"the request is not a message {name}") from error
 
 
 def _shortened(message: str) -> str:

@@ -123,6 +123,9 @@ def encode(
         into: a field of the message that it is sent in, so that nothing is copied there.
         as_content: write ``tensor_content`` instead of typed values; strings never are.
     """
+    if dtype == types_pb2.DT_STRING:
+        # A session returns a string without dimensions as bytes.
+        array = np.asarray(array, object)
     into.dtype = dtype
     dims = into.tensor_shape.dim
     for size in array.shape:

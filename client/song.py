@@ -18,7 +18,6 @@ from tunesmith.music import (
     MusicError,
     TrackChoice,
     notes_from_frames,
-    read_song,
     to_pretty_midi,
 )
 from tunesmith.music.grid import DEFAULT_FRAMES_PER_SECOND
@@ -102,9 +101,14 @@ class Song:
             program: General MIDI program 0..127 that the song is to have.
 
         Raises:
-            MusicError: the file cannot be used, or an argument is out of range.
+            BadOption: the file cannot be used, or an argument is out of range.
         """
-        reading = read_song(Path(path), TrackChoice.parse(track), Grid(frames_per_second))
+        from tunesmith.music import read_song
+
+        try:
+            reading = read_song(Path(path), TrackChoice.parse(track), Grid(frames_per_second))
+        except MusicError as error:
+            raise BadOption(f"{path} cannot be read as a song: {error}") from error
         return cls(tuple(reading.frames), frames_per_second, program)
 
     @property
@@ -213,6 +217,10 @@ class Song:
         content = io.BytesIO()
         image.save(content, format="PNG", optimize=True)
         return content.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        """Show the piano roll where a notebook shows a value (IPython's rich display)."""
+        return self.picture()
 
     def write_picture(
         self,

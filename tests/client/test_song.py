@@ -103,6 +103,24 @@ def test_what_no_file_can_hold_is_refused_by_each_of_them(tmp_path: Path, playin
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_that_is_no_song_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.mid").write_bytes(b"not music")
+    Song(((),) * 9, 5.0).write(tmp_path / "rest.mid")
+    for name in ("absent.mid", "broken.mid", "rest.mid"):
+        with pytest.raises(BadOption, match=name) as caught:
+            Song.read(tmp_path / name)
+        assert "\n" not in str(caught.value)
+    Song(MELODY, 5.0).write(tmp_path / "song.mid")
+    for arguments in ({"track": "nonsense"}, {"frames_per_second": 0.0}):
+        with pytest.raises(BadOption):
+            Song.read(tmp_path / "song.mid", **arguments)
+    assert Song.read(tmp_path / "song.mid", program=24).program == 24
+
+
+def test_a_notebook_shows_the_picture() -> None:
+    assert Song(MELODY, 5.0)._repr_png_() == Song(MELODY, 5.0).picture()
+
+
 def test_where_a_song_came_from() -> None:
     assert Song(MELODY, 5.0).origin() == ""
     song = Song(MELODY, 5.0, model="tunesmith", model_version=3, seed=7)

@@ -194,6 +194,8 @@ def _servable_sampling(request: Request) -> Sampling:
         raise BadOption("the server's loop draws by temperature, top_k and top_p alone")
     if sampling.max_repeats is not None or sampling.max_rests is not None:
         raise BadOption("the server's loop has no max_repeats or max_rests: use loop='client'")
+    if request.drawing.speculate:
+        raise BadOption("the server's loop does not speculate: it makes one call anyway")
     if request.steps > LONGEST_SERVER_LOOP:
         raise BadOption(f"the server's loop has {LONGEST_SERVER_LOOP} steps at most")
     return sampling

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tunesmith.client.errors import BadStart, UnknownStart
 from tunesmith.client.model import ServedModel
-from tunesmith.music import Frame, TrackChoice, UnknownFrame, UnusableFile, read_sequence
+from tunesmith.music import Frame, TrackChoice, UnknownFrame, UnusableFile
 
 # A primer of which the model's own track choice finds no music is read with all its instruments.
 _NOT_ON_THIS_TRACK = ("no such track", "drum track", "no notes")
@@ -123,6 +123,8 @@ def _frame(pitches: Sequence[int]) -> Frame:
 
 def _read_primer(path: Path, model: ServedModel) -> list[Frame]:
     """Return the frames of a MIDI file on the model's own track and grid."""
+    from tunesmith.music import read_sequence
+
     grid = model.settings.grid
     try:
         try:

@@ -4,14 +4,18 @@ Everything here is a pure function or a plain value over numpy and pretty_midi. 
 TensorFlow, no Beam and no gRPC, so that a client, a Beam worker and a server can all share it.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from tunesmith.music.corpus import CorpusSettings
 from tunesmith.music.errors import MusicError, UnknownFrame, UnusableFile
 from tunesmith.music.frames import REST, REST_NAME, Frame, frame_name, parse_frame
 from tunesmith.music.grid import Grid
 from tunesmith.music.notation import DEFAULT_VELOCITY, notes_from_frames, to_pretty_midi, write_midi
-from tunesmith.music.reading import read_sequence, read_song
 from tunesmith.music.tracks import TrackChoice
 from tunesmith.music.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from tunesmith.music.reading import read_sequence, read_song
 
 __all__ = [
     "DEFAULT_VELOCITY",
@@ -33,3 +37,12 @@ __all__ = [
     "to_pretty_midi",
     "write_midi",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the reading of MIDI files when it is asked for: most clients compose and write."""
+    if name in ("read_sequence", "read_song"):
+        from tunesmith.music import reading
+
+        return getattr(reading, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -252,6 +252,7 @@ def test_the_models_own_loop_is_the_clients_where_nothing_is_drawn(composer: Com
         ({"max_rests": 2}, "no max_repeats or max_rests"),
         ({"sampling": [TopK(2)]}, "temperature, top_k and top_p alone"),
         ({"steps": 4097}, "4096 steps at most"),
+        ({"speculate": 3}, "does not speculate"),
     ],
     ids=str,
 )

@@ -27,8 +27,9 @@ def serve(
     """Serve until SIGTERM or SIGINT, then let running requests finish; for the command line.
 
     A second signal does not wait for them: it ends the process, with the exit code 128 and its
-    number. One that comes while the models are loading ends the loading. Only the main thread may
-    call this.
+    number. One that comes while the models are loading ends the loading. Requests that outlast
+    ``drain_seconds`` end with the process, whose exit code is 1 then. Only the main thread may call
+    this.
 
     Args:
         model_dir: the base path that holds ``<version>/saved_model.pb``; None where the options
@@ -58,6 +59,11 @@ def serve(
         if ready is not None:
             ready(server)
         signalled.wait()
+        server.stop()
+        if server.in_flight:
+            # Python would wait at its end for the threads that compute for nobody any more.
+            _LOG.warning("requests abandoned in_flight=%d", server.in_flight)
+            os._exit(1)
     finally:
         server.stop()
         for each, handler in previous.items():

@@ -81,6 +81,11 @@ class EmbeddedServer:
             found.append(f"unix:{self.options.socket.absolute()}")
         return found
 
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being answered or wait for a thread."""
+        return self._threads.in_flight
+
     def start(self) -> EmbeddedServer:
         """Load the models, then open the port: the first answer a client gets is a real one.
 
@@ -136,7 +141,7 @@ class EmbeddedServer:
         if self._server is None or self._health is None or self._reflection is None:
             return
         grace = self.options.drain_seconds if drain_seconds is None else drain_seconds
-        _LOG.info("stopping in_flight=%d drain_seconds=%g", self._threads.in_flight, grace)
+        _LOG.info("stopping in_flight=%d drain_seconds=%g", self.in_flight, grace)
         stopped = self._server.stop(grace)
         self._health.end()
         self._reflection.end()
@@ -221,7 +226,7 @@ class EmbeddedServer:
         server.add_generic_rpc_handlers((admission, *self._reflection.handlers()))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if monitor is not None:
-            monitor.in_flight = lambda: self._threads.in_flight
+            monitor.in_flight = lambda: self.in_flight
             monitor.refused = lambda: admission.refused
             monitor.versions = store.available
         return server

@@ -26,6 +26,7 @@ from tunesmith.client.request import (
 )
 from tunesmith.client.session import Session, at_the_server, beginning, extending
 from tunesmith.client.song import Song
+from tunesmith.client.speculation import Tally
 from tunesmith.music import Frame
 
 DEFAULT_MODEL = "tunesmith"
@@ -205,6 +206,11 @@ class SongsInProgress:
         while not self._session.done:
             self._connection.perform(self._session.step())
             yield self._session.length
+
+    @property
+    def tally(self) -> Tally:
+        """The calls so far, and how many guesses stood, where frames are guessed ahead."""
+        return self._session.tally
 
     def songs(self) -> list[Song]:
         """Return the songs as far as they are composed."""

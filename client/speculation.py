@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tunesmith.client.composition import Ahead
 from tunesmith.client.errors import BadOption
 from tunesmith.client.ngram import NGram
-from tunesmith.client.pace import Cost, Pace
+from tunesmith.client.pace import Cost, Kind, Pace, Trial
 from tunesmith.client.sampling import Filter, Rows, Windows, apply, arrivals
 
 Answer = NDArray[np.floating[Any]]
@@ -38,9 +38,9 @@ LONGEST = 16
 MEMORY_BYTES = 64 * 2**20
 """Of all answers that are remembered for guesses."""
 
-WORTH_WHILE = 0.15
-"""Of a call's cost, the least share that does not grow with the windows: below there is nothing to
-gain that guessing itself would not cost."""
+WORTH_WHILE = 0.25
+"""Of a call's cost, the least share that does not grow with the windows: below there is little to
+gain."""
 
 PROBED_EVERY = 64
 """Rounds without a guess, after which some are made to see what a call's size costs now."""
@@ -140,13 +140,18 @@ class Speculation:
         self._offered = np.full(_FIRST_ODDS.shape, _FIRST_ODDS_COUNT)
         self._stood = _FIRST_ODDS * _FIRST_ODDS_COUNT
         self._pace = Pace()
+        # Seconds of guessing one token; and what the round that is under way took so far.
         self._own = 0.0
+        self._seconds, self._tokens = 0.0, 0
+        self._trial = Trial()
         self._quiet = 0
         self._drafts: dict[int, _Draft] = {}
+        self._kind: Kind = "plain"
 
     def took(self, windows: int, seconds: float) -> None:
         """Take note of how long a call of `windows` windows took."""
         self.tally.calls += 1
+        self._seconds += seconds
         self._pace.record(windows, seconds)
 
     @property
@@ -163,6 +168,8 @@ class Speculation:
 
     def draft(self, songs: Sequence[Ahead]) -> list[list[int]]:
         """Return what is guessed of each song, at most its room; nothing in the first round."""
+        self._trial.close(self._kind, self.tally.tokens - self._tokens, self._seconds)
+        self._kind, self._tokens, self._seconds = "plain", self.tally.tokens, 0.0
         drafts = [_Draft(each) for each in songs]
         self._drafts = {each.ahead.song: each for each in drafts}
         cost = self._pace.cost
@@ -170,14 +177,16 @@ class Speculation:
             started = self._clock()
             tried = self._grow(drafts, cost)
             if tried:
-                own = (self._clock() - started) / tried
+                self._seconds = self._clock() - started
+                own = self._seconds / tried
                 self._own = own if self._own == 0 else 0.9 * self._own + 0.1 * own
         return [each.tokens for each in drafts]
 
     def _grow(self, drafts: list[_Draft], cost: Cost) -> int:
         """Guess token after token of every song while it pays; return how many were tried."""
         probing = self._probes(cost, len(drafts))
-        wanted = probing or self._guesses is not None or _leaves_room(cost, len(drafts))
+        pays = _leaves_room(cost, len(drafts)) and not self._trial.paused
+        wanted = probing or self._guesses is not None or pays
         longest = 1 if probing else LONGEST if self._guesses is None else self._guesses
         growing = [each for each in drafts if min(each.ahead.room, longest) > 0]
         # Tokens that the call is expected to decide, and the windows that it holds.
@@ -197,6 +206,8 @@ class Speculation:
                 tokens, windows = tokens + chance, windows + 1
                 if len(draft.steps) < min(draft.ahead.room, longest):
                     growing.append(draft)
+        if tried:
+            self._kind = "probe" if probing else "guess"
         return tried
 
     def _probes(self, cost: Cost, songs: int) -> bool:

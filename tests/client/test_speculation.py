@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -142,7 +142,7 @@ def test_nonsense_costs_calls_and_nothing_else(row: NDArray[np.float64]) -> None
 
 def test_tokens_follow_the_models_joint_distribution_under_bad_guesses() -> None:
     """Chi-square of the first two tokens of many songs, both of them guessed, badly."""
-    songs = 6000
+    songs = 4000
     wrong = Wrong(SIZE, songs, (), 2)
     wrong.row = WRONG_ROWS["turned round"]
     wrong.took(10, 0.01)
@@ -188,8 +188,8 @@ def test_nothing_is_read_or_guessed_before_the_first_answer() -> None:
     assert len(composition.queries()) == 5
 
 
-def windows_asked(cost: tuple[float, float], songs: int, rounds: int) -> list[int]:
-    """Return the windows of each call to a model whose calls cost ``fixed + each * windows``."""
+def windows_asked(cost: Callable[[int], float], songs: int, rounds: int) -> list[int]:
+    """Return the windows of each call to a model whose calls take ``cost(windows)`` seconds."""
     speculation = Speculation(SIZE, songs, Sampling(temperature=0).chain)
     composition = Composition(
         np.zeros((songs, WINDOW), np.int64),
@@ -201,24 +201,32 @@ def windows_asked(cost: tuple[float, float], songs: int, rounds: int) -> list[in
     asked = []
     for _ in range(rounds):
         queries = composition.queries()
-        speculation.took(len(queries), cost[0] + cost[1] * len(queries))
+        speculation.took(len(queries), cost(len(queries)))
         composition.accept(model(queries))
         asked.append(len(queries))
     return asked
 
 
 def test_where_windows_cost_next_to_nothing_many_are_asked() -> None:
-    asked = windows_asked((0.01, 1e-5), 1, 30)
+    asked = windows_asked(lambda windows: 0.01 + 1e-5 * windows, 1, 30)
     assert asked[0] == 1
     assert max(asked) == 1 + LONGEST
 
 
 def test_where_a_call_costs_its_windows_none_are_guessed_but_to_see_what_they_cost() -> None:
     rounds = 2 * PROBED_EVERY + 10
-    asked = windows_asked((1e-6, 0.01), 8, rounds)
+    asked = windows_asked(lambda windows: 0.01 * windows, 8, rounds)
     settled = asked[20:]
     assert settled.count(8) >= len(settled) - 4
     assert max(settled) == 16
+
+
+def test_guesses_that_turn_out_not_to_pay_are_paused_for_longer_and_longer() -> None:
+    """Every call of another size than the songs' own takes a second."""
+    asked = windows_asked(lambda windows: 0.01 if windows == 4 else 1.0, 4, 150)
+    guessed = [windows > 4 for windows in asked]
+    assert any(guessed[:10])
+    assert 0 < sum(guessed[10:]) < 20
 
 
 def test_when_windows_become_cheap_it_is_noticed() -> None:

@@ -66,6 +66,7 @@ class ServedModel:
         vocabulary: the frame of each token.
         settings: how the songs are written.
         signatures: the names of what it answers.
+        kept: what was read of it later, by name.
     """
 
     servable: ModelVersion
@@ -73,6 +74,7 @@ class ServedModel:
     vocabulary: Vocabulary
     settings: Settings
     signatures: frozenset[str] = _REQUIRED
+    kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def read(

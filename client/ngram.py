@@ -30,7 +30,7 @@ _LONGEST = 5
 
 
 def served_ngram(model: ServedModel) -> Exchange[NGram | None]:
-    """Read the n-gram of a model; None where it has none, or one of a later format.
+    """Return the n-gram of a model, read once; None where it has none, or one of a later format.
 
     Raises:
         BadResponse: the answer makes no sense.
@@ -38,6 +38,13 @@ def served_ngram(model: ServedModel) -> Exchange[NGram | None]:
     """
     if "drafter" not in model.signatures:
         return None
+    if "ngram" not in model.kept:
+        model.kept["ngram"] = yield from _read(model)
+    ngram: NGram | None = model.kept["ngram"]
+    return ngram
+
+
+def _read(model: ServedModel) -> Exchange[NGram | None]:
     size = len(model.vocabulary)
     occurrences: list[int] = []
     contexts: list[bytes] = []

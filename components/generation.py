@@ -1,7 +1,10 @@
 """The whole sampling loop as a graph: from starts to songs in one call.
 
 The filters and their order are those of the client's loop (``client/sampling.py``): temperature,
-top-k, top-p, draw; of two equally probable tokens the smaller goes first.
+top-k, top-p, draw; of two equally probable tokens the smaller goes first. The draws are another
+stream than the client's, which races exponential noise (``client/sampling.py``): a seed gives
+another song here, from the same distribution. Nothing is guessed ahead: a loop that never leaves
+the graph has no call to save.
 """
 
 from __future__ import annotations

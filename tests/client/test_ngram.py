@@ -69,6 +69,18 @@ def test_a_model_without_one_and_one_of_a_later_format_are_gone_without() -> Non
     assert read(**answer(format=np.full(3, 2, np.int32))) is None
 
 
+def test_a_models_n_gram_is_read_once() -> None:
+    once = model("drafter")
+    exchange = served_ngram(once)
+    next(exchange)
+    with pytest.raises(StopIteration) as first:
+        exchange.send(wire.PredictResponse(outputs=answer()))
+    with pytest.raises(StopIteration) as second:
+        next(served_ngram(once))
+    assert isinstance(first.value.value, NGram)
+    assert second.value.value is first.value.value
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -123,9 +123,7 @@ def report(address: str, model: str, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--server", help="one's own; a small one is started if left out"
-    )
+    parser.add_argument("--server", help="one's own; a small one is started if left out")
     parser.add_argument("--model", default="tunesmith")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()

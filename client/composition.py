@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from tunesmith.client.errors import BadOption
 from tunesmith.client.sampling import Filter, Noise, Rows, Windows, apply, draw
 
+NOISE_BLOCK = 8
+"""Steps of which the noise is drawn at a time, which takes hardly longer than that of one."""
+
 
 @dataclass(frozen=True)
 class Ahead:
@@ -126,7 +129,7 @@ class Composition:
         self._heard = np.zeros((count, self._window + steps), dtype=np.int64)
         self._heard[:, : self._window] = windows
         self._drawn = [0] * count
-        # By the step: that of a token drafted in vain is needed again.
+        # By the step: some are drawn in advance, and that of a token drafted in vain is kept.
         self._noise_ahead: list[dict[int, NDArray[np.float64]]] = [{} for _ in noises]
         self._round: _Round | None = None
 
@@ -225,7 +228,9 @@ class Composition:
         """Return what the token of `step` is drawn with, float64 [V]."""
         ahead = self._noise_ahead[song]
         if step not in ahead:
-            ahead[step] = self._noises[song].steps(self._first + step)[0]
+            count = min(NOISE_BLOCK, self._steps - step)
+            rows = self._noises[song].steps(self._first + step, count)
+            ahead.update(zip(range(step, step + count), rows, strict=True))
         return ahead[step]
 
 

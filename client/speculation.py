@@ -52,7 +52,7 @@ _CONTEXT = 4
 _MARGINS = np.array([1.25, 1.5, 2.0, 3.0, 6.0, 12.0, 30.0])
 
 # The odds of a guess by where its row is from and by its margin, before any is known to have stood:
-# rounded from songs of the paper's network, see benchmarks/generate.py.
+# rounded from a dozen songs of the paper's network. Every song corrects them for itself.
 _FIRST_ODDS = np.array(
     [
         [0.22, 0.25, 0.33, 0.33, 0.45, 0.60, 0.60, 0.75],

@@ -14,6 +14,7 @@ import pytest
 import trustme
 from google.protobuf import text_format
 
+from tunesmith.cli.serve import command
 from tunesmith.serving.metrics import FAMILIES
 from tunesmith.serving.model_config import VersionPolicy
 from tunesmith.serving.model_config_file import parse
@@ -65,6 +66,16 @@ def test_the_documented_script_makes_a_tls_config(tmp_path: Path, mutual: bool) 
     certificates = read_certificates(config)
     assert [certificates.key, certificates.chain] == texts[:2]
     assert certificates.client_authorities == (texts[2] if mutual else None)
+
+
+@pytest.mark.parametrize("page", ["serving.md", "security.md"])
+def test_documented_options_are_there(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    served = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+    flags = (Path(__file__).parent / "tensorflow_serving_flags.txt").read_text()
+    dockers = {"--init", "--target", "--build", "--build-arg"}
+    for name in re.findall(r"`[^`\n]*?(--\w[\w-]*)", text):
+        assert name in served | dockers or re.search(rf"^{name[2:]} ", flags, re.MULTILINE), name
 
 
 def test_documented_metrics_are_served() -> None:

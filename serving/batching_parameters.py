@@ -19,6 +19,10 @@ from tunesmith.serving.protos.batching_parameters_pb2 import BatchingParameters 
 _LARGEST = 2**31 - 1
 
 
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class BatchingParameters:
     """The parameters of TensorFlow's batching kernel; the values are checked when it is made.
@@ -49,7 +53,7 @@ class BatchingParameters:
     max_batch_size: int = 1000
     batch_timeout_micros: int = 0
     max_enqueued_batches: int = 16
-    num_batch_threads: int = 2
+    num_batch_threads: int = field(default_factory=_cores)
     allowed_batch_sizes: tuple[int, ...] = field(default=())
     enable_large_batch_splitting: bool = True
     max_execution_batch_size: int | None = 64
@@ -143,7 +147,7 @@ def _from_message(message: _Message) -> BatchingParameters:
         max_batch_size=given("max_batch_size", 1000),
         batch_timeout_micros=given("batch_timeout_micros", 0),
         max_enqueued_batches=given("max_enqueued_batches", 10),
-        num_batch_threads=given("num_batch_threads", os.cpu_count() or 1),
+        num_batch_threads=given("num_batch_threads", _cores()),
         allowed_batch_sizes=tuple(message.allowed_batch_sizes),
         enable_large_batch_splitting=message.enable_large_batch_splitting.value,
         max_execution_batch_size=(

@@ -5,9 +5,12 @@ Light to import: what can be found wrong on disk is found before TensorFlow's se
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunesmith.serving import batching_parameters, metrics
+from tunesmith.serving.batching_parameters import BatchingParameters
 from tunesmith.serving.errors import ModelFolderMissing, ServingError
 from tunesmith.serving.model_config import ModelConfig
 from tunesmith.serving.model_config_file import ModelConfigFile, Models, parse, read
@@ -22,10 +25,11 @@ def require_models(model_dir: Path | None, options: ServerOptions) -> None:
     """Look at the model configuration and the models' folders without TensorFlow.
 
     Raises:
-        ConfigInvalid: the configuration file cannot be read or is wrong.
+        ConfigInvalid: a configuration file cannot be read or is wrong.
         ModelFolderMissing: no model was named, or a base path is not a folder.
         ModelVersionMissing: none of the versions to be served is in it.
     """
+    batching_parameters.parameters(options)
     file = options.model_config_file
     models = parse(read(file), file) if file is not None else _one_model(model_dir, options)
     for config in models:
@@ -49,8 +53,10 @@ def open_store(model_dir: Path | None, options: ServerOptions) -> ModelStore:
     require_models(model_dir, options)
     from tunesmith.serving.store import ModelStore
 
+    batching = batching_parameters.parameters(options)
+
     def load(_name: str, version: int, path: Path) -> Servable:
-        return _load(version, path, options)
+        return _load(version, path, options, batching)
 
     store = ModelStore(load, options.poll_seconds)
     if options.model_config_file is None:
@@ -75,7 +81,9 @@ def _one_model(model_dir: Path | None, options: ServerOptions) -> Models:
     return (ModelConfig(options.model_name, model_dir),)
 
 
-def _load(version: int, path: Path, options: ServerOptions) -> Servable:
+def _load(
+    version: int, path: Path, options: ServerOptions, batching: BatchingParameters | None
+) -> Servable:
     """Return a version, loaded and warmed up.
 
     Raises:
@@ -84,11 +92,18 @@ def _load(version: int, path: Path, options: ServerOptions) -> Servable:
     from tunesmith.serving.servable import Servable
     from tunesmith.serving.warmup import warm_up
 
-    servable = Servable(
-        version, path, inter_op=options.inter_op_threads, intra_op=options.intra_op_threads
-    )
+    with metrics.load_tried(str(path)):
+        servable = Servable(
+            version,
+            path,
+            inter_op=options.inter_op_threads,
+            intra_op=options.intra_op_threads,
+            batching=batching,
+        )
+    started = time.perf_counter()
     try:
-        warm_up(servable, path)
+        if warm_up(servable, path):
+            metrics.warmed_up(str(path), time.perf_counter() - started)
     except ServingError:
         servable.close()
         raise

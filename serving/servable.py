@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tunesmith.serving.batching_parameters import BatchingParameters
 from tunesmith.serving.contract import vocabulary_size
 from tunesmith.serving.errors import ModelNotLoadable
 from tunesmith.serving.runtime import config_pb2, tf
+from tunesmith.serving.session_call import SessionCall
 from tunesmith.serving.status import RequestError, from_tensorflow
 
 _INVALID_ARGUMENT = 3
@@ -28,7 +30,6 @@ _SERVE = "serve"
 # The line that TensorFlow adds to an error for the operation of serving/batching.py.
 _KERNEL = re.compile(r"\n\t \[\[(\{\{node )?batched_\w+/BatchFunction(\}\})?\]\]$")
 
-_Call = Callable[..., list[NDArray[Any]]]
 
 # What the loader was seen to raise on missing, truncated, random and foreign files.
 _LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, DecodeError)
@@ -92,15 +93,18 @@ class Servable:
             raise ModelNotLoadable(_one_line(str(error)), _INVALID_ARGUMENT) from error
         self.signatures: Mapping[str, Any] = dict(meta_graph.signature_def)
         self.vocabulary = vocabulary_size(self.signatures)
+        has_gpu = bool(tf.config.list_physical_devices("GPU"))
         self._batched: dict[str, BatchedSignature] = {}
         if batching is not None:
             self._batched = add_batched(
-                self._graph,
-                self.signatures,
-                batching,
-                capture_variables=bool(tf.config.list_physical_devices("GPU")),
+                self._graph, self.signatures, batching, capture_variables=has_gpu
             )
-        self._callables: dict[tuple[str, tuple[str, ...], bool], _Call] = {}
+        # Calls do not extend the session's graph by themselves.
+        self._session._extend_graph()
+        self._calls: dict[tuple[str, tuple[str, ...], bool], SessionCall] = {}
+        # On a GPU a thread only hands operations over, and there is nothing to leave to others.
+        self._spread_batches = has_gpu
+        self._running = 0
         self._lock = threading.Lock()
 
     def run(
@@ -126,43 +130,53 @@ class Servable:
             batched = None
         if batched is not None and batched.rows(inputs) == 0:
             return dict(zip(wanted, batched.no_rows(wanted), strict=True))
-        call = self._callable(signature_name, wanted, batched)
+        call = self._call(signature_name, wanted, batched)
+        arrays = [inputs[alias] for alias in sorted(inputs)]
         try:
-            values = call(*(inputs[alias] for alias in sorted(inputs)))
+            if batched is None:
+                values = call(arrays, spread=True)
+            else:
+                with self._beside_others() as alone:
+                    values = call(arrays, spread=alone or self._spread_batches)
         except tf.errors.OpError as error:
             refused = from_tensorflow(error)
             # As if the operation in front were not there.
             raise RequestError(refused.code, _KERNEL.sub("", refused.message)) from error
         return dict(zip(wanted, values, strict=True))
 
-    def _callable(
-        self, signature_name: str, outputs: tuple[str, ...], batched: BatchedSignature | None
-    ) -> _Call:
-        """Return the compiled call of a signature for these outputs, made at its first use."""
-        key = (signature_name, outputs, batched is not None)
-        found = self._callables.get(key)
-        if found is not None:
-            return found
+    @contextmanager
+    def _beside_others(self) -> Iterator[bool]:
+        """Count a batched call, and yield whether it is the only one."""
         with self._lock:
-            if key not in self._callables:
+            self._running += 1
+            alone = self._running == 1
+        try:
+            yield alone
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def _call(
+        self, signature_name: str, outputs: tuple[str, ...], batched: BatchedSignature | None
+    ) -> SessionCall:
+        """Return the call of a signature for these outputs, prepared at its first use."""
+        key = (signature_name, outputs, batched is not None)
+        found = self._calls.get(key)
+        if found is None:
+            if batched is not None:
+                feeds, fetches = batched.feeds, batched.fetches
+            else:
                 signature = self.signatures[signature_name]
-                feeds, fetches = (
-                    (batched.feeds, batched.fetches)
-                    if batched is not None
-                    else (_names(signature.inputs), _names(signature.outputs))
-                )
-                options = config_pb2.CallableOptions(
-                    feed=[feeds[alias] for alias in sorted(feeds)],
-                    fetch=[fetches[alias] for alias in outputs],
-                )
-                # The public make_callable falls back to Session.run when there is anything to feed.
-                self._callables[key] = self._session._make_callable_from_options(options)
-            return self._callables[key]
+                feeds, fetches = _names(signature.inputs), _names(signature.outputs)
+            found = self._calls[key] = SessionCall(
+                self._session,
+                [feeds[alias] for alias in sorted(feeds)],
+                [fetches[alias] for alias in outputs],
+            )
+        return found
 
     def close(self) -> None:
         """Free the session; the caller sees to it that nothing runs any more."""
-        # A callable releases its handle through the session, so it has to go first.
-        self._callables.clear()
         self._session.close()
 
 

@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Literal
 
 from tunesmith.serving.errors import EngineMissing
-from tunesmith.serving.flags import EngineLimit, Place, base_paths, can_do, serving_flags
+from tunesmith.serving.flags import (
+    BATCHING_PARAMETERS,
+    BATCHING_PARAMETERS_ON_A_GPU,
+    EngineLimit,
+    Place,
+    base_paths,
+    can_do,
+    serving_flags,
+)
 from tunesmith.serving.options import ServerOptions
 
 Engine = Literal["tensorflow-serving", "docker", "embedded"]
@@ -144,6 +152,7 @@ def program_command(model_dir: Path | None, options: ServerOptions) -> list[str]
         port=options.port or 0,
         metrics_port=options.metrics_port or 0,
         base_path=_one_model(model_dir, options),
+        batching=BATCHING_PARAMETERS,
         path=_absolute,
         socket=_absolute,
     )
@@ -186,6 +195,7 @@ def docker_command(
         port=0 if options.port is None else _PORT,
         metrics_port=_METRICS_PORT,
         base_path=_MODEL if served is not None else None,
+        batching=BATCHING_PARAMETERS_ON_A_GPU if image.gpu else BATCHING_PARAMETERS,
         path=lambda path: mounts.file(path, with_folder=path == followed),
         socket=mounts.socket,
     )

@@ -22,6 +22,9 @@ _CONFIG = Path(__file__).resolve().parent / "config"
 BATCHING_PARAMETERS = _CONFIG / "batching.config"
 """How windows are computed together unless a file of the user's says otherwise."""
 
+BATCHING_PARAMETERS_ON_A_GPU = _CONFIG / "batching-gpu.config"
+"""The same for a container that gets a GPU."""
+
 MONITORING = _CONFIG / "monitoring.config"
 """Prometheus metrics on the REST port."""
 
@@ -50,6 +53,7 @@ class Place:
         port: TCP port of gRPC, 0 for none.
         metrics_port: TCP port of REST, with the metrics on it.
         base_path: the folder of the one model's versions; None where a file lists the models.
+        batching: how windows are computed together there, unless the options name a file.
         path: the path there of a file of this machine.
         socket: the path there of the unix socket to be.
     """
@@ -57,6 +61,7 @@ class Place:
     port: int
     metrics_port: int
     base_path: str | None
+    batching: Path
     path: Callable[[Path], str]
     socket: Callable[[Path], str]
 
@@ -181,7 +186,7 @@ def _models(options: ServerOptions, place: Place) -> list[str]:
 def _batching(options: ServerOptions, place: Place) -> list[str]:
     if not options.batching:
         return ["--enable_batching=false"]
-    file = options.batching_parameters_file or BATCHING_PARAMETERS
+    file = options.batching_parameters_file or place.batching
     return ["--enable_batching=true", f"--batching_parameters_file={place.path(file)}"]
 
 

@@ -6,6 +6,7 @@ kubernetes-validate in `make lint`, by compose-spec and by what the files must a
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from functools import cache
@@ -69,7 +70,7 @@ def dockerfile() -> tuple[dict[str, str], dict[str, Any]]:
     last: dict[str, Any] = {}
     for line in text.splitlines():
         word, _, rest = line.strip().partition(" ")
-        if word == "ARG":
+        if word == "ARG" and "=" in rest:
             name, _, default = rest.partition("=")
             arguments[name] = default
         elif word:
@@ -157,7 +158,16 @@ def test_model_configs_parse_with_the_real_message() -> None:
 
 
 def test_batching_parameters_are_those_of_the_embedded_server() -> None:
-    assert read_parameters(CONFIG / "batching.config") == BatchingParameters()
+    own = BatchingParameters()
+    assert read_parameters(CONFIG / "batching.config") == own
+    # On a GPU, fewer at a time.
+    on_a_gpu = dataclasses.replace(own, num_batch_threads=2)
+    assert read_parameters(CONFIG / "batching-gpu.config") == on_a_gpu
+    # The image has the one of its variant: "-gpu" or none.
+    assert (
+        "COPY --chmod=444 serving/config/batching${VARIANT}.config /etc/tunesmith/batching.config"
+        in (ROOT / "Dockerfile.serving").read_text().splitlines()
+    )
 
 
 def test_the_monitoring_config_parses_and_switches_prometheus_on() -> None:

@@ -21,7 +21,11 @@ from tunesmith.serving import (
 )
 from tunesmith.serving.engines import EngineLimit
 from tunesmith.serving.errors import ConfigInvalid
-from tunesmith.serving.flags import BATCHING_PARAMETERS, MONITORING
+from tunesmith.serving.flags import (
+    BATCHING_PARAMETERS,
+    BATCHING_PARAMETERS_ON_A_GPU,
+    MONITORING,
+)
 
 IMAGE = DockerImage("mine:1", user="1000:1000")
 
@@ -186,7 +190,8 @@ def test_docker_sees_each_file_that_its_flags_name(models: Path) -> None:
         "--mount=type=bind,source=/run/own,target=/run/tunesmith",
         # With its folder, for it is read again.
         f"--mount=type=bind,source={models.parent},target=/etc/tunesmith/host/3,readonly",
-        f"--mount=type=bind,source={BATCHING_PARAMETERS},target=/etc/tunesmith/host/4,readonly",
+        f"--mount=type=bind,source={BATCHING_PARAMETERS_ON_A_GPU},"
+        "target=/etc/tunesmith/host/4,readonly",
         "--mount=type=bind,source=/etc/ssl.config,target=/etc/tunesmith/host/5,readonly",
         f"--mount=type=bind,source={MONITORING},target=/etc/tunesmith/host/6,readonly",
     ]
@@ -206,6 +211,7 @@ def test_docker_sees_each_file_that_its_flags_name(models: Path) -> None:
 def test_a_container_without_a_gpu_on_an_ipv6_host(tmp_path: Path) -> None:
     command = docker_command(tmp_path, ServerOptions(host="::1"), DockerImage(gpu=False))
     assert "--gpus=all" not in command
+    assert any(f"source={BATCHING_PARAMETERS}," in word for word in command)
     assert "--publish=[::1]:8500:8500" in command
     # A key that only this user may read can be read inside.
     assert f"--user={os.getuid()}:{os.getgid()}" in command

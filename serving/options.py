@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 DEFAULT_MODEL_NAME = "tunesmith"
 DEFAULT_PORT = 8500
-
-
-def _default_workers() -> int:
-    # TensorFlow Serving's own default for --grpc_max_threads.
-    return 4 * (os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,8 @@ class ServerOptions:
         drain_seconds: how long a stop waits for requests that are being answered.
         max_receive_bytes: the longest request message; a longer one is RESOURCE_EXHAUSTED.
         max_send_bytes: the longest response message.
-        workers: requests that are answered at the same time.
+        workers: requests that are answered at the same time, each by a thread that waits for its
+            batch; as many as clients whose windows are to be computed together, and then some.
         max_requests: requests that are being answered or wait; one more is RESOURCE_EXHAUSTED.
         tensor_content: write outputs as raw bytes (TensorFlow Serving's
             ``--enable_serialization_as_tensor_content``) instead of typed values.
@@ -69,6 +64,6 @@ class ServerOptions:
     drain_seconds: float = 20.0
     max_receive_bytes: int = 64 * 2**20
     max_send_bytes: int = 64 * 2**20
-    workers: int = field(default_factory=_default_workers)
+    workers: int = 128
     max_requests: int = 256
     tensor_content: bool = False

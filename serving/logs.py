@@ -39,6 +39,8 @@ def configure(
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
     root.addHandler(handler)
+    # Python's own warnings would be lines of another kind.
+    logging.captureWarnings(True)
     root.setLevel(logging.WARNING)
     logging.getLogger("tunesmith").setLevel(level)
 

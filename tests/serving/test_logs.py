@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import shlex
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,6 +30,7 @@ def log() -> Iterator[Log]:
         return logging.getLogger("tunesmith.serving.test"), written
 
     yield configured
+    logging.captureWarnings(False)
     for added in set(root.handlers) - set(handlers):
         root.removeHandler(added)
     root.setLevel(levels[0])
@@ -100,6 +102,17 @@ def test_a_traceback_is_a_field_of_json_and_follows_a_line_of_text(log: Log) -> 
             assert "KeyError: 'surprise'" in entry["exception"]
         else:
             assert " ERROR polling failed model=bach\nTraceback " in written.getvalue()
+
+
+def test_warnings_of_python_are_lines_like_the_others(log: Log) -> None:
+    _, written = log("json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(True)
+        warnings.warn("two\nlines", UserWarning, stacklevel=1)
+    entry = json.loads(written.getvalue())
+    assert (entry["level"], entry["logger"]) == ("warning", "py.warnings")
+    assert "UserWarning: two\nlines" in entry["event"]
 
 
 def test_messages_of_another_shape_are_events_without_fields(log: Log) -> None:

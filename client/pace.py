@@ -16,7 +16,7 @@ import numpy as np
 Kind = Literal["plain", "guess", "probe"]
 """A round without guesses, with some, and with some only to see what a call's size costs."""
 
-KEPT = 5
+KEPT = 15
 """Latest calls of each size that are looked at: a server's speed changes."""
 
 SIZES = 24
@@ -28,7 +28,7 @@ REFITTED_EVERY = 6
 ASSUMED_RATIO = 8.0
 """Windows that a call without any costs as much as, until it is known: what a 2-core CPU shows."""
 
-TRIED = 4
+TRIED = 2
 """Rounds with guesses after which they are compared with rounds without."""
 
 PAUSED = 16
@@ -64,6 +64,11 @@ class Pace:
         self._news += 1
         if self._news >= min(REFITTED_EVERY, sum(map(len, self._calls.values())) // 4):
             self._cost = None
+
+    @property
+    def largest(self) -> int:
+        """Windows of the largest call among those looked at; 0 before the first."""
+        return max(self._calls, default=0)
 
     @property
     def cost(self) -> Cost | None:

@@ -38,12 +38,15 @@ LONGEST = 16
 MEMORY_BYTES = 64 * 2**20
 """Of all answers that are remembered for guesses."""
 
-WORTH_WHILE = 0.25
+WORTH_WHILE = 0.3
 """Of a call's cost, the least share that does not grow with the windows: below there is little to
 gain."""
 
-PROBED_EVERY = 64
-"""Rounds without a guess, after which some are made to see what a call's size costs now."""
+PROBED = (1, 2, 4)
+"""Which rounds of songs that are not guessed ahead make some guesses, to see what these cost."""
+
+PROBED_EVERY = 256
+"""Rounds, after which that is seen once more."""
 
 _CONTEXT = 4
 """Tokens that the n-gram looks back, and more than the answers are remembered by."""
@@ -185,21 +188,23 @@ class Speculation:
     def _grow(self, drafts: list[_Draft], cost: Cost) -> int:
         """Guess token after token of every song while it pays; return how many were tried."""
         probing = self._probes(cost, len(drafts))
-        pays = _leaves_room(cost, len(drafts)) and not self._trial.paused
-        wanted = probing or self._guesses is not None or pays
+        forced = probing or self._guesses is not None
+        wanted = forced or (_leaves_room(cost, len(drafts)) and not self._trial.paused)
         longest = 1 if probing else LONGEST if self._guesses is None else self._guesses
         growing = [each for each in drafts if min(each.ahead.room, longest) > 0]
         # Tokens that the call is expected to decide, and the windows that it holds.
         tokens, windows, tried = float(len(drafts)), len(drafts), 0
+        # What twice as many windows as ever cost is not to be told from what fewer do.
+        most = 2 * max(self._pace.largest, len(drafts))
         while growing and wanted:
             tried += len(growing)
             steps = sorted(self._steps(growing), key=lambda each: -each[0])
             growing = []
             for chance, draft, step in steps:
-                forced = probing or self._guesses is not None
                 # One window more must bring more tokens a second than the windows before it.
                 gain = chance * (cost.fixed + cost.each * windows)
-                if not forced and gain <= tokens * (cost.each + self._own):
+                pays = windows < most and gain > tokens * (cost.each + self._own)
+                if not forced and not pays:
                     break
                 draft.steps.append(step)
                 draft.chance = chance
@@ -214,8 +219,8 @@ class Speculation:
         """Whether to guess only to see what a larger call costs: where nothing is guessed now."""
         if self._guesses is not None or _leaves_room(cost, songs):
             return False
-        self._quiet = (self._quiet + 1) % PROBED_EVERY
-        return self._quiet in (1, 2)
+        self._quiet += 1
+        return self._quiet in PROBED or self._quiet % PROBED_EVERY == 0
 
     def _steps(self, drafts: list[_Draft]) -> list[tuple[float, _Draft, _Step]]:
         """Guess one more token of each draft; return each with the chance of the whole draft."""

@@ -13,7 +13,7 @@ from tunesmith.client import BadOption, Composer
 from tunesmith.client.composition import Composition
 from tunesmith.client.ngram import NGram
 from tunesmith.client.sampling import Filter, Noise, Rows, Sampling
-from tunesmith.client.speculation import LONGEST, PROBED_EVERY, Speculation
+from tunesmith.client.speculation import LONGEST, PROBED, Speculation
 
 SIZE, WINDOW = 5, 3
 TABLE = np.random.default_rng(5).dirichlet(np.full(SIZE, 0.6), (SIZE, SIZE))
@@ -213,12 +213,20 @@ def test_where_windows_cost_next_to_nothing_many_are_asked() -> None:
     assert max(asked) == 1 + LONGEST
 
 
-def test_where_a_call_costs_its_windows_none_are_guessed_but_to_see_what_they_cost() -> None:
-    rounds = 2 * PROBED_EVERY + 10
-    asked = windows_asked(lambda windows: 0.01 * windows, 8, rounds)
-    settled = asked[20:]
-    assert settled.count(8) >= len(settled) - 4
-    assert max(settled) == 16
+def test_where_a_call_costs_its_windows_none_are_guessed_but_to_see_what_they_cost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tunesmith.client.speculation.PROBED_EVERY", 20)
+    asked = windows_asked(lambda windows: 0.01 * windows, 30, 50)
+    assert max(asked) == 60
+    assert [at for at, windows in enumerate(asked) if windows != 30] == [*PROBED, 20, 40]
+
+
+def test_a_call_is_at_most_twice_as_large_as_any_before() -> None:
+    asked = windows_asked(lambda windows: 0.01 + 1e-6 * windows, 4, 12)
+    assert asked[0] == 4
+    assert all(after <= 2 * max(asked[:at]) for at, after in enumerate(asked[1:], start=1))
+    assert max(asked) > 8
 
 
 def test_guesses_that_turn_out_not_to_pay_are_paused_for_longer_and_longer() -> None:
@@ -226,7 +234,7 @@ def test_guesses_that_turn_out_not_to_pay_are_paused_for_longer_and_longer() -> 
     asked = windows_asked(lambda windows: 0.01 if windows == 4 else 1.0, 4, 150)
     guessed = [windows > 4 for windows in asked]
     assert any(guessed[:10])
-    assert 0 < sum(guessed[10:]) < 20
+    assert sum(guessed) < 20
 
 
 def test_when_windows_become_cheap_it_is_noticed() -> None:

@@ -57,7 +57,7 @@ def test_a_new_version_takes_over_without_a_failed_request(
     server: EmbeddedServer, base: Path, connect: Any, publish: Any
 ) -> None:
     caller = connect(server)
-    answers: list[tuple[int, bytes]] = []
+    answers: list[tuple[int, Any]] = []
     failures: list[Exception] = []
     stop = threading.Event()
 
@@ -69,7 +69,7 @@ def test_a_new_version_takes_over_without_a_failed_request(
                 failures.append(error)
             else:
                 probabilities = tf.make_ndarray(response.outputs["probabilities"])
-                answers.append((response.model_spec.version.value, probabilities.tobytes()))
+                answers.append((response.model_spec.version.value, probabilities))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
@@ -83,11 +83,11 @@ def test_a_new_version_takes_over_without_a_failed_request(
         for thread in threads:
             thread.join()
     assert failures == []
-    by_version = {
-        version: {each for seen, each in answers if seen == version} for version, _ in answers
-    }
-    assert set(by_version) == {1, 2, 3, 4}
-    assert all(len(each) == 1 for each in by_version.values()), "an answer of another version"
+    of_version = dict(answers)
+    assert set(of_version) == {1, 2, 3, 4}
+    for version, probabilities in answers:
+        # A row's last bit depends on the batch that it was computed in.
+        np.testing.assert_allclose(probabilities, of_version[version], atol=1e-6)
     until(lambda: caller.statuses()[3][0] == END)
     assert {version: state for version, (state, _, _) in caller.statuses().items()} == {
         4: AVAILABLE,

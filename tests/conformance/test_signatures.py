@@ -67,6 +67,24 @@ def test_an_empty_batch_is_answered_or_its_deadline_passes(server: Any) -> None:
     assert server.still_answers()
 
 
+def test_more_rows_than_the_largest_batch_are_all_answered_or_refused(server: Any) -> None:
+    """TensorFlow Serving that batches refuses over max_batch_size, 1,000 unless told otherwise.
+
+    tensorflow/core/kernels/batching_util/shared_batch_scheduler.h, Schedule; unless it may split
+    them (enable_large_batch_splitting).
+    """
+    windows = server.windows(1001, seed=4)
+    response, code, _ = server.outcome(server.request(tokens=windows))
+    if response is None:
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+    else:
+        answer = tf.make_ndarray(response.outputs["probabilities"])
+        assert answer.shape == (1001, server.size)
+        for part in (slice(0, 3), slice(998, 1001)):
+            np.testing.assert_allclose(answer[part], server.probabilities(windows[part]), **CLOSE)
+    assert server.still_answers()
+
+
 @pytest.mark.parametrize("token", [-1, "V", 2**31 - 1, -(2**31)])
 def test_a_token_out_of_range_spoils_its_own_row_at_most(server: Any, token: Any) -> None:
     """Either the request is refused, and the message names the row, or that row alone is NaN."""

@@ -26,15 +26,9 @@ from tunesmith.client.errors import (
     UnknownStart,
     VersionGone,
 )
+from tunesmith.client.filters import RepetitionLimit, RestLimit, Temperature, TopK, TopP
 from tunesmith.client.request import DrawOptions, SongOptions
-from tunesmith.client.sampling import (
-    RepetitionLimit,
-    RestLimit,
-    Sampling,
-    Temperature,
-    TopK,
-    TopP,
-)
+from tunesmith.client.sampling import Sampling
 from tunesmith.client.song import Song
 
 if TYPE_CHECKING:

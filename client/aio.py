@@ -37,6 +37,7 @@ from tunesmith.client.request import (
 )
 from tunesmith.client.session import Session, at_the_server, beginning, extending
 from tunesmith.client.song import Song
+from tunesmith.client.speculation import Tally
 from tunesmith.music import Frame
 
 T = TypeVar("T")
@@ -225,6 +226,11 @@ class AsyncSongsInProgress:
         while not self._session.done:
             await self._connection.perform(self._session.step())
             yield self._session.length
+
+    @property
+    def tally(self) -> Tally:
+        """The calls so far, and how many guesses stood, where frames are guessed ahead."""
+        return self._session.tally
 
     def songs(self) -> list[Song]:
         """Return the songs as far as they are composed."""

@@ -34,7 +34,7 @@ class DrawOptions(TypedDict, total=False):
         max_repeats: a frame sounds at most so many frames in a row.
         max_rests: at most so many rests come in a row.
         sampling: a filter of one's own, or several in their order, in place of all of these; see
-            :mod:`tunesmith.client.sampling`.
+            :mod:`tunesmith.client.filters`.
         seed: 0 or more; None draws one, which the song remembers.
         speculate: frames to guess ahead in each call, which only makes the same songs sooner; None
             for as many as pay, 0 for none.

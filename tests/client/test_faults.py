@@ -15,6 +15,7 @@ import grpc
 import numpy as np
 import pytest
 
+from tunesmith.cli import main
 from tunesmith.client import (
     Composer,
     ComposerError,
@@ -278,3 +279,35 @@ def test_a_broken_answer_leaves_what_was_composed(address: str, contract) -> Non
         with pytest.raises(ComposerError, match="NaN"):
             songs.finish()
         assert len(songs.songs()[0].frames) == 5
+
+
+def test_the_command_line_writes_what_there_is_when_the_server_goes(
+    address: str,
+    contract,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Composer(address) as composer:
+        beginning = composer.generate(7, seed=4, speculate=0)
+    contract.windows.clear()
+
+    def goes(tokens):
+        if len(contract.windows) == 7:
+            contract.refusals = [grpc.StatusCode.UNAVAILABLE] * 1000
+        return contract.next_token(tokens)
+
+    contract.probabilities = goes
+    options = ["--steps", "20", "--seed", "4", "--speculate", "0", "--patience", "0.3"]
+    where = ["--server", address, "--out", str(tmp_path / "song.mid")]
+    monkeypatch.setattr(sys, "argv", ["tunesmith", "generate", *options, *where])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 1
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[-1].startswith(
+        f"tunesmith: error: no server answers at {address}"
+    )
+    assert printed.out == f"{tmp_path / 'song.mid'}: {beginning.summary()}, seed 4, version 3\n"
+    beginning.write(tmp_path / "expected.mid")
+    assert (tmp_path / "song.mid").read_bytes() == (tmp_path / "expected.mid").read_bytes()

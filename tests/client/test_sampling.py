@@ -12,17 +12,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from tunesmith.client import BadOption, Sampling
-from tunesmith.client.sampling import (
-    Noise,
-    RepetitionLimit,
-    RestLimit,
-    Temperature,
-    TopK,
-    TopP,
-    apply,
-    draw,
-    start_stream,
-)
+from tunesmith.client.filters import RepetitionLimit, RestLimit, Temperature, TopK, TopP
+from tunesmith.client.sampling import Noise, apply, draw, start_stream
 
 Rows = NDArray[np.float64]
 Windows = NDArray[np.int64]

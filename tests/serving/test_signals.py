@@ -72,7 +72,7 @@ def test_a_stop_finishes_what_runs_refuses_what_comes_and_leaves_nothing(
     late.predict(tokens=TOKENS)
     watch = health_pb2_grpc.HealthStub(asking.channel).Watch(health_pb2.HealthCheckRequest())
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-    request = asking.request("slow", steps=400_000)
+    request = asking.request("slow", steps=200_000)
     running = asking.prediction.Predict.future(request, timeout=120)
     time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
@@ -81,7 +81,7 @@ def test_a_stop_finishes_what_runs_refuses_what_comes_and_leaves_nothing(
         late.predict(tokens=TOKENS)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert not running.done()
-    assert list(running.result().outputs["counted"].int_val) == [400_000]
+    assert list(running.result().outputs["counted"].int_val) == [200_000]
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
     assert not path.exists()

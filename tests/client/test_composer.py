@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +268,22 @@ def test_what_the_models_own_loop_lacks_is_told(
 def test_a_model_without_a_loop_of_its_own(known: Composer) -> None:
     with pytest.raises(BadOption, match="tunesmith version 3 has no loop of its own"):
         known.generate(steps=3, loop="server")
+
+
+def test_threads_may_share_a_composer(known: Composer) -> None:
+    expected = [known.generate(steps=12, seed=seed) for seed in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        songs = threads.map(lambda seed: known.generate(steps=12, seed=seed), range(6))
+        assert [*songs] == expected
+
+
+def test_ctrl_c_reaches_the_caller_and_leaves_the_song_so_far(known: Composer) -> None:
+    def interrupt(length: int) -> None:
+        if length == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    songs = known.begin(2, steps=9, seed=3, speculate=0)
+    with pytest.raises(KeyboardInterrupt):
+        songs.finish(interrupt)
+    whole = known.generate_many(2, steps=9, seed=3, speculate=0)
+    assert [song.frames for song in songs.songs()] == [song.frames[:4] for song in whole]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +28,7 @@ from tunesmith.client import (
     ServerUnavailable,
     VersionGone,
 )
+from tunesmith.client.connection import Connection
 from tunesmith.client.exchange import Call, Effect, Exchange, ModelVersion, Patience, Pause
 from tunesmith.serving import EmbeddedServer, ServerOptions
 
@@ -235,16 +238,51 @@ def test_a_refusal_of_a_single_window_is_an_error(address: str, contract) -> Non
         composer.generate_many(3, 2)
 
 
-def test_a_message_too_large_for_the_server_is_split(model_dir: Path, server_address: str) -> None:
+@pytest.fixture(scope="module")
+def own_server(
+    model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedServer]:
+    """A server of a copy of the small model, which takes messages of 2,048 bytes at most."""
+    base = tmp_path_factory.mktemp("own") / "tunesmith"
+    shutil.copytree(model_dir, base)
+    options = ServerOptions(port=0, max_receive_bytes=2048, poll_seconds=0.1)
+    with EmbeddedServer(base, options) as server:
+        yield server
+
+
+def test_a_message_too_large_for_the_server_is_split(
+    own_server: EmbeddedServer, server_address: str
+) -> None:
     with Composer(server_address) as composer:
         expected = composer.generate_many(20, 2, seed=8, speculate=0)
     # A window is 200 bytes.
-    small = ServerOptions(port=0, max_receive_bytes=2048)
-    with EmbeddedServer(model_dir, small) as server, Composer(server.address) as composer:
+    with Composer(own_server.address) as composer:
         songs = composer.generate_many(20, 2, seed=8, speculate=0)
         assert [song.frames for song in songs] == [song.frames for song in expected]
         with pytest.raises(MessageTooLarge, match="ask for fewer songs"):
             composer.generate_many(20, 2, loop="server")
+
+
+def test_a_new_version_on_the_real_server_is_noticed(own_server: EmbeddedServer) -> None:
+    with Composer(own_server.address) as composer:
+        songs = composer.begin(1, 30, seed=2, speculate=0)
+        for length in songs:
+            if length == 10:
+                break
+        aside = own_server.model_dir / "aside"
+        shutil.copytree(own_server.model_dir / "1", aside)
+        aside.rename(own_server.model_dir / "2")
+        connection = Connection(own_server.address)
+        until = time.monotonic() + 120
+        while connection.available_versions("tunesmith") != [2] and time.monotonic() < until:
+            time.sleep(0.1)
+        connection.close()
+        # The server keeps the latest version alone, as TensorFlow Serving does unless told.
+        with pytest.raises(VersionGone, match="tunesmith version 1 is no longer served"):
+            songs.finish()
+        [begun] = songs.songs()
+        assert len(begun.frames) == 10
+        assert composer.generate(10, start_frames=begun.frames, seed=2).model_version == 2
 
 
 def test_a_song_stays_on_its_version_while_that_is_served(address: str, contract) -> None:

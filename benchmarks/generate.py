@@ -1,17 +1,18 @@
 """Tokens a second of every way to compose, beside the paper's loop, in one run on one machine.
 
-    python benchmarks/generate.py [--models NAME=DIR …] [--seconds 8] [--vocabulary 300]
+    python benchmarks/generate.py [--models NAME=DIR …] [--rounds 6] [--vocabulary 300]
 
 The reference is the paper's generator: Keras's ``model.predict`` for each token, on the plain Keras
-network of the same size, in a process of its own. Then the embedded server gets a process of its
-own, and a client on the same cores composes over gRPC: one song with and without guesses, by the
-model's own loop, and 64 songs together. DIR is a base path with versions; without any a network of
-the paper's size with random weights is exported.
+network of the same size, in a process of its own. The embedded server has another, and a client on
+the same cores composes over gRPC: one song with and without guesses, by the model's own loop, and
+64 songs together. The ways take turns, and each one's figure is the median of its turns, so that a
+machine that is slow for a while is slow for all of them. DIR is a base path with versions; without
+any a network of the paper's size with random weights is exported.
 
-For each model the guesses are counted, too: tokens a call, which share of the guesses stood (of
+For each model the guesses are counted, too: frames a call, which share of the guesses stood (of
 those judged, up to the first of a call that fell), and which share the rule of Leviathan et al.
 2023 would have accepted in the same places, the sum of min(p, q). Whether the songs with guesses
-are those without is checked, token for token.
+are those without is checked, frame for frame.
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ import numpy as np
 from tunesmith.client import Composer
 
 STEPS = 300
-TOGETHER = 64
-TEMPERATURES = (1.0, 0.7)
+"""Of one song."""
+
+TOGETHER, STEPS_TOGETHER = 64, 60
+
+REFERENCE_STEPS = 15
 
 
 def export_random(base: Path, size: int) -> None:
@@ -54,8 +58,8 @@ def export_random(base: Path, size: int) -> None:
     export_model(model, Architecture(), vocabulary, ServedSettings(), base / "1", songs)
 
 
-def papers_loop(size: int, seconds: float) -> float:
-    """Return the tokens a second of ``model.predict`` called for each token."""
+def papers_loop(size: int) -> None:
+    """Draw so many tokens as a line of standard input says; print the seconds that it took."""
     from tunesmith.components.runtime import load_tensorflow
 
     load_tensorflow()
@@ -64,20 +68,13 @@ def papers_loop(size: int, seconds: float) -> float:
     model = build_model(size, Architecture(), portable=True)
     window = np.zeros((1, Architecture().window), dtype=np.int32)
     random = np.random.default_rng(0)
-
-    def draw() -> None:
-        nonlocal window
-        row = model.predict(window, verbose=0)[0].astype(np.float64)
-        token = random.choice(size, p=row / row.sum())
-        window = np.append(window[:, 1:], [[token]], axis=1).astype(np.int32)
-
-    for _ in range(5):  # The first ones build the graph.
-        draw()
-    drawn, started = 0, time.perf_counter()
-    while (taken := time.perf_counter() - started) < seconds:
-        draw()
-        drawn += 1
-    return drawn / taken
+    for line in sys.stdin:
+        started = time.perf_counter()
+        for _ in range(int(line)):
+            row = model.predict(window, verbose=0)[0].astype(np.float64)
+            token = random.choice(size, p=row / row.sum())
+            window = np.append(window[:, 1:], [[token]], axis=1).astype(np.int32)
+        print(time.perf_counter() - started, flush=True)
 
 
 def serve(base: Path) -> None:
@@ -90,91 +87,122 @@ def serve(base: Path) -> None:
 
 
 @contextmanager
-def served(base: Path) -> Iterator[str]:
-    """Give the address of a server of `base` in a process of its own."""
-    command = [sys.executable, __file__, "--serve", str(base)]
+def child(*arguments: str) -> Iterator[Any]:
+    """Give a process of this program, which ends with its standard input."""
+    command = [sys.executable, __file__, *arguments]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes) as process:
-        yield process.stdout.readline().strip()
+        yield process
         process.stdin.close()
 
 
-class Measured:
-    """Songs of one kind: frames, frames a second, and what came of guessing."""
+class Way:
+    """A way to compose: what it takes a frame, turn by turn, and what came of guessing."""
 
-    def __init__(self, composer: Composer, count: int, seconds: float, **options: Any) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.seconds: list[float] = []
         self.songs: list[Any] = []
         self.tallies: list[Any] = []
-        composer.begin(count, 20, seed=10_000, **options).finish()
-        taken = 0.0
-        while taken < seconds:
-            started = time.perf_counter()
-            begun = composer.begin(count, STEPS, seed=len(self.tallies), **options)
-            self.songs += begun.finish()
-            taken += time.perf_counter() - started
-            self.tallies.append(begun.tally)
-        self.rate = len(self.songs) * STEPS / taken
-        self.count = count
 
-    def total(self, name: str) -> float:
-        return sum(getattr(each, name) for each in self.tallies)
+    def turn(self, seed: int) -> float:
+        """Compose once; return the seconds of a frame."""
+        raise NotImplementedError
+
+    @property
+    def rate(self) -> float:
+        return 1 / float(np.median(self.seconds))
 
 
-def at_the_server(composer: Composer, seconds: float) -> float:
-    """Return the frames a second of one song after the other by the model's own loop."""
-    composer.generate(STEPS, seed=10_000, loop="server")
-    songs, started = 0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        composer.generate(STEPS, seed=songs, loop="server")
-        songs += 1
-    return songs * STEPS / (time.perf_counter() - started)
+class PapersLoop(Way):
+    def __init__(self, process: Any) -> None:
+        super().__init__("the paper's loop")
+        self.process = process
+
+    def turn(self, _seed: int) -> float:
+        print(REFERENCE_STEPS, file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline()) / REFERENCE_STEPS
 
 
-def compare(name: str, base: Path, seconds: float) -> None:
-    """Print every way of one model; the server is idle while the paper's loop runs."""
-    with served(base) as address, Composer(address) as composer:
-        size = len(composer.model().vocabulary)
-        command = [sys.executable, __file__, "--papers-loop", str(size), f"--seconds={seconds}"]
-        ran = subprocess.run(command, capture_output=True, text=True, check=True)
-        reference = float(ran.stdout)
-        print(
-            f"{name}: V = {size}, songs of {STEPS} frames; frames a second, over the paper's loop"
+class OverGrpc(Way):
+    """The client's loop."""
+
+    def __init__(self, name: str, composer: Composer, count: int, **options: Any) -> None:
+        super().__init__(name)
+        self.composer, self.count, self.options = composer, count, options
+
+    def turn(self, seed: int) -> float:
+        steps = STEPS if self.count == 1 else STEPS_TOGETHER
+        started = time.perf_counter()
+        begun = self.composer.begin(self.count, steps, seed=seed, **self.options)
+        self.songs += [song.frames for song in begun.finish()]
+        taken = time.perf_counter() - started
+        self.tallies.append(begun.tally)
+        return taken / (self.count * steps)
+
+    def told(self, plain: Way) -> str:
+        """Return what guessing came to beside the same songs without."""
+
+        def total(name: str) -> float:
+            return float(sum(getattr(each, name) for each in self.tallies))
+
+        same = [a == b for a, b in zip(plain.songs, self.songs, strict=True)]
+        asked, judged = total("calls") * self.count, max(total("judged"), 1)
+        return (
+            f"{self.rate / plain.rate:.2f}x no guesses; {total('tokens') / asked:.2f} frames and "
+            f"{total('windows') / asked:.2f} windows a call; "
+            f"stood {total('stood') / judged:.3f}, "
+            f"Leviathan's rule {total('overlap') / judged:.3f}; "
+            f"{sum(same)} of {len(same)} songs the same"
         )
 
-        def line(what: str, rate: float, more: str = "") -> None:
-            print(f"  {what:32} {rate:8.1f} {rate / reference:7.1f}x  {more}", flush=True)
 
-        line("the paper's loop", reference)
-        for temperature in TEMPERATURES:
-            plain = Measured(composer, 1, seconds, speculate=0, temperature=temperature)
-            line(f"one song, T = {temperature}, no guesses", plain.rate)
-            guessed = Measured(composer, 1, seconds, temperature=temperature)
-            line(f"one song, T = {temperature}", guessed.rate, told(plain, guessed))
-        line("one song, the model's own loop", at_the_server(composer, seconds))
-        plain = Measured(composer, TOGETHER, seconds, speculate=0)
-        line(f"{TOGETHER} songs, no guesses", plain.rate)
-        guessed = Measured(composer, TOGETHER, seconds)
-        line(f"{TOGETHER} songs", guessed.rate, told(plain, guessed))
+class ModelsOwnLoop(Way):
+    def __init__(self, composer: Composer) -> None:
+        super().__init__("one song, the model's own loop")
+        self.composer = composer
+
+    def turn(self, seed: int) -> float:
+        started = time.perf_counter()
+        self.composer.generate(STEPS, seed=seed, loop="server")
+        return (time.perf_counter() - started) / STEPS
 
 
-def told(plain: Measured, guessed: Measured) -> str:
-    """Return what guessing came to beside the same songs without."""
-    same = [a.frames == b.frames for a, b in zip(plain.songs, guessed.songs, strict=False)]
-    calls, judged = guessed.total("calls"), max(guessed.total("judged"), 1)
-    tokens = guessed.total("tokens") / guessed.count
-    return (
-        f"{guessed.rate / plain.rate:.2f}x no guesses; {tokens / calls:.2f} frames and "
-        f"{guessed.total('windows') / guessed.count / calls:.2f} windows a call; "
-        f"stood {guessed.total('stood') / judged:.3f}, "
-        f"Leviathan's rule {guessed.total('overlap') / judged:.3f}; "
-        f"{sum(same)} of {len(same)} songs the same"
-    )
+def compare(name: str, base: Path, rounds: int) -> None:
+    """Print every way of one model."""
+    with child("--serve", str(base)) as server:
+        address = server.stdout.readline().strip()
+        with Composer(address) as composer:
+            size = len(composer.model().vocabulary)
+            with child("--papers-loop", str(size)) as process:
+                reference, others = PapersLoop(process), [ModelsOwnLoop(composer)]
+                pairs = []
+                for count, temperature in ((1, 1.0), (1, 0.7), (TOGETHER, 1.0)):
+                    what = f"{'one song' if count == 1 else f'{count} songs'}, T = {temperature}"
+                    options = {"count": count, "temperature": temperature}
+                    plain = OverGrpc(f"{what}, no guesses", composer, speculate=0, **options)
+                    pairs.append((plain, OverGrpc(what, composer, **options)))
+                ways: list[Way] = [reference, *others, *(each for pair in pairs for each in pair)]
+                for way in ways:
+                    way.turn(10_000)
+                for way in ways:
+                    way.songs, way.tallies = [], []
+                for number in range(rounds):
+                    for way in ways:
+                        way.seconds.append(way.turn(number))
+    told = {guessed.name: guessed.told(plain) for plain, guessed in pairs}
+    print(f"{name}: V = {size}, {rounds} rounds; frames a second, and over the paper's loop")
+    for way in ways:
+        ratio = way.rate / reference.rate
+        print(
+            f"  {way.name:32} {way.rate:8.1f} {ratio:7.1f}x  {told.get(way.name, '')}", flush=True
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--models", nargs="*", default=[], metavar="NAME=DIR")
-    parser.add_argument("--seconds", type=float, default=8.0, help="for each way")
+    parser.add_argument("--rounds", type=int, default=6, help="turns of each way")
     parser.add_argument("--vocabulary", type=int, default=300, help="of the random network")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--papers-loop", type=int, help=argparse.SUPPRESS)
@@ -183,7 +211,7 @@ def main() -> None:
     if options.serve:
         serve(options.serve)
     elif options.papers_loop:
-        print(papers_loop(options.papers_loop, options.seconds))
+        papers_loop(options.papers_loop)
     elif options.export:
         export_random(options.export, options.vocabulary)
     else:
@@ -196,7 +224,7 @@ def main() -> None:
                 subprocess.run([*command, f"--vocabulary={options.vocabulary}"], check=True)
                 models = [("random weights", str(base))]
             for name, directory in models:
-                compare(name, Path(directory), options.seconds)
+                compare(name, Path(directory), options.rounds)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 A guess is drawn as the token itself will be: the same exponential race with the same noise, but
 with a distribution that costs no call. It stands where it is the token that the model's own row
-then draws. So the songs are those of the model, token for token, whatever is guessed: the
-drafter-invariant coupling of Daliri, Musco and Suresh 2024, "Coupling without Communication and
-Drafter-Invariant Speculative Decoding" (arXiv 2408.07978). The rule of Leviathan, Kalman and Matias
-2023 and of Chen et al. 2023 keeps the distribution alone, and accepts a little more:
-benchmarks/generate.py prints both.
+then draws. So the songs are those of the model, token for token, whatever is guessed (up to the
+server's own float32 rounding, which may differ with the size of a call): the drafter-invariant
+coupling of Daliri, Musco and Suresh 2024, "Coupling without Communication and Drafter-Invariant
+Speculative Decoding" (arXiv 2408.07978). The rule of Leviathan, Kalman and Matias 2023 and of Chen
+et al. 2023 keeps the distribution alone, and may accept more: benchmarks/generate.py prints both.
 
 The distribution of a guess is what the model last answered in this song after the same two tokens,
 or else after the same one, or else what the n-gram of the training songs says. It is a cache
@@ -42,7 +42,7 @@ WORTH_WHILE = 0.3
 """Of a call's cost, the least share that does not grow with the windows: below there is little to
 gain."""
 
-PROBED = (1, 2, 4)
+PROBED = (1, 3)
 """Which rounds of songs that are not guessed ahead make some guesses, to see what these cost."""
 
 PROBED_EVERY = 256
@@ -192,6 +192,8 @@ class Speculation:
         wanted = forced or (_leaves_room(cost, len(drafts)) and not self._trial.paused)
         longest = 1 if probing else LONGEST if self._guesses is None else self._guesses
         growing = [each for each in drafts if min(each.ahead.room, longest) > 0]
+        if probing:
+            growing = growing[: (len(growing) + 1) // 2]
         # Tokens that the call is expected to decide, and the windows that it holds.
         tokens, windows, tried = float(len(drafts)), len(drafts), 0
         # What twice as many windows as ever cost is not to be told from what fewer do.

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tunesmith.client import BadResponse
 from tunesmith.client.protos import tunesmith_wire_pb2 as wire
-from tunesmith.client.tensors import int32_tensor, to_array
+from tunesmith.client.tensors import int32_tensor, to_array, to_tensor
 
 
 def tensor(dtype: int, shape: list[int], **values: object) -> wire.TensorProto:
@@ -21,6 +21,14 @@ def tensor(dtype: int, shape: list[int], **values: object) -> wire.TensorProto:
 def test_integers_come_back(values: list[int]) -> None:
     sent = np.array(values, dtype=np.int64)
     np.testing.assert_array_equal(to_array("x", int32_tensor(sent)), sent)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "i8", ">f4", ">i8"])
+def test_values_of_every_type_come_back(dtype: str) -> None:
+    sent = np.array([[0, -1, 2**31 - 1], [7, 8, -(2**31)]]).astype(dtype)
+    received = to_array("x", to_tensor(sent))
+    np.testing.assert_array_equal(received, sent)
+    assert received.dtype == np.dtype(dtype).newbyteorder("=")
 
 
 @pytest.mark.parametrize(

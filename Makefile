@@ -55,6 +55,9 @@ bench: venv ## every figure: reading over DATA, broken files, kills, training, s
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/client_import.py
+	$(BIN)/python benchmarks/generate.py
 
 format: venv ## let ruff write
 	$(BIN)/ruff check --fix .

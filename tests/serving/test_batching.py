@@ -149,6 +149,21 @@ def test_tables_and_strings_work_in_a_batch(load: Any) -> None:
     assert [answer["word"][0] for answer in answers] == [b"many", b"one", b"two", b"many"]
 
 
+def test_variables_are_handed_in_where_there_are_several_devices(
+    load: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a server with a GPU does, but for the GPU."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda _kind: ["a GPU"])
+    servable = load(**GATHERING)
+    kernels = [each for each in servable._graph.get_operations() if each.type == "BatchFunction"]
+    handed_in = {each.type for kernel in kernels for each in (i.op for i in kernel.inputs)}
+    assert handed_in == {"Placeholder", "VarHandleOp", "HashTableV2"}
+    answers = side_by_side([lambda i=i: ask(servable, x=[i, -i]) for i in range(4)])
+    for i, answer in enumerate(answers):
+        np.testing.assert_array_equal(answer["sevenfold"], [7 * i, -7 * i])
+        np.testing.assert_array_equal(answer["rows"], [8, 8])
+
+
 def test_a_batch_is_padded_to_an_allowed_size(load: Any) -> None:
     servable = load(**(GATHERING | {"batch_timeout_micros": 0, "allowed_batch_sizes": (3, 8)}))
     for rows, computed in ((1, 3), (3, 3), (4, 8)):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tunesmith.serving import AddressUnavailable, EmbeddedServer, ServerOptions
+from tunesmith.serving import AddressUnavailable, EmbeddedServer, ModelNotLoadable, ServerOptions
 from tunesmith.serving.metrics import OVERFLOW, Counter, Histogram
 
 TOKENS = np.zeros((1, 50))
@@ -144,6 +146,17 @@ def test_metrics_listen_on_loopback_and_stop_with_the_server(
             ).start()
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(url, timeout=10)
+
+
+def test_a_start_that_fails_leaves_no_port_open(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").write_bytes(b"no model")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with pytest.raises(ModelNotLoadable):
+        EmbeddedServer(tmp_path, ServerOptions(port=0, metrics_port=port)).start()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
 def test_there_are_none_unless_asked_for(shared_server: EmbeddedServer) -> None:

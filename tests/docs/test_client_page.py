@@ -32,8 +32,14 @@ def blocks(page: Path, language: str) -> list[tuple[int, str]]:
     ]
 
 
+@pytest.fixture(scope="module")
+def address(table_model: Path) -> Iterator[str]:
+    with EmbeddedServer(table_model, ServerOptions(port=0)) as embedded:
+        yield embedded.address
+
+
 @pytest.fixture
-def secure_address(model_dir: Path, tmp_path: Path) -> Iterator[str]:
+def secure_address(table_model: Path, tmp_path: Path) -> Iterator[str]:
     """A server that asks for certificates; those of a client lie in the folder of the test."""
     authority = trustme.CA()
     server, client = (authority.issue_cert("localhost") for _ in range(2))
@@ -48,12 +54,12 @@ def secure_address(model_dir: Path, tmp_path: Path) -> Iterator[str]:
     )
     (tmp_path / "ssl.config").write_text(text_format.MessageToString(config))
     options = ServerOptions(host="localhost", port=0, ssl_config_file=tmp_path / "ssl.config")
-    with EmbeddedServer(model_dir, options) as embedded:
+    with EmbeddedServer(table_model, options) as embedded:
         yield f"localhost:{embedded.address.rpartition(':')[2]}"
 
 
 def test_the_page_is_one_program_that_runs(
-    server_address: str,
+    address: str,
     secure_address: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -64,7 +70,7 @@ def test_the_page_is_one_program_that_runs(
     found = blocks(PAGE, "python")
     assert len(found) > 12
     for line, text in found:
-        program = text.replace("localhost:8500", server_address)
+        program = text.replace("localhost:8500", address)
         program = program.replace("localhost:8501", secure_address)
         # The line numbers of a failure are those of the page.
         exec(compile("\n" * line + program, str(PAGE), "exec"), names)
@@ -112,7 +118,7 @@ def run_example(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: str) -> 
 
 
 def test_a_caller_without_anything_of_ours(
-    server_address: str,
+    address: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -120,7 +126,7 @@ def test_a_caller_without_anything_of_ours(
     source = (DOCS / "examples" / "plain_grpc.py").read_text(encoding="utf-8")
     assert not re.search(r"^\s*(from|import) tunesmith", source, re.MULTILINE)
     path = tmp_path / "plain.mid"
-    run_example(monkeypatch, "plain_grpc.py", server_address, "tunesmith", str(path))
+    run_example(monkeypatch, "plain_grpc.py", address, "tunesmith", str(path))
     assert capsys.readouterr().out == f"{path}: 12 s, by tunesmith version 1\n"
     [part] = pretty_midi.PrettyMIDI(str(path)).instruments
     assert part.notes
@@ -128,9 +134,9 @@ def test_a_caller_without_anything_of_ours(
 
 
 def test_a_song_drawn_in_a_terminal(
-    server_address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_example(monkeypatch, "stream_to_terminal.py", server_address)
+    run_example(monkeypatch, "stream_to_terminal.py", address)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 60
     assert lines[0].index("█") == 72 - 36

@@ -56,6 +56,8 @@ def command(
     if chosen == "embedded":
         _serve_embedded(model_dir, options, log_level, dry_run=dry_run)
         return
+    if log_level != "info":
+        raise click.UsageError(f"--log-level is for the embedded engine, and this one is {chosen}")
     line = _command_line(model_dir, options, container if chosen == "docker" else None)
     if dry_run:
         click.echo(shlex.join(line))

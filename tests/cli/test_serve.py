@@ -125,6 +125,10 @@ def test_what_cannot_be_served_is_refused_in_one_line(
         (("--model-dir", ".", "--metrics-port", "70000"), "--metrics-port"),
         (("--model-dir", ".", "--max-requests", "0"), "--max-requests"),
         (("--model-dir", ".", "--log-format", "xml"), "--log-format"),
+        (
+            ("--model-dir", ".", "--log-level", "debug", "--engine", "docker", "--dry-run"),
+            "--log-level is for the embedded engine, and this one is docker",
+        ),
     ],
 )
 def test_options_that_make_no_sense(serve: Run, arguments: tuple[str, ...], words: str) -> None:

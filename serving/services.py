@@ -42,7 +42,6 @@ _RELOAD_CODES: dict[type[ServingError], grpc.StatusCode] = {
     ModelFolderMissing: grpc.StatusCode.INVALID_ARGUMENT,
     ModelVersionMissing: grpc.StatusCode.NOT_FOUND,
     LabelNotAssignable: grpc.StatusCode.FAILED_PRECONDITION,
-    ModelNotLoadable: grpc.StatusCode.UNKNOWN,
     ServerStopping: grpc.StatusCode.UNAVAILABLE,
 }
 
@@ -133,7 +132,8 @@ class Services:
             message = str(error)
             if isinstance(error, ModelNotLoadable):
                 message = f"1 model(s) did not become available: {{{error}}}"
-            raise RequestError(_RELOAD_CODES[type(error)], message) from error
+            code = _RELOAD_CODES.get(type(error), grpc.StatusCode.UNKNOWN)
+            raise RequestError(code, message) from error
         response = management_pb2.ReloadConfigResponse()
         response.status.SetInParent()
         return response
@@ -167,6 +167,9 @@ def handlers(services: Services) -> tuple[grpc.GenericRpcHandler, ...]:
 
 def _method(answer: Answer, request_type: Any) -> grpc.RpcMethodHandler:
     def behaviour(data: bytes, context: grpc.ServicerContext) -> Any:
+        if not context.is_active():
+            # Its deadline passed, or its client left, while it waited for a thread.
+            context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "nobody waits for the answer any more")
         try:
             return answer(_message(request_type, data))
         except RequestError as error:

@@ -98,15 +98,21 @@ class Client:
         return len(kept) / (seconds - 1)
 
     def open(self, rate: float, seconds: float) -> dict[str, list[float]]:
-        """Return the milliseconds of each call by its status, counted from when it was due."""
+        """Return the milliseconds of each call by its status, counted from when it was due.
+
+        A status other than OK is told with the first words that came with it.
+        """
         random = np.random.default_rng(0)
         due = np.cumsum(random.exponential(1 / rate, int(rate * seconds)))
         results: list[tuple[str, float]] = []
+        words: dict[str, str] = {}
         done = threading.Semaphore(0)
 
         def told(future: Any, started: float) -> None:
             status = future.code().name
             results.append((status, 1e3 * (time.perf_counter() - started)))
+            if status != "OK":
+                words.setdefault(status, future.details()[:60])
             done.release()
 
         zero = time.perf_counter()
@@ -120,7 +126,8 @@ class Client:
             done.acquire()
         by_status: dict[str, list[float]] = {}
         for status, milliseconds in results:
-            by_status.setdefault(status, []).append(milliseconds)
+            key = f"{status} ({words[status]})" if status in words else status
+            by_status.setdefault(key, []).append(milliseconds)
         return by_status
 
 

@@ -37,7 +37,7 @@ def player_page(
     tempo: float | None = None,
     velocity: ByVoice = DEFAULT_VELOCITY,
 ) -> str:
-    """Return the page, HTML of some 23 kB and about 12 bytes a note.
+    """Return the page, HTML of some 25 kB and about 12 bytes a note.
 
     Args:
         frames: what sounds in each frame.

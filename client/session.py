@@ -222,10 +222,13 @@ def _begun(model: ServedModel, request: Request, index: int, window: NDArray[np.
     given = request.start.song_frames
     before = model.vocabulary.decode(window[: model.window - len(given)])
     sounding = [place for place, frame in enumerate(before) if frame != REST]
+    speed, per_beat = model.settings.frames_per_second, model.settings.grid.frames_per_beat
     return Song(
         frames=given,
-        frames_per_second=model.settings.frames_per_second,
+        frames_per_second=speed,
         program=model.settings.program,
+        # A grid that follows the tempo says what a beat is.
+        tempo=60 * speed / per_beat if per_beat else None,
         model=model.servable.name,
         model_version=model.servable.version,
         seed=request.seed,

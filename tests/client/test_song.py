@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.client import BadOption, CannotWrite, Song
+from tunesmith.client import BadOption, CannotWrite, Composer, Song
 from tunesmith.client.files import write_atomically
+from tunesmith.client.protos import tunesmith_wire_pb2 as wire
 from tunesmith.client.sound import PEAK, SAMPLE_RATE, render
 from tunesmith.music import Frame
 
@@ -56,7 +57,7 @@ PLAYING = st.fixed_dictionaries(
 
 
 @given(FRAMES, PLAYING)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_written_song_reads_back_as_the_same_frames(
     tmp_path_factory: pytest.TempPathFactory, frames: list[Frame], playing: Any
 ) -> None:
@@ -115,6 +116,17 @@ def test_a_file_that_is_no_song_is_named(tmp_path: Path) -> None:
         with pytest.raises(BadOption):
             Song.read(tmp_path / "song.mid", **arguments)
     assert Song.read(tmp_path / "song.mid", program=24).program == 24
+
+
+def test_a_model_of_beats_says_the_tempo_of_its_songs(contract: Any, address: str) -> None:
+    with Composer(address) as composer:
+        assert composer.generate(steps=2).tempo is None
+        six = wire.TensorProto(dtype=wire.DT_INT32, int_val=[6])
+        six.tensor_shape.dim.add(size=1)
+        settings = {**contract.settings(), "frames_per_beat": six}
+        contract.settings, contract.version = lambda: settings, contract.version + 1
+        # 8 frames a second, six a beat.
+        assert composer.generate(steps=2).tempo == 80
 
 
 def test_a_notebook_shows_the_picture() -> None:

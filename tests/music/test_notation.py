@@ -75,7 +75,7 @@ def test_voices_may_have_programs_and_velocities_of_their_own() -> None:
     assert len(to_pretty_midi([(60,)], 5.0, program=(73, 0)).instruments) == 1
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(FRAMES, min_size=1, max_size=300).filter(any),
     SPEEDS,

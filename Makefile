@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 # A strict editable install links the files it finds, so a new file needs a new (quick) link.
-$(VENV)/.linked: $(VENV)/.installed $(wildcard $(PACKAGES:=/*.py) pipeline/templates/* serving/config/*)
+$(VENV)/.linked: $(VENV)/.installed $(wildcard $(PACKAGES:=/*.py) pipeline/templates/* client/templates/* serving/config/*)
 	$(PIP) install -q --no-deps --no-build-isolation --config-settings editable_mode=strict -e .
 	@touch $@
 

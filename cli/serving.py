@@ -122,6 +122,7 @@ _LIMITS = (
         type=COUNT,
         metavar="N",
         default=DEFAULTS.workers,
+        show_default=True,
         help="Requests answered at the same time.",
     ),
     click.option(

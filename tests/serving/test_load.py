@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,8 @@ def test_what_nobody_waits_for_is_not_computed(shared_server: EmbeddedServer, co
             return asked
 
         running = caller.prediction.Predict.future(request("slow", steps=200_000), timeout=60)
+        while server._threads.in_flight == 0:  # Until it is first in the only thread's queue.
+            time.sleep(0.001)
         late = [
             caller.prediction.Predict.future(request("vocabulary", token_ids=[1]), timeout=0.05)
             for _ in range(10)

@@ -38,9 +38,9 @@ LONGEST = 16
 MEMORY_BYTES = 64 * 2**20
 """Of all answers that are remembered for guesses."""
 
-WORTH_WHILE = 0.3
-"""Of a call's cost, the least share that does not grow with the windows: below there is little to
-gain."""
+WORTH_WHILE = 0.5
+"""Of a call's cost, the least share that does not grow with the windows: below, guesses that all
+stood would not even halve the time, and a share that is judged a little too high costs more."""
 
 PROBED = (1, 3)
 """Which rounds of songs that are not guessed ahead make some guesses, to see what these cost."""

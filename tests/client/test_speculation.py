@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tunesmith.client import BadOption, Composer
 from tunesmith.client.composition import Composition
 from tunesmith.client.ngram import NGram
+from tunesmith.client.pace import KEPT
 from tunesmith.client.sampling import Filter, Noise, Rows, Sampling
 from tunesmith.client.speculation import LONGEST, PROBED, Speculation
 
@@ -243,7 +244,7 @@ def test_when_windows_become_cheap_it_is_noticed() -> None:
         speculation.took(64, 0.064)
         speculation.took(128, 0.128)
     assert not speculation.wants_ngram
-    for _ in range(9):
+    for _ in range(KEPT):
         speculation.took(64, 0.010)
         speculation.took(128, 0.011)
     assert speculation.wants_ngram

@@ -50,7 +50,8 @@ class ModelConfigFile:
         """Apply the file if it is not what was applied last; what is wrong is logged, once.
 
         A file that could not be applied is tried again at each call: the model that it names may
-        be on its way.
+        be on its way. What a request changed in between stays until somebody edits the file;
+        TensorFlow Serving goes back to the file at each look.
         """
         try:
             if read(self._path) == self._applied:

@@ -25,6 +25,7 @@ from tunesmith.serving import (
 from tunesmith.serving.errors import ConfigInvalid, LabelNotAssignable
 from tunesmith.serving.model_config import ModelConfig, VersionPolicy
 from tunesmith.serving.model_config_file import parse
+from tunesmith.serving.runtime import model_management_pb2
 
 TOKENS = np.arange(50)[None] % 41
 
@@ -182,6 +183,14 @@ def version_of(caller: Any, model: str, label: str = "") -> int:
     return int(caller.prediction.Predict(request, timeout=60).model_spec.version.value)
 
 
+def serves(caller: Any, model: str) -> bool:
+    try:
+        version_of(caller, model)
+    except grpc.RpcError:
+        return False
+    return True
+
+
 def refusal(call: Callable[[], Any]) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.RpcError) as caught:
         call()
@@ -247,6 +256,21 @@ def test_a_file_that_names_a_model_too_early_is_applied_once_it_is_there(
     until(lambda: "model config applied" in caplog.text)
     assert version_of(caller, "late") == 3
     assert refusal(lambda: version_of(caller, "one"))[0] is grpc.StatusCode.NOT_FOUND
+
+
+def test_what_a_request_changed_stays_until_the_file_changes(
+    server: EmbeddedServer, connect: Any, file: Path, stock: Path
+) -> None:
+    """TensorFlow Serving goes back to its file at each look (model_servers/server.cc)."""
+    caller = connect(server)
+    request = model_management_pb2.ReloadConfigRequest()
+    request.config.model_config_list.config.add(name="asked", base_path=str(stock))
+    caller.models.HandleReloadConfigRequest(request, timeout=60)
+    time.sleep(0.3)
+    assert version_of(caller, "asked") == 3
+    file.write_text(file.read_text() + "# changed")
+    until(lambda: serves(caller, "one"))
+    until(lambda: not serves(caller, "asked"))
 
 
 @pytest.mark.parametrize(

@@ -266,15 +266,15 @@ def test_a_model_that_moves_is_loaded_anew_under_the_same_number(
     elsewhere.mkdir()
     put(stock, 3, elsewhere, number=1)
 
-    def answer() -> bytes:
-        return bytes(tf.make_ndarray(operator.predict("tunesmith").outputs["probabilities"]))
+    def answer() -> Any:
+        return tf.make_ndarray(operator.predict("tunesmith").outputs["probabilities"])
 
     before = answer()
     operator.reload(entry("tunesmith", elsewhere))
-    assert answer() != before
+    assert np.abs(answer() - before).max() > 1e-3
     assert operator.states("tunesmith") == {1: AVAILABLE}
     operator.reload(entry("tunesmith", base))
-    assert answer() == before
+    np.testing.assert_allclose(answer(), before, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ def test_two_models_change_under_load_without_a_failed_request(
         operator.reload(entry("tunesmith", base), rest)
 
     follow(labelled(1))
-    answers: dict[tuple[str, int], set[bytes]] = defaultdict(set)
+    answers: dict[tuple[str, int], list[Any]] = defaultdict(list)
     failures: list[Exception] = []
     stop = threading.Event()
 
@@ -405,7 +405,7 @@ def test_two_models_change_under_load_without_a_failed_request(
                 failures.append(error)
             else:
                 probabilities = tf.make_ndarray(response.outputs["probabilities"])
-                answers[model, response.model_spec.version.value].add(probabilities.tobytes())
+                answers[model, response.model_spec.version.value].append(probabilities)
 
     askers = [("tunesmith", None), ("labelled", "stable")] * 3
     threads = [threading.Thread(target=ask, args=each) for each in askers]
@@ -428,9 +428,11 @@ def test_two_models_change_under_load_without_a_failed_request(
         for thread in threads:
             thread.join()
     assert failures == []
-    assert all(len(each) == 1 for each in answers.values()), "an answer of another version"
-    by_version = {number: answers["labelled", number] for number in (1, 2, 3, 4)}
-    assert by_version == {number: answers["tunesmith", number] for number in (1, 2, 3, 4)}
+    for number in (1, 2, 3, 4):
+        both = np.concatenate([*answers["tunesmith", number], *answers["labelled", number]])
+        # Up to the rounding that a batch brings.
+        np.testing.assert_allclose(both, np.broadcast_to(both[0], both.shape), atol=1e-6)
+        assert np.abs(both[0] - answers["labelled", number % 4 + 1][0]).max() > 1e-3
 
 
 def test_reload_requests_at_the_same_time_leave_one_of_them(

@@ -234,17 +234,18 @@ def test_a_folder_that_goes_away_changes_nothing(
 
 
 def test_a_running_request_keeps_its_version_until_it_is_done(
-    server: EmbeddedServer, base: Path, connect: Any, publish: Any
+    server: EmbeddedServer, base: Path, connect: Any
 ) -> None:
     caller = connect(server)
-    running = caller.prediction.Predict.future(caller.request("slow", steps=600_000), timeout=120)
-    publish(base, 2)
+    aside = shutil.copytree(base / "1", base / ".aside")
+    running = caller.prediction.Predict.future(caller.request("slow", steps=300_000), timeout=120)
+    aside.rename(base / "2")
     until(lambda: version_of(caller) == 2)
     assert not running.done()
     assert caller.statuses()[1][0] == 40
     response = running.result()
     assert response.model_spec.version.value == 1
-    assert list(response.outputs["counted"].int_val) == [600_000]
+    assert list(response.outputs["counted"].int_val) == [300_000]
     until(lambda: caller.statuses()[1][0] == END)
 
 

@@ -57,6 +57,12 @@ _MODELS = (
         help="Seconds between two looks at that file; 0 reads it once.",
     ),
     click.option(
+        "--reload-requests/--no-reload-requests",
+        default=None,
+        help="Whether clients may change which models are served.  [default: on loopback or a "
+        "socket only]",
+    ),
+    click.option(
         "--poll-seconds",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",

@@ -113,6 +113,11 @@ def refuse_what_is_missing(options: ServerOptions) -> None:
             raise EngineLimit(
                 f"TensorFlow Serving {reason}: leave out {_option(name)}, or use --engine embedded"
             )
+    if options.reload_requests is False:
+        raise EngineLimit(
+            "TensorFlow Serving takes every reload request: leave out --no-reload-requests, or use "
+            "--engine embedded"
+        )
     for name in ("port", "metrics_port"):
         if getattr(options, name) == 0:
             raise EngineLimit(

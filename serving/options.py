@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,6 +28,8 @@ class ServerOptions:
         batching_parameters_file: how windows of several requests are computed together, in
             TensorFlow Serving's text format; None takes the defaults of this package.
         batching: False computes each request by itself.
+        reload_requests: whether a client may change which models are served; None lets those of
+            this machine do so, that is where the server listens on loopback or a socket alone.
         ssl_config_file: the server's key and certificate, and whose clients it takes, in TensorFlow
             Serving's text format, for the port and the socket alike; plain text if None.
         metrics_port: TCP port on ``host`` for Prometheus, 0 for a free one; none if None.
@@ -55,6 +58,7 @@ class ServerOptions:
     model_config_poll_seconds: float = 0.0
     batching_parameters_file: Path | None = None
     batching: bool = True
+    reload_requests: bool | None = None
     ssl_config_file: Path | None = None
     metrics_port: int | None = None
     log_format: Literal["text", "json"] = "text"
@@ -67,3 +71,18 @@ class ServerOptions:
     workers: int = 128
     max_requests: int = 256
     tensor_content: bool = False
+
+    @property
+    def takes_reload_requests(self) -> bool:
+        """Whether HandleReloadConfigRequest is answered, or refused with PERMISSION_DENIED."""
+        if self.reload_requests is not None:
+            return self.reload_requests
+        return self.port is None or is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host` is reached from this machine alone, by its address or usual name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -219,7 +219,11 @@ class EmbeddedServer:
                 ("grpc.max_send_message_length", self.options.max_send_bytes),
             ],
         )
-        services = ObservedServices(store, tensor_content=self.options.tensor_content)
+        services = ObservedServices(
+            store,
+            tensor_content=self.options.tensor_content,
+            reload_requests=self.options.takes_reload_requests,
+        )
         admission = Admission(handlers(services), self._threads, self.options.max_requests)
         self._health = Health((PREDICTION_SERVICE, MODEL_SERVICE))
         self._reflection = Reflection((PREDICTION_SERVICE, MODEL_SERVICE, HEALTH_SERVICE))

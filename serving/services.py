@@ -54,9 +54,12 @@ Answer = Callable[[Any], Any]
 class Services:
     """The answers of PredictionService and ModelService, free of gRPC's plumbing."""
 
-    def __init__(self, store: ModelStore, *, tensor_content: bool = False) -> None:
+    def __init__(
+        self, store: ModelStore, *, tensor_content: bool = False, reload_requests: bool = True
+    ) -> None:
         self._store = store
         self._tensor_content = tensor_content
+        self._reload_requests = reload_requests
 
     def predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         """Run a signature of the model that the request names.
@@ -120,6 +123,13 @@ class Services:
         Raises:
             RequestError: with TensorFlow Serving's code, and its words where it has some.
         """
+        if not self._reload_requests:
+            # A SavedModel is a program: who may name a folder may have it run.
+            raise RequestError(
+                grpc.StatusCode.PERMISSION_DENIED,
+                "this server listens beyond its own machine and takes no reload requests: change "
+                "its --model-config-file, or start it with --reload-requests",
+            )
         if request.config.WhichOneof("config") != "model_config_list":
             raise invalid_argument(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. Only "

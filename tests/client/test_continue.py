@@ -57,7 +57,7 @@ def test_a_song_and_its_continuation_are_the_song_at_one_go(
     assert composer.extend(part, 12) == whole
 
 
-@pytest.mark.parametrize("drawing", DRAWINGS, ids=str)
+@pytest.mark.parametrize("drawing", DRAWINGS, ids=lambda drawing: "-".join(drawing))
 def test_however_it_is_drawn(composer: Composer, drawing: dict[str, Any]) -> None:
     whole = composer.generate(30, seed=22, **drawing)
     part = composer.generate(12, seed=22, **drawing)

@@ -447,3 +447,33 @@ def test_reload_requests_at_the_same_time_leave_one_of_them(
     until(lambda: list(operator.states("m").values()).count(END) == 3)
     assert operator.states("m")[last] == AVAILABLE
     assert operator.version("tunesmith") == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken"),
+    [
+        ({}, True),
+        ({"host": "localhost"}, True),
+        ({"host": "::1"}, True),
+        ({"host": "0.0.0.0", "port": None, "socket": Path("s")}, True),
+        ({"host": "0.0.0.0"}, False),
+        ({"host": "10.1.2.3", "socket": Path("s")}, False),
+        ({"host": "composer.example"}, False),
+        ({"host": "0.0.0.0", "reload_requests": True}, True),
+        ({"reload_requests": False}, False),
+    ],
+)
+def test_only_this_machine_may_change_the_models_unless_told(
+    asked: dict[str, Any], taken: bool
+) -> None:
+    assert ServerOptions(**asked).takes_reload_requests is taken
+
+
+def test_a_reload_request_that_is_not_wanted_changes_nothing(base: Path, connect: Any) -> None:
+    options = ServerOptions(port=0, reload_requests=False)
+    with EmbeddedServer(base, options) as running:
+        operator = Operator(connect(running))
+        code, message = refusal(lambda: operator.reload(entry("other", base)))
+        assert code is grpc.StatusCode.PERMISSION_DENIED
+        assert "--reload-requests" in message
+        assert operator.version("tunesmith") == 1

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pretty_midi
@@ -144,9 +144,13 @@ def test_mutual_tls(run: Run, model_dir: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def endless(server_address: str, tmp_path: Path) -> subprocess.Popen[str]:
+def endless(server_address: str, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A song of a million frames, begun in a process of its own."""
-    program = "from tunesmith.cli.main import main; main()"
+    # A shell starts what it runs in the background, this test perhaps, with Ctrl-C ignored.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from tunesmith.cli.main import main; main()"
+    )
     process = subprocess.Popen(
         [
             *(sys.executable, "-c", program, "generate", "--server", server_address),
@@ -160,7 +164,10 @@ def endless(server_address: str, tmp_path: Path) -> subprocess.Popen[str]:
     assert process.stderr is not None
     assert process.stderr.readline() == "composing ...\n"
     time.sleep(0.5)
-    return process
+    try:
+        yield process
+    finally:
+        process.kill()
 
 
 def test_ctrl_c_leaves_what_was_composed(

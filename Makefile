@@ -38,7 +38,7 @@ demo: venv ## a corpus, a pipeline run, a served model, a song: about four minut
 	$(BIN)/tunesmith demo
 
 test: venv ## every test, two at a time; a file's tests share what they set up
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: venv ## ruff, mypy, and the files of a deployment
 	$(BIN)/ruff check .

@@ -9,7 +9,26 @@ import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
+# Those that take longest, before the others: two workers that share the files end together.
+LONGEST_FILES = (
+    "test_resume.py",
+    "test_the_whole_way.py",
+    "test_pipeline_kills.py",
+    "test_infra_validator.py",
+    "test_trainer.py",
+    "test_beam_runners.py",
+    "test_model_and_export.py",
+    "test_faults.py",
+    "test_signals.py",
+)
+
 CHORDS = ((60, 64, 67), (60, 65, 69), (59, 62, 67), (57, 60, 64), (62, 65, 69))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first."""
+    places = {name: place for place, name in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(scope="session")

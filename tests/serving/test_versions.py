@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import threading
 import time
@@ -300,7 +301,8 @@ def test_a_start_without_a_model_says_so_in_one_line(
         EmbeddedServer(folder, ServerOptions(port=0)).start()
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
-    assert not caplog.records, "a second line"
+    # Another test of this process may have turned the server's own reports on.
+    assert all(each.levelno < logging.WARNING for each in caplog.records), "a second line"
 
 
 def test_warm_up_requests_are_replayed(

@@ -1,7 +1,7 @@
 """What a caller asks for: how many songs, how long, from what, drawn how; checked before any call.
 
-The options of every method that composes are listed here once, as the keyword arguments of
-:meth:`Request.of`.
+The options of every method that composes are listed here, as the keyword arguments of
+:meth:`Drawing.of` and :meth:`Request.of`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, Unpack
 
 from tunesmith.client.errors import BadOption
 from tunesmith.client.sampling import Filter, Sampling
@@ -150,14 +150,7 @@ class Request:
         start_random: bool = False,
         primer: str | Path | None = None,
         start_frames: Sequence[Frame] | None = None,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        max_repeats: int | None = None,
-        max_rests: int | None = None,
-        sampling: Filter | Sequence[Filter] | None = None,
-        seed: int | None = None,
-        speculate: int | None = None,
+        **drawn: Unpack[DrawOptions],
     ) -> Request:
         """Return what :class:`SongOptions` say.
 
@@ -169,17 +162,9 @@ class Request:
             raise BadOption(f"count is 1 or more, not {count}")
         check_steps(steps)
         start = Start(start_note, start_chord, start_random, primer, start_frames)
-        drawing = Drawing.of(
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            max_repeats=max_repeats,
-            max_rests=max_rests,
-            sampling=sampling,
-            seed=seed,
-            speculate=speculate,
-        )
-        return cls(count, steps, start, drawing, new_seed() if seed is None else seed)
+        drawing = Drawing.of(**drawn)
+        seed = new_seed() if drawing.seed is None else drawing.seed
+        return cls(count, steps, start, drawing, seed)
 
 
 def check_steps(steps: int) -> None:

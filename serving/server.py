@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _CONNECTION = (
+    # Calls that Python has not looked at yet. From a thousand up gRPC would end some of them
+    # with CANCELLED, which says nothing to a client; here each gets an answer or a refusal.
+    ("grpc.server.max_pending_requests", 10_000),
+    ("grpc.server.max_pending_requests_hard_limit", 10_000),
     # Without it a second server takes the port too, and gets every other connection.
     ("grpc.so_reuseport", 0),
     # Clients behind proxies and address translators ping to keep a quiet connection open; gRPC's

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tunesmith.client.ngram import NGram as ServedNGram
 from tunesmith.client.ngram import decode_numbers
+from tunesmith.components import drafter
 from tunesmith.components.baselines import ORDER, NGram
 from tunesmith.components.drafter import PackedDrafter, drafter_signature, encode_numbers
 
@@ -80,7 +81,7 @@ def test_the_most_frequent_contexts_fit_the_bytes() -> None:
 
 
 def test_only_so_many_tokens_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunesmith.components.drafter.COUNTED_TOKENS", 100)
+    monkeypatch.setattr(drafter, "COUNTED_TOKENS", 100)
     many = songs()
     assert PackedDrafter.count(iter(many), V).occurrences.sum() == 72 * 2
 

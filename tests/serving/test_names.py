@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,11 @@ NAMES = [
 
 
 class Touched:
-    """The paths that Python opens, lists or imports from while it is on."""
+    """The paths that Python opens, lists or imports from while it is on.
+
+    But for those of the polling threads, which look for versions unasked: a server of other tests
+    may be looking at its own folder.
+    """
 
     def __init__(self) -> None:
         self.on = False
@@ -51,6 +56,8 @@ class Touched:
         sys.addaudithook(self._hear)
 
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if threading.current_thread().name == "version-polling":
+            return
         if self.on and event in ("open", "os.listdir", "os.scandir", "import"):
             self.paths.append(f"{event} {arguments[0]}")
 

@@ -9,7 +9,9 @@ NO_SCHEMA := kubernetes/kustomization.yaml kubernetes/prometheus-adapter.yaml
 DATA ?= ../shared/data
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := music client client/protos components components/protos pipeline serving cli
+PACKAGES := music client components pipeline serving cli
+# All that a package holds, in whichever folder below.
+SOURCES := $(shell find $(PACKAGES) -type f -not -name '*.pyc')
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 help: ## what there is
@@ -25,7 +27,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 # A strict editable install links the files it finds, so a new file needs a new (quick) link.
-$(VENV)/.linked: $(VENV)/.installed $(wildcard $(PACKAGES:=/*.py) pipeline/templates/* client/templates/* serving/config/*)
+$(VENV)/.linked: $(VENV)/.installed setup.py $(SOURCES)
 	$(PIP) install -q --no-deps --no-build-isolation --config-settings editable_mode=strict -e .
 	@touch $@
 
@@ -73,7 +75,7 @@ protos: ## regenerate every *_pb2.py
 	ln -sfn ../../../client build/proto-path/tunesmith/client
 	ln -sfn ../../../serving build/proto-path/tunesmith/serving
 	cd build/proto-path && PATH="$(CURDIR)/build/protos/bin:$$PATH" ../protos/bin/python -m grpc_tools.protoc -I. \
-	  --python_out=. --mypy_out=. tunesmith/*/protos/*.proto
+	  --python_out=. --mypy_out=. $$(find -L tunesmith -path '*/protos/*.proto')
 
 constraints: ## pin again what pyproject.toml allows
 	$(PYTHON) -m venv build/constraints

@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from tunesmith.components.artifacts import Examples
-from tunesmith.components.baselines import NGram, count_baselines
-from tunesmith.components.likelihood import Figures, HeldOut, Predictor, judge
-from tunesmith.components.record_files import read_tokens
+from tunesmith.components.evaluator.baselines import count_baselines
+from tunesmith.components.evaluator.likelihood import Figures, Predictor, judge
+from tunesmith.components.ngram.counting import NGram
+from tunesmith.components.records.eval_windows import EvalWindows
+from tunesmith.components.records.tfrecord import read_tokens
 from tunesmith.components.runtime import load_tensorflow
 from tunesmith.music.copying import copied_stretches
 
@@ -43,7 +45,7 @@ def compare_baselines(examples: Examples) -> None:
     """Print the nats a held-out frame of every baseline."""
     train, held_out = (read_tokens(examples.shards(split)) for split in ("train", "eval"))
     size = len(examples.vocabulary())
-    windows = HeldOut.of(held_out, WINDOW)
+    windows = EvalWindows.of(held_out, WINDOW)
     print(
         f"{examples.path}: {len(train)} songs, {sum(map(len, train))} frames to count, "
         f"{len(held_out)} songs, {len(windows)} frames held out, {size} tokens"

@@ -61,7 +61,7 @@ def session(directory: Path, inter: int, intra: int) -> Callable[[Any], Any]:
 def tensorflow_engine(name: str, folder: Path, inter: int, intra: int) -> Callable[[Any], Any]:
     if name != "model.predict":
         return session(folder / name, inter, intra)
-    from tunesmith.components.model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
 
     model = build_model(load(folder)[0].shape[0], Architecture(), portable=True)
     model.set_weights(load(folder))
@@ -73,8 +73,8 @@ def export(folder: Path, size: int) -> None:
     from tunesmith.components.runtime import load_tensorflow
 
     tf = load_tensorflow()
-    from tunesmith.components.export import ServedSettings, export_model
-    from tunesmith.components.model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
     from tunesmith.music import Vocabulary
 
     plain = build_model(size, Architecture(), portable=True)

@@ -44,8 +44,8 @@ def export_random(base: Path, size: int) -> None:
     from tunesmith.components.runtime import load_tensorflow
 
     load_tensorflow()
-    from tunesmith.components.export import ServedSettings, export_model
-    from tunesmith.components.model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
     from tunesmith.music import Vocabulary
 
     model = build_model(size, Architecture(), portable=True)
@@ -63,7 +63,7 @@ def papers_loop(size: int) -> None:
     from tunesmith.components.runtime import load_tensorflow
 
     load_tensorflow()
-    from tunesmith.components.model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
 
     model = build_model(size, Architecture(), portable=True)
     window = np.zeros((1, Architecture().window), dtype=np.int32)

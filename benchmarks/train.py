@@ -44,7 +44,7 @@ def keras_step(name: str, size: int) -> tuple[Callable[[], Any], float | None]:
         tf.config.threading.set_intra_op_parallelism_threads(1)
     import keras
 
-    from tunesmith.components.model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
 
     ours = name == "tunesmith"
     model = build_model(size, Architecture(), portable=not ours)

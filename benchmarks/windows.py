@@ -22,16 +22,16 @@ from tunesmith.components.runtime import load_tensorflow
 
 tf = load_tensorflow()
 
-from tunesmith.components.learner import Learner  # noqa: E402
-from tunesmith.components.model import Architecture  # noqa: E402
-from tunesmith.components.records import write_tokens  # noqa: E402
-from tunesmith.components.song_index import SongIndex  # noqa: E402
-from tunesmith.components.windows import (  # noqa: E402
+from tunesmith.components.networks.paper.keras_model import Architecture  # noqa: E402
+from tunesmith.components.records.song_index import SongIndex  # noqa: E402
+from tunesmith.components.records.songs import write_tokens  # noqa: E402
+from tunesmith.components.records.windows import (  # noqa: E402
     Shuffle,
     Windows,
     WindowTable,
     open_windows,
 )
+from tunesmith.components.trainer.learner import Learner  # noqa: E402
 
 MEBIBYTE = 2**20
 BATCH = 64

@@ -43,7 +43,7 @@ def command(folder: Path, seconds: float, steps: int, seed: int) -> None:
     Takes melody and bass of the chorales out of the music21 package, runs the pipeline, starts a
     server, asks it over gRPC, and leaves song.mid, song.png, report.html and the model.
     """
-    from tunesmith.pipeline.chorales import write_chorales
+    from tunesmith.components.sources.chorales import write_chorales
     from tunesmith.pipeline.report import ReportedSong, write_report
 
     started = time.monotonic()
@@ -61,14 +61,14 @@ def command(folder: Path, seconds: float, steps: int, seed: int) -> None:
 
 
 def _config(corpus: Path, folder: Path, seconds: float, steps: int, seed: int) -> PipelineConfig:
-    from tunesmith.components.blessing import BlessingParameters
-    from tunesmith.components.encoding import TransformParameters
-    from tunesmith.components.evaluator import EvaluatorParameters
-    from tunesmith.components.model import Architecture
-    from tunesmith.components.song_files import ExampleGenParameters
-    from tunesmith.components.trainer import TrainerParameters
+    from tunesmith.components.evaluator.blessing import BlessingParameters
+    from tunesmith.components.evaluator.executor import EvaluatorParameters
+    from tunesmith.components.example_gen.song_files import ExampleGenParameters
+    from tunesmith.components.networks.paper.keras_model import Architecture
+    from tunesmith.components.sources.chorales import FRAMES_PER_SECOND
+    from tunesmith.components.trainer.executor import TrainerParameters
+    from tunesmith.components.transform.song_tokens import TransformParameters
     from tunesmith.music import Grid
-    from tunesmith.pipeline.chorales import FRAMES_PER_SECOND
     from tunesmith.pipeline.dag import PipelineConfig
 
     grid = Grid(FRAMES_PER_SECOND)

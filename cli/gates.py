@@ -9,9 +9,9 @@ import click
 from tunesmith.cli.options import Command, add_options
 
 if TYPE_CHECKING:
-    from tunesmith.components.evaluator import EvaluatorParameters
-    from tunesmith.components.example_validator import ExampleValidatorParameters
-    from tunesmith.components.infra_validator import InfraValidatorParameters
+    from tunesmith.components.evaluator.executor import EvaluatorParameters
+    from tunesmith.components.example_validator.executor import ExampleValidatorParameters
+    from tunesmith.components.infra_validator.executor import InfraValidatorParameters
     from tunesmith.pipeline.steps import PusherParameters
 
 _OPTIONS = (
@@ -76,15 +76,15 @@ def gate_options(command: Command) -> Command:
 
 def validator_parameters(options: dict[str, Any]) -> ExampleValidatorParameters:
     """Return what stops a run before training."""
-    from tunesmith.components.example_validator import ExampleValidatorParameters
+    from tunesmith.components.example_validator.executor import ExampleValidatorParameters
 
     return ExampleValidatorParameters(allow=tuple(options["allow"]))
 
 
 def evaluator_parameters(options: dict[str, Any]) -> EvaluatorParameters:
     """Return what a model must do to be blessed."""
-    from tunesmith.components.blessing import BlessingParameters
-    from tunesmith.components.evaluator import EvaluatorParameters
+    from tunesmith.components.evaluator.blessing import BlessingParameters
+    from tunesmith.components.evaluator.executor import EvaluatorParameters
 
     named = [name.strip() for name in options["beat"].split(",") if name.strip()]
     beat = () if named == ["none"] else tuple(named)
@@ -95,7 +95,7 @@ def evaluator_parameters(options: dict[str, Any]) -> EvaluatorParameters:
 
 def infra_parameters(options: dict[str, Any]) -> InfraValidatorParameters:
     """Return what the engine must do with the model."""
-    from tunesmith.components.infra_validator import InfraValidatorParameters
+    from tunesmith.components.infra_validator.executor import InfraValidatorParameters
 
     return InfraValidatorParameters(engine=options["engine"], median_ms=options["latency_ms"])
 

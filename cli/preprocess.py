@@ -33,9 +33,9 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
     untouched.
     """
     from tunesmith.components.errors import OutputInTheWay
-    from tunesmith.components.listing import list_midi_files
+    from tunesmith.components.example_gen.reading import start_reading
     from tunesmith.components.publishing import staged_directory
-    from tunesmith.components.reading import start_reading
+    from tunesmith.components.sources.midi_folder import list_midi_files
 
     # A worker may have another working directory than this process.
     output = check_local("--output", output).absolute()
@@ -56,7 +56,7 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
         # Importing Beam takes seconds, in which the files are read already. What it makes stays to
         # the end, so there is no garbage to look for, then or later.
         gc.disable()
-        from tunesmith.components.jobs import run_preprocess
+        from tunesmith.components.preprocess import run_preprocess
 
         gc.freeze()
         gc.enable()
@@ -71,8 +71,8 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
 
 def reading_parameters(**options: Any) -> tuple[Any, Any]:
     """Return (ExampleGenParameters, TransformParameters) of the shared reading options."""
-    from tunesmith.components.encoding import TransformParameters
-    from tunesmith.components.song_files import ExampleGenParameters
+    from tunesmith.components.example_gen.song_files import ExampleGenParameters
+    from tunesmith.components.transform.song_tokens import TransformParameters
     from tunesmith.music import Grid
 
     with usage_errors():
@@ -120,10 +120,9 @@ _PURPOSES = {"train": "to learn from", "eval": "held out", "test": "to test with
 
 def describe_songs(sequences: Path, examples: Path) -> list[str]:
     """Return what a person asks first, a line each: songs, rejections, frames, vocabulary."""
-    from tunesmith.components.artifacts import Examples
-    from tunesmith.components.job_report import read_summary
+    from tunesmith.components.artifacts import Examples, Sequences
 
-    summary = read_summary(sequences)
+    summary = Sequences(sequences, "").summary()
     statistics = Examples(examples, "").statistics()
     splits = statistics["splits"]
     songs = summary["songs"]

@@ -28,7 +28,7 @@ def command(model_dir: Path, to: int | None) -> None:
     A server serves the highest number, so it takes the copy up, and no request fails. The version
     that was rolled back stays. Running it again goes one model further back.
     """
-    from tunesmith.components.pusher import read_origin, roll_back
+    from tunesmith.components.pusher.executor import read_origin, roll_back
 
     version = roll_back(model_dir, to)
     origin = read_origin(model_dir / str(version))

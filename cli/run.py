@@ -92,7 +92,7 @@ def run_and_report(
     The report of a run that a gate stopped tells what the gate saw.
     """
     from tunesmith.components.errors import GateClosed
-    from tunesmith.components.pusher import versions_of
+    from tunesmith.components.pusher.executor import versions_of
     from tunesmith.pipeline.dag import run_pipeline
     from tunesmith.pipeline.report import write_report
 

@@ -9,7 +9,7 @@ import click
 from tunesmith.cli.options import FOLDER, Command, add_options, given
 
 if TYPE_CHECKING:
-    from tunesmith.components.trainer import TrainerParameters, Upkeep
+    from tunesmith.components.trainer.executor import TrainerParameters, Upkeep
 
 # The names are those of components.schedule, learner and distribution, which are not imported for
 # a --help.
@@ -118,10 +118,10 @@ def trainer_parameters(options: dict[str, Any]) -> TrainerParameters:
     Raises:
         ValueError: a value is out of range.
     """
-    from tunesmith.components.export import ServedSettings
-    from tunesmith.components.model import Architecture
-    from tunesmith.components.schedule import Schedule
-    from tunesmith.components.trainer import TrainerParameters
+    from tunesmith.components.networks.paper.keras_model import Architecture
+    from tunesmith.components.trainer.executor import TrainerParameters
+    from tunesmith.components.trainer.export.saved_model import ServedSettings
+    from tunesmith.components.trainer.schedule import Schedule
 
     return TrainerParameters(
         architecture=Architecture(**given(Architecture, options)),
@@ -136,6 +136,6 @@ def upkeep(options: dict[str, Any]) -> Upkeep:
     Raises:
         ValueError: a value is out of range.
     """
-    from tunesmith.components.trainer import Upkeep
+    from tunesmith.components.trainer.executor import Upkeep
 
     return Upkeep(**given(Upkeep, options))

@@ -27,7 +27,7 @@ from tunesmith.client.tensors import to_tensor
 from tunesmith.music import REST, Frame
 
 LONGEST_SERVER_LOOP = 4096
-"""Frames of one call of the ``generate`` signature (``components/generation.py``)."""
+"""Frames of one call of the ``generate`` signature (``components/trainer/export/generate.py``)."""
 
 
 class Session:

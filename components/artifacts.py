@@ -43,9 +43,13 @@ class Sequences(_SplitRecords):
     """What ExampleGen leaves: songs as frames, split, each music once.
 
     ``train-*.tfrecord``, ``eval-*.tfrecord`` and, where asked for, ``test-*.tfrecord`` of
-    tf.train.Example (see :func:`tunesmith.components.records.write_frames`), ``rejected.jsonl``,
-    ``summary.json``.
+    tf.train.Example (see :func:`tunesmith.components.records.songs.write_frames`),
+    ``rejected.jsonl``, ``summary.json``.
     """
+
+    def summary(self) -> dict[str, Any]:
+        """Read ``summary.json``: songs by split, and rejected files by reason."""
+        return _read_json(self.path / "summary.json")
 
 
 class Examples(_SplitRecords):

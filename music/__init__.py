@@ -12,7 +12,7 @@ from tunesmith.music.frames import REST, REST_NAME, Frame, frame_name, parse_fra
 from tunesmith.music.grid import Grid
 from tunesmith.music.notation import DEFAULT_VELOCITY, notes_from_frames, to_pretty_midi, write_midi
 from tunesmith.music.tracks import TrackChoice
-from tunesmith.music.vocabulary import Vocabulary
+from tunesmith.music.vocabulary import REST_TOKEN, Vocabulary
 
 if TYPE_CHECKING:
     from tunesmith.music.reading import read_sequence, read_song
@@ -21,6 +21,7 @@ __all__ = [
     "DEFAULT_VELOCITY",
     "REST",
     "REST_NAME",
+    "REST_TOKEN",
     "CorpusSettings",
     "Frame",
     "Grid",

@@ -30,6 +30,9 @@ from tunesmith.music.frames import (
     parse_frame,
 )
 
+REST_TOKEN = 0
+"""The token of the rest in every vocabulary."""
+
 _MAPPED_AT_ONCE = 512
 """Frames: bounds the memory of a mapping step to a few megabytes."""
 

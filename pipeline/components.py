@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunesmith.components.trainer import Upkeep
+    from tunesmith.components.trainer.executor import Upkeep
     from tunesmith.pipeline.runner import Component
 
 
@@ -46,7 +46,7 @@ class Registered:
 
 
 def _example_gen() -> Registered:
-    from tunesmith.components.song_files import ExampleGenParameters
+    from tunesmith.components.example_gen.song_files import ExampleGenParameters
     from tunesmith.pipeline import steps
     from tunesmith.pipeline.sources import ListedMidiFolder
 
@@ -58,7 +58,7 @@ def _example_gen() -> Registered:
 
 
 def _transform() -> Registered:
-    from tunesmith.components.encoding import TransformParameters
+    from tunesmith.components.transform.song_tokens import TransformParameters
     from tunesmith.pipeline import steps
 
     return Registered(
@@ -69,14 +69,14 @@ def _transform() -> Registered:
 
 
 def _statistics_gen() -> Registered:
-    from tunesmith.components.statistics_gen import StatisticsGenParameters
+    from tunesmith.components.statistics_gen.executor import StatisticsGenParameters
     from tunesmith.pipeline import steps
 
     return Registered(steps.FromRecords, StatisticsGenParameters, lambda *_: steps.STATISTICS_GEN)
 
 
 def _example_validator() -> Registered:
-    from tunesmith.components.example_validator import ExampleValidatorParameters
+    from tunesmith.components.example_validator.executor import ExampleValidatorParameters
     from tunesmith.pipeline import steps
 
     return Registered(
@@ -85,7 +85,7 @@ def _example_validator() -> Registered:
 
 
 def _trainer() -> Registered:
-    from tunesmith.components.trainer import TrainerParameters, Upkeep
+    from tunesmith.components.trainer.executor import TrainerParameters, Upkeep
     from tunesmith.pipeline import steps
 
     return Registered(
@@ -96,14 +96,14 @@ def _trainer() -> Registered:
 
 
 def _evaluator() -> Registered:
-    from tunesmith.components.evaluator import EvaluatorParameters
+    from tunesmith.components.evaluator.executor import EvaluatorParameters
     from tunesmith.pipeline import steps
 
     return Registered(steps.ToEvaluate, EvaluatorParameters, lambda *_: steps.EVALUATOR)
 
 
 def _infra_validator() -> Registered:
-    from tunesmith.components.infra_validator import InfraValidatorParameters
+    from tunesmith.components.infra_validator.executor import InfraValidatorParameters
     from tunesmith.pipeline import steps
 
     return Registered(steps.ToServe, InfraValidatorParameters, lambda *_: steps.INFRA_VALIDATOR)

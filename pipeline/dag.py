@@ -15,16 +15,16 @@ from tunesmith.components.artifacts import (
     Sequences,
     TrainedModel,
 )
-from tunesmith.components.encoding import TransformParameters
-from tunesmith.components.evaluator import EvaluatorParameters
-from tunesmith.components.example_validator import ExampleValidatorParameters
-from tunesmith.components.infra_validator import InfraValidatorParameters
-from tunesmith.components.listing import list_midi_files
+from tunesmith.components.evaluator.executor import EvaluatorParameters
+from tunesmith.components.example_gen.song_files import ExampleGenParameters
+from tunesmith.components.example_validator.executor import ExampleValidatorParameters
+from tunesmith.components.infra_validator.executor import InfraValidatorParameters
 from tunesmith.components.progress import Progress
-from tunesmith.components.pusher import reclaim
-from tunesmith.components.song_files import ExampleGenParameters
-from tunesmith.components.statistics_gen import StatisticsGenParameters
-from tunesmith.components.trainer import TrainerParameters, Upkeep
+from tunesmith.components.pusher.executor import reclaim
+from tunesmith.components.sources.midi_folder import list_midi_files
+from tunesmith.components.statistics_gen.executor import StatisticsGenParameters
+from tunesmith.components.trainer.executor import TrainerParameters, Upkeep
+from tunesmith.components.transform.song_tokens import TransformParameters
 from tunesmith.pipeline import steps
 from tunesmith.pipeline.blessed import last_blessed
 from tunesmith.pipeline.runner import Runner

@@ -10,7 +10,7 @@ from typing import Any
 
 from tunesmith.components.artifacts import Artifact, MidiFolder
 from tunesmith.components.errors import ComponentError
-from tunesmith.components.listing import list_midi_files
+from tunesmith.components.sources.midi_folder import list_midi_files
 from tunesmith.pipeline.lineage import NotRecorded, RecordedArtifact, read_lineage
 from tunesmith.pipeline.sources import content_digest, midi_folder
 

@@ -236,7 +236,7 @@ class _Reader:
     def _copied_to(self, version: Path) -> RecordedArtifact | None:
         """Return what a version that no execution pushed holds: a roll-back, or one copied away."""
         # It imports numpy, which most calls can do without.
-        from tunesmith.components.pusher import read_origin
+        from tunesmith.components.pusher.executor import read_origin
 
         try:
             origin = read_origin(version)

@@ -22,10 +22,10 @@ from tunesmith.components.artifacts import (
     Examples,
     InfraBlessing,
     ModelEvaluation,
+    Sequences,
     TrainedModel,
 )
-from tunesmith.components.job_report import read_summary
-from tunesmith.components.loss_curve import TRAIN, draw_losses
+from tunesmith.components.trainer.loss_curve import TRAIN, draw_losses
 from tunesmith.pipeline.history import Run, read_runs
 from tunesmith.pipeline.lineage import read_lineage
 
@@ -83,7 +83,7 @@ def write_report(
     folders = {step.component: root / step.artifact for step in run.steps if step.artifact}
     page: dict[str, Any] = {}
     if "ExampleGen" in folders:
-        page["summary"] = read_summary(folders["ExampleGen"])
+        page["summary"] = Sequences(folders["ExampleGen"], "").summary()
     if "Transform" in folders:
         page["statistics"] = Examples(folders["Transform"], "").statistics()
         page["coverage_svg"] = coverage_curve(page["statistics"]["vocabulary_coverage"])

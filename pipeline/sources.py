@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunesmith.components.artifacts import MidiFolder
-from tunesmith.components.listing import MidiFiles
+from tunesmith.components.sources.midi_folder import MidiFiles
 
 
 @dataclass(frozen=True)

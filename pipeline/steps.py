@@ -19,28 +19,32 @@ from tunesmith.components.artifacts import (
     Sequences,
     TrainedModel,
 )
-from tunesmith.components.encoding import TransformParameters
 from tunesmith.components.errors import GateClosed
-from tunesmith.components.evaluator import EvaluatorParameters, evaluate
-from tunesmith.components.example_validator import (
+from tunesmith.components.evaluator.executor import EvaluatorParameters, evaluate
+from tunesmith.components.example_gen.executor import run_example_gen
+from tunesmith.components.example_gen.song_files import ExampleGenParameters
+from tunesmith.components.example_validator.executor import (
     ExampleValidatorParameters,
     stopping_sentence,
     validate_examples,
 )
-from tunesmith.components.export import MODEL_NAME
-from tunesmith.components.infra_validator import (
+from tunesmith.components.infra_validator.candidate import candidate_host
+from tunesmith.components.infra_validator.executor import (
     InfraValidatorParameters,
     failing_sentence,
     validate_infrastructure,
 )
-from tunesmith.components.jobs import run_example_gen, run_transform
-from tunesmith.components.listing import MidiFiles
 from tunesmith.components.progress import Progress
-from tunesmith.components.pusher import DEFAULT_KEEP, check_keep, next_version, push
-from tunesmith.components.song_files import ExampleGenParameters
-from tunesmith.components.statistics_gen import StatisticsGenParameters, generate_statistics
-from tunesmith.components.trainer import TrainerParameters, Upkeep, train
-from tunesmith.pipeline.candidate import candidate_host
+from tunesmith.components.pusher.executor import DEFAULT_KEEP, check_keep, next_version, push
+from tunesmith.components.sources.midi_folder import MidiFiles
+from tunesmith.components.statistics_gen.executor import (
+    StatisticsGenParameters,
+    generate_statistics,
+)
+from tunesmith.components.trainer.executor import TrainerParameters, Upkeep, train
+from tunesmith.components.trainer.export.saved_model import MODEL_NAME
+from tunesmith.components.transform.executor import run_transform
+from tunesmith.components.transform.song_tokens import TransformParameters
 from tunesmith.pipeline.runner import Component
 
 
@@ -290,7 +294,7 @@ INFRA_VALIDATOR: Component[ToServe, InfraValidatorParameters, InfraBlessing] = C
     _validate_infrastructure,
     (
         *_code("infra_validator", "infra_checks", "record_files"),
-        "tunesmith.pipeline.candidate",
+        "tunesmith.components.infra_validator.candidate",
         # Another server may answer otherwise.
         "tunesmith.serving",
     ),

@@ -48,8 +48,8 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     load_tensorflow()
     import keras
 
-    from tunesmith.components.export import ServedSettings, export_model
-    from tunesmith.components.model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
     from tunesmith.music import REST, Vocabulary
 
     keras.utils.set_random_seed(1)

@@ -23,9 +23,9 @@ from tunesmith.components.artifacts import (
     TrainedModel,
 )
 from tunesmith.components.errors import GateClosed
-from tunesmith.components.listing import list_midi_files
 from tunesmith.components.progress import Progress, SilentProgress
-from tunesmith.components.pusher import ORIGIN_FILE
+from tunesmith.components.pusher.executor import ORIGIN_FILE
+from tunesmith.components.sources.midi_folder import list_midi_files
 from tunesmith.pipeline.runner import Component, Runner, midi_folder
 from tunesmith.pipeline.store import STORE_NAME
 

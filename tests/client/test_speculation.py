@@ -28,8 +28,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from tunesmith.components.runtime import load_tensorflow
 
     load_tensorflow()
-    from tunesmith.components.export import ServedSettings, export_model
-    from tunesmith.components.model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
     from tunesmith.music import Vocabulary
     from tunesmith.serving import EmbeddedServer, ServerOptions
 

@@ -11,21 +11,24 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tunesmith.components import jobs
 from tunesmith.components.artifacts import Sequences
-from tunesmith.components.encoding import TransformParameters
+from tunesmith.components.beam_jobs.running import JobCounters
 from tunesmith.components.errors import ComponentError, NoSongs
-from tunesmith.components.job_report import read_summary
-from tunesmith.components.jobs import JobCounters, run_example_gen, run_preprocess, run_transform
-from tunesmith.components.listing import MidiFiles, list_midi_files
-from tunesmith.components.read_ahead import ReadAhead
-from tunesmith.components.reading import Reading, start_reading
-from tunesmith.components.record_files import read_tokens
-from tunesmith.components.song_files import (
+from tunesmith.components.example_gen import executor as example_gen
+from tunesmith.components.example_gen.executor import run_example_gen
+from tunesmith.components.example_gen.read_ahead import ReadAhead
+from tunesmith.components.example_gen.reading import Reading, start_reading
+from tunesmith.components.example_gen.song_files import (
     ExampleGenParameters,
     read_local_file,
     read_song_file,
 )
+from tunesmith.components.preprocess import run_preprocess
+from tunesmith.components.records.tfrecord import read_tokens
+from tunesmith.components.sources.midi_folder import MidiFiles, list_midi_files
+from tunesmith.components.transform import executor as transform
+from tunesmith.components.transform.executor import run_transform
+from tunesmith.components.transform.song_tokens import TransformParameters
 from tunesmith.music import TrackChoice, Vocabulary, read_sequence
 
 WriteScale = Callable[[Path, int, int], Path]
@@ -126,7 +129,7 @@ def test_what_cannot_be_used_is_listed_with_a_reason(preprocessed: Path) -> None
         "short.mid": "too short",
         "copy.mid": "duplicate",
     }
-    assert read_summary(preprocessed)["rejected"] == dict.fromkeys(reasons.values(), 1)
+    assert Sequences(preprocessed, "").summary()["rejected"] == dict.fromkeys(reasons.values(), 1)
 
 
 def test_two_jobs_leave_what_one_job_leaves(
@@ -225,7 +228,7 @@ def test_the_same_bytes_come_out_however_many_processes_read(many: Path, tmp_pat
     ]
     statistics = json.loads(found["one"]["statistics.json"])
     songs = {split: each["songs"] for split, each in statistics["splits"].items()}
-    held_out = read_summary(tmp_path / "one")["songs"]
+    held_out = Sequences(tmp_path / "one", "").summary()["songs"]
     assert songs == held_out | {"train": 3 * held_out["train"]}
     assert held_out["test"] >= 6
     assert held_out["eval"] >= 12
@@ -234,7 +237,7 @@ def test_the_same_bytes_come_out_however_many_processes_read(many: Path, tmp_pat
 def test_of_very_many_files_the_job_reads_a_list(
     collection: Path, preprocessed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "LISTED_IN_THE_GRAPH", 3)
+    monkeypatch.setattr(example_gen, "LISTED_IN_THE_GRAPH", 3)
     preprocess(collection, tmp_path / "out")
     assert contents(tmp_path / "out") == contents(preprocessed)
 
@@ -242,7 +245,7 @@ def test_of_very_many_files_the_job_reads_a_list(
 def test_an_output_that_the_workers_do_not_see_is_told(
     collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "shard_names", lambda _: ["train-00001-of-00002.tfrecord"])
+    monkeypatch.setattr(transform, "shard_names", lambda _: ["train-00001-of-00002.tfrecord"])
     with pytest.raises(ComponentError, match="did not write train-00001-of-"):
         preprocess(collection, tmp_path / "out")
 

@@ -13,7 +13,7 @@ import pytest
 
 from tunesmith.components.artifacts import TrainedModel
 from tunesmith.components.publishing import staged_directory
-from tunesmith.components.pusher import next_version, push
+from tunesmith.components.pusher.executor import next_version, push
 
 
 def test_the_folder_appears_when_the_block_ends(tmp_path: Path) -> None:

@@ -170,8 +170,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def _export(directory: Path) -> None:
     """Export an untrained network whose answers depend on every token of the window."""
-    from tunesmith.components.export import ServedSettings, export_model
-    from tunesmith.components.model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
     from tunesmith.music import Vocabulary
 
     chords = [(), *((pitch,) for pitch in range(48, 72)), (60, 64, 67), (57, 60, 64), (55, 59, 62)]

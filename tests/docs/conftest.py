@@ -14,7 +14,7 @@ WINDOW = 50
 @pytest.fixture(scope="session")
 def table_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base path with version 1: what comes next depends on the window's last token alone."""
-    from tunesmith.components.generation import generate_signature
+    from tunesmith.components.trainer.export.generate import generate_signature
     from tunesmith.serving.runtime import tf
 
     size = len(FRAMES)

@@ -124,7 +124,7 @@ def default_run(midi: Path, tmp_path_factory: pytest.TempPathFactory) -> Default
 
 
 def test_preprocessing_imports_no_tensorflow(default_run: DefaultRun) -> None:
-    assert default_run.watched.started("tunesmith.components.read_ahead") >= 1
+    assert default_run.watched.started("tunesmith.components.example_gen.read_ahead") >= 1
     assert default_run.watched.imported() == []
 
 

@@ -27,7 +27,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from tunesmith.components.progress import SilentProgress
-from tunesmith.components.trainer import Upkeep
+from tunesmith.components.trainer.executor import Upkeep
 from tunesmith.pipeline.components import COMPONENTS, Setting
 from tunesmith.pipeline.inputs import take_inputs
 from tunesmith.pipeline.parameters import parameters_from

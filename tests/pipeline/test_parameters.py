@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import pytest
 
-from tunesmith.components.encoding import TransformParameters
-from tunesmith.components.model import Architecture
-from tunesmith.components.song_files import ExampleGenParameters
-from tunesmith.components.trainer import TrainerParameters
+from tunesmith.components.example_gen.song_files import ExampleGenParameters
+from tunesmith.components.networks.paper.keras_model import Architecture
+from tunesmith.components.trainer.executor import TrainerParameters
+from tunesmith.components.transform.song_tokens import TransformParameters
 from tunesmith.music import Grid
 from tunesmith.pipeline.parameters import nested, parameters_from
 

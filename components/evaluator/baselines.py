@@ -1,0 +1,75 @@
+"""What a composer has to beat: predictors that are counted, not trained.
+
+All are counted on the training split alone, song by song, each song behind a context of rests as
+the model's windows have it. They are proper distributions over the whole vocabulary in any context,
+so that their likelihood is finite and can be set beside the model's. numpy alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.components.evaluator.likelihood import Predictor
+from tunesmith.components.ngram.counting import ORDER, NGram, Row
+from tunesmith.components.records.eval_windows import EvalWindows, Tokens
+
+BASELINES = ("unigram", "repeat", "5-gram")
+"""By falling loss on most music."""
+
+
+def count_baselines(
+    songs: Sequence[NDArray[np.integer[Any]]], vocabulary_size: int
+) -> dict[str, Predictor]:
+    """Return every baseline by its name in :data:`BASELINES`.
+
+    Args:
+        songs: the training split's tokens, integers [n] each.
+        vocabulary_size: V.
+    """
+    unigram = NGram.count(songs, vocabulary_size, 1)
+    return {
+        "unigram": unigram,
+        "repeat": Repeat.count(songs, unigram),
+        "5-gram": NGram.count(songs, vocabulary_size, ORDER),
+    }
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """The last frame once more, or else any other by how frequent it is.
+
+    p(w | v) = r if w = v, else (1 - r) u(w) / (1 - u(v))
+
+    with u the unigram and r the share of the training frames that repeat the frame before, by
+    Laplace's rule of succession, (repeated + 1) / (frames + 2), so that it is neither 0 nor 1.
+
+    Args:
+        share: r.
+        unigram: u, float64 [V].
+    """
+
+    share: float
+    unigram: Row
+
+    @classmethod
+    def count(cls, songs: Sequence[NDArray[np.integer[Any]]], unigram: NGram) -> Repeat:
+        """Count songs, integers [n] each; the frame before the first is the rest."""
+        held = EvalWindows.of(songs, 1)
+        repeated = np.count_nonzero(held.tokens[held.starts] == held.targets)
+        row = unigram.probabilities(np.zeros((1, 0), dtype=np.int32))[0]
+        return cls((repeated + 1) / (len(held) + 2), row)
+
+    def probabilities(self, windows: Tokens) -> Row:
+        """Return float64 [n, V] for windows int32 [n, at least 1]."""
+        if len(self.unigram) == 1:
+            return np.ones((len(windows), 1))
+        last = windows[:, -1]
+        others = (1 - self.share) / (1 - self.unigram[last])
+        result: Row = others[:, None] * self.unigram
+        result[np.arange(len(windows)), last] = self.share
+        return result

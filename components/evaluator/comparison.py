@@ -1,0 +1,135 @@
+"""A model beside the last one that was blessed, on the same music.
+
+The two may have other vocabularies, windows and weights. Both are asked about the same frames: the
+older one gets them as its own tokens, an unknown frame in its window as the nearest that it knows,
+as when it continues a user's song. A model gives a frame that it does not know no probability at
+all, so only the frames that both know can be compared, and of each model's distribution that part,
+scaled to sum to one:
+
+p(w | h, w is known to both) = p(w | h) / sum of p(v | h) over the frames v known to both
+
+So neither gains by knowing fewer frames. Where the vocabularies are equal this is p(w | h) itself.
+Models of another grid or other tracks hear other music, and are not compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.components.evaluator.likelihood import Predictor
+from tunesmith.components.records.eval_windows import EvalWindows, Tokens
+from tunesmith.music import Vocabulary
+
+LEAST_COMMON_SHARE = 0.9
+"""Of the held-out frames that both must know for a comparison to say anything."""
+
+
+class Model(Predictor, Protocol):
+    """A predictor that says what its tokens are."""
+
+    @property
+    def window(self) -> int:
+        """How many tokens it looks back."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The frame of each token, and how its corpus was read."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What it came to.
+
+    Args:
+        skipped: why there is none; None if there is one.
+        windows: how many were compared; 0 if none.
+        common_share: share of the held-out frames that both models know.
+        nats: of the candidate, a frame; None if skipped.
+        previous_nats: of the model blessed before, a frame; None if skipped.
+    """
+
+    skipped: str | None = None
+    windows: int = 0
+    common_share: float | None = None
+    nats: float | None = None
+    previous_nats: float | None = None
+
+
+def compare(
+    candidate: Model,
+    previous: Model,
+    songs: Sequence[Tokens],
+    advance: Callable[[int], None] = lambda _: None,
+) -> Comparison:
+    """Judge both by the frames that both know.
+
+    Args:
+        candidate: the new model, whose tokens the songs are in.
+        previous: the old one.
+        songs: held out, int32 [n] each.
+        advance: called after each batch of either with the number of windows in it.
+    """
+    new, old = candidate.vocabulary, previous.vocabulary
+    if reason := difference(new, old):
+        return Comparison(f"the last blessed model was trained on other music: {reason}")
+    translation = old.encode(new.frames).astype(np.int32)
+    common = np.array([frame in old for frame in new.frames])
+    held_out = EvalWindows.of(songs, candidate.window)
+    known = common[held_out.targets]
+    share = float(known.mean())
+    if share < LEAST_COMMON_SHARE:
+        return Comparison(
+            f"the last blessed model knows {share:.0%} of the held-out frames, too few to compare",
+            common_share=share,
+        )
+    translated = EvalWindows.of([translation[song] for song in songs], previous.window)
+    in_old = np.zeros(len(old), dtype=bool)
+    in_old[translation[common]] = True
+    return Comparison(
+        None,
+        int(known.sum()),
+        share,
+        _conditional_nats(candidate, held_out.chosen(known), common, advance),
+        _conditional_nats(previous, translated.chosen(known), in_old, advance),
+    )
+
+
+def difference(new: Vocabulary, old: Vocabulary) -> str | None:
+    """Return in which setting of the corpus two models differ, or None.
+
+    Transposition is none: it is a way to learn, and held-out songs are in their own keys.
+    """
+    if str(new.corpus.track) != str(old.corpus.track):
+        return f"track {old.corpus.track}, now {new.corpus.track}"
+    a, b = new.corpus.grid, old.corpus.grid
+    for name in ("frames_per_beat", "keep_short_notes", "lowest", "highest"):
+        if getattr(a, name) != getattr(b, name):
+            return f"{name.replace('_', ' ')} {getattr(b, name)}, now {getattr(a, name)}"
+    # A grid that follows the tempo has its songs' mean speed, which is no setting.
+    speeds = new.frames_per_second, old.frames_per_second
+    if not a.frames_per_beat and not math.isclose(*speeds, rel_tol=1e-5):
+        return f"{speeds[1]:g} frames per second, now {speeds[0]:g}"
+    return None
+
+
+def _conditional_nats(
+    predictor: Predictor,
+    held_out: EvalWindows,
+    among: NDArray[np.bool_],
+    advance: Callable[[int], None],
+) -> float:
+    """Return the mean -log p(target | one of `among`), bool [V], of at least one window."""
+    parts = []
+    for windows, targets in held_out.batches():
+        rows = predictor.probabilities(windows).astype(np.float64)
+        of_target = rows[np.arange(len(targets)), targets]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts.append(np.log(rows[:, among].sum(axis=1)) - np.log(of_target))
+        advance(len(targets))
+    return float(np.concatenate(parts).mean())

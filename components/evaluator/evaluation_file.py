@@ -1,0 +1,104 @@
+"""``evaluation.json``: the structure that a report and a program read, described in
+docs/evaluation.md."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.components.artifacts import Split
+from tunesmith.components.evaluator.blessing import Check
+from tunesmith.components.evaluator.comparison import Comparison
+from tunesmith.components.evaluator.likelihood import Figures
+
+FORMAT = 1
+"""Grows when a reader would have to change."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found out about a model.
+
+    Args:
+        checks: of the blessing.
+        splits: the model's figures.
+        baselines: theirs, by name and split.
+        previous_version: of the last blessed model; None if there is none.
+        previous: the comparison with it; None if there is none.
+        music: of :func:`tunesmith.components.evaluator.song_measures.describe_music`.
+        songs: paths of the composed songs below the folder.
+        composed_frames: of each of them; 0 if there are none.
+        parameters: what was asked.
+        seconds: what each part took.
+    """
+
+    checks: Sequence[Check]
+    splits: Mapping[Split, Figures]
+    baselines: Mapping[str, Mapping[Split, Figures]]
+    previous_version: str | None
+    previous: Comparison | None
+    music: Mapping[str, Any]
+    songs: Sequence[str]
+    composed_frames: int
+    parameters: Mapping[str, Any]
+    seconds: Mapping[str, float]
+
+    @property
+    def blessed(self) -> bool:
+        """Whether all checks are passed."""
+        return all(check.passed for check in self.checks)
+
+    def verdict(self) -> str:
+        """Return one line: blessed, or each check that the model failed."""
+        if self.blessed:
+            return f"blessed: {self.checks[0].why}"
+        return "not blessed: " + "; ".join(check.why for check in self.checks if not check.passed)
+
+    def write(self, path: Path) -> None:
+        """Write the file; numbers that are not finite are null there."""
+        content = {
+            "format": FORMAT,
+            "blessed": self.blessed,
+            "checks": [asdict(check) for check in self.checks],
+            "splits": {split: _table(figures, True) for split, figures in self.splits.items()},
+            "baselines": {
+                name: {split: _table(figures, False) for split, figures in splits.items()}
+                for name, splits in self.baselines.items()
+            },
+            "previous": self.previous
+            and {"version": self.previous_version, **asdict(self.previous)},
+            "music": self.music,
+            "songs": self.songs,
+            "composed_frames": self.composed_frames,
+            "parameters": self.parameters,
+            "seconds": self.seconds,
+        }
+        path.write_text(json.dumps(_plain(content), indent=2, allow_nan=False), encoding="utf-8")
+
+
+def _table(figures: Figures, with_bins: bool) -> dict[str, Any]:
+    table: dict[str, Any] = {
+        "windows": figures.windows,
+        "nats": figures.nats,
+        "perplexity": figures.perplexity,
+        "top1": figures.top1,
+        "top5": figures.top5,
+        "expected_calibration_error": figures.calibration_error,
+    }
+    if with_bins:
+        table["calibration"] = [each._asdict() for each in figures.calibration]
+    return table
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value

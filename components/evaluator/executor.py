@@ -1,0 +1,259 @@
+"""Evaluator: measures an exported model on held-out songs and says whether it may be served.
+
+The SavedModel itself is measured, through its signatures. A model that falls short is an outcome
+and no error: ``evaluation.json`` says which check it failed, and by how much.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunesmith.components.artifacts import Examples, PushedModel, Split, TrainedModel
+from tunesmith.components.errors import ComponentError
+from tunesmith.components.evaluator.baselines import count_baselines
+from tunesmith.components.evaluator.blessing import BlessingParameters, check_model
+from tunesmith.components.evaluator.comparison import Comparison, compare
+from tunesmith.components.evaluator.composing import compose
+from tunesmith.components.evaluator.evaluation_file import Evaluation
+from tunesmith.components.evaluator.likelihood import Figures, Predictor, judge
+from tunesmith.components.evaluator.saved_predictor import SavedPredictor
+from tunesmith.components.evaluator.song_measures import describe_music
+from tunesmith.components.progress import Progress
+from tunesmith.components.records.eval_windows import EvalWindows, Tokens
+from tunesmith.components.records.tfrecord import read_tokens
+from tunesmith.music import write_midi
+
+
+@dataclass(frozen=True)
+class EvaluatorParameters:
+    """What Evaluator is told.
+
+    Args:
+        blessing: what the model must do.
+        songs: that it composes for the music measures.
+        steps: frames of each; 300 are a minute at 5 frames a second, as a client composes.
+        seed: of the songs.
+        maximum_composing_seconds: after which the songs end where they are.
+        copied_frames: frames of a stretch found in the training split that counts as copied; 25
+            are 5 s at 5 frames a second.
+        corpus_songs: training songs at most, evenly spread, that the measures are compared with.
+    """
+
+    blessing: BlessingParameters = field(default_factory=BlessingParameters)
+    songs: int = 16
+    steps: int = 300
+    seed: int = 0
+    maximum_composing_seconds: float = 60.0
+    copied_frames: int = 25
+    corpus_songs: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("songs", "steps", "copied_frames", "corpus_songs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name.replace('_', ' ')} must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"the seed must be at least 0, not {self.seed}")
+        if not self.maximum_composing_seconds > 0:
+            raise ValueError("maximum composing seconds must be above 0")
+
+
+def evaluate(
+    examples: Examples,
+    model: TrainedModel,
+    baseline: PushedModel | None,
+    output: Path,
+    parameters: EvaluatorParameters,
+    progress: Progress,
+) -> None:
+    """Write a :class:`~tunesmith.components.artifacts.ModelEvaluation` into the folder `output`.
+
+    ``evaluation.json``, and ``songs/<number>.mid``, the songs that were measured.
+
+    Args:
+        examples: that the model was trained on, with the eval split and perhaps a test split.
+        model: what is judged.
+        baseline: the last blessed model; None if there is none.
+        output: an empty folder.
+        parameters: what is asked.
+        progress: is told how far it is.
+
+    Raises:
+        ComponentError: there is nothing to judge by, or `model` is no model of these examples.
+    """
+    seconds: dict[str, float] = {}
+    candidate = _load(model, examples)
+    songs = _read_splits(examples)
+    held_out: dict[Split, EvalWindows] = {
+        split: EvalWindows.of(some, candidate.window)
+        for split, some in songs.items()
+        if split != "train"
+    }
+    with _timed(seconds, "likelihood"):
+        splits = _judge({"model": candidate}, held_out, progress, "judging the model")["model"]
+    with _timed(seconds, "baselines"):
+        counted = count_baselines(songs["train"], len(candidate.vocabulary))
+        baselines = _judge(counted, held_out, progress, "judging the baselines")
+    with _timed(seconds, "previous"):
+        previous = _compare(candidate, baseline, songs["eval"], progress)
+    checks = check_model(
+        splits["eval"],
+        {name: figures["eval"] for name, figures in baselines.items()},
+        previous,
+        parameters.blessing,
+    )
+    with _timed(seconds, "composing"):
+        # What is no distribution cannot be drawn from.
+        drawable = math.isfinite(splits["eval"].sum_error)
+        composed = _compose(candidate, parameters, progress) if drawable else None
+        paths = _write_songs(candidate, composed, output)
+    with _timed(seconds, "music"):
+        music = _music(candidate, composed, songs, parameters)
+    evaluation = Evaluation(
+        checks=checks,
+        splits=splits,
+        baselines=baselines,
+        previous_version=None if baseline is None else baseline.path.name,
+        previous=previous,
+        music=music,
+        songs=paths,
+        composed_frames=0 if composed is None else composed.shape[1],
+        parameters=asdict(parameters),
+        seconds=seconds,
+    )
+    evaluation.write(output / "evaluation.json")
+    progress.say(evaluation.verdict())
+
+
+def _load(model: TrainedModel, examples: Examples) -> SavedPredictor:
+    candidate = SavedPredictor.load(model.saved_model)
+    if candidate.vocabulary.names != examples.vocabulary().names:
+        raise ComponentError(
+            f"{model.path} knows other frames than {examples.path}: train on these examples"
+        )
+    return candidate
+
+
+def _read_splits(examples: Examples) -> dict[Split, list[Tokens]]:
+    """Return the songs by split; the test split only if it is there and has songs."""
+    songs: dict[Split, list[Tokens]] = {}
+    for split in ("train", "eval", "test"):
+        shards = examples.shards(split)
+        found = [song for song in read_tokens(shards) if len(song)] if shards else []
+        if found or split != "test":
+            songs[split] = found
+    for split, some in songs.items():
+        if not some:
+            raise ComponentError(f"the {split} split has no windows: give more songs")
+    return songs
+
+
+def _judge(
+    predictors: Mapping[str, Predictor],
+    held_out: Mapping[Split, EvalWindows],
+    progress: Progress,
+    title: str,
+) -> dict[str, dict[Split, Figures]]:
+    """Return the figures of each predictor by split."""
+    total = len(predictors) * sum(map(len, held_out.values()))
+    with _counting(progress, title, total) as advance:
+        return {
+            name: {
+                split: Figures.of(judge(predictor, windows, advance))
+                for split, windows in held_out.items()
+            }
+            for name, predictor in predictors.items()
+        }
+
+
+def _compare(
+    candidate: SavedPredictor,
+    baseline: PushedModel | None,
+    songs: Sequence[Tokens],
+    progress: Progress,
+) -> Comparison | None:
+    if baseline is None:
+        return None
+    try:
+        previous = SavedPredictor.load(baseline.path)
+    except ComponentError as error:
+        # What cannot be loaded cannot be served either, and is nothing to fall behind.
+        return Comparison(f"the last blessed model cannot be compared: {error}")
+    total = 2 * sum(map(len, songs))
+    title = f"comparing with version {baseline.path.name}"
+    with _counting(progress, title, total) as advance:
+        return compare(candidate, previous, songs, advance)
+
+
+def _compose(
+    candidate: SavedPredictor, parameters: EvaluatorParameters, progress: Progress
+) -> Tokens:
+    title = f"composing {parameters.songs} songs"
+    with _counting(progress, title, parameters.steps) as advance:
+        return compose(
+            candidate,
+            candidate.window,
+            songs=parameters.songs,
+            steps=parameters.steps,
+            seed=parameters.seed,
+            maximum_seconds=parameters.maximum_composing_seconds,
+            advance=advance,
+        )
+
+
+def _music(
+    candidate: SavedPredictor,
+    composed: Tokens | None,
+    songs: Mapping[Split, Sequence[Tokens]],
+    parameters: EvaluatorParameters,
+) -> dict[str, Any]:
+    train = songs["train"]
+    others = [song for split, some in songs.items() if split != "train" for song in some]
+    return describe_music(
+        candidate.vocabulary,
+        [] if composed is None else list(composed),
+        train,
+        train[:: -(-len(train) // parameters.corpus_songs)],
+        others,
+        parameters.steps if composed is None else composed.shape[1],
+        parameters.copied_frames,
+    )
+
+
+def _write_songs(candidate: SavedPredictor, composed: Tokens | None, output: Path) -> list[str]:
+    """Write the songs as MIDI and return their paths below `output`."""
+    if composed is None:
+        return []
+    (output / "songs").mkdir()
+    paths = [f"songs/{number:02d}.mid" for number in range(1, len(composed) + 1)]
+    vocabulary = candidate.vocabulary
+    for path, song in zip(paths, composed, strict=True):
+        frames = vocabulary.decode(song)
+        write_midi(frames, output / path, vocabulary.frames_per_second, candidate.program)
+    return paths
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    seconds[name] = time.monotonic() - started
+
+
+@contextmanager
+def _counting(progress: Progress, title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Open a task and yield what moves it on."""
+    done = 0
+    with progress.task(title, total) as task:
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            task.update(done)
+
+        yield advance

@@ -1,0 +1,1 @@
+"""ExampleGen: MIDI files to songs as frames, split by song, each music once."""

@@ -1,0 +1,115 @@
+"""ExampleGen's executor: a Beam job that reads MIDI files and writes songs as frames."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+
+from tunesmith.components.beam_jobs.running import JobCounters, check_written, run_job
+from tunesmith.components.example_gen.job_report import WriteReport, check_usable
+from tunesmith.components.example_gen.reading import Reading, start_reading
+from tunesmith.components.example_gen.song_files import ExampleGenParameters
+from tunesmith.components.example_gen.transforms import REPORT, ReadSequences, TakeSongs
+from tunesmith.components.records.shards import WriteShards, shard_names, shard_of, shards_of
+from tunesmith.components.records.songs import read_frames
+from tunesmith.components.sources.midi_folder import MidiFiles
+
+LISTED_IN_THE_GRAPH = 10_000
+"""Files up to which a job's graph holds their names; runners bound its size. Of more it holds the
+name of a file that lists them."""
+
+_LISTING = ".files"
+
+
+def run_example_gen(
+    files: MidiFiles, output: Path, parameters: ExampleGenParameters, beam_options: Sequence[str]
+) -> JobCounters:
+    """Write a :class:`Sequences` artifact of the listed files into the folder `output`.
+
+    Raises:
+        NoSongs: a split would be empty.
+        ComponentError: the Beam job failed.
+    """
+    shards = shard_counts(len(files), parameters)
+
+    def build(pipeline: beam.Pipeline, songs: dict[str, beam.PCollection]) -> None:
+        del pipeline
+        keyed = songs["songs"] | "Key" >> beam.Map(_key, shards)
+        _ = keyed | "Records" >> WriteShards(str(output), shards)
+
+    with start_reading(files, parameters, beam_options) as reading:
+        counters = run_reading_job(reading, output, build)
+    check_written(output, shard_names(shards))
+    return counters
+
+
+def shard_counts(files: int, parameters: ExampleGenParameters) -> dict[str, int]:
+    """Return how many shards each split gets."""
+    shares = {"eval": parameters.eval_fraction, "test": parameters.test_fraction}
+    return shards_of({split: files * shares.get(split, 1.0) for split in parameters.splits})
+
+
+def run_reading_job(
+    reading: Reading,
+    output: Path,
+    build: Callable[[beam.Pipeline, dict[str, beam.PCollection]], None],
+) -> JobCounters:
+    """Read the songs, write what became of the files, and hand the songs to `build`.
+
+    Args:
+        reading: how the songs are read.
+        output: the folder of ``rejected.jsonl`` and ``summary.json``.
+        build: adds the steps that take the songs.
+
+    Raises:
+        NoSongs: a split would be empty.
+        ComponentError: the job failed.
+    """
+    parameters, ahead = reading.parameters, reading.ahead
+    name = uuid.uuid4().hex
+
+    def build_all(pipeline: beam.Pipeline) -> None:
+        if ahead is not None:
+            files = pipeline | "Files" >> beam.Create([name])
+        elif len(reading.files) <= LISTED_IN_THE_GRAPH:
+            files = pipeline | "Files" >> beam.Create(reading.files)
+        else:
+            listing = pipeline | "Listing" >> beam.Create([str(_write_listing(reading, output))])
+            files = listing | "Files" >> beam.FlatMap(_read_listing)
+        songs = files | "Sequences" >> ReadSequences(parameters, ahead is not None)
+        _ = songs[REPORT] | "Outcome" >> WriteReport(str(output), parameters.splits)
+        build(pipeline, songs)
+
+    try:
+        if ahead is not None:
+            TakeSongs.running[name] = ahead
+        counters = run_job(build_all, reading.beam_options)
+    finally:
+        TakeSongs.running.pop(name, None)
+        (output / _LISTING).unlink(missing_ok=True)
+    check_written(output, ("rejected.jsonl", "summary.json"))
+    check_usable(output)
+    return counters
+
+
+def _write_listing(reading: Reading, output: Path) -> Path:
+    path = output / _LISTING
+    path.write_bytes(b"\0".join(part for file in reading.files for part in file))
+    return path
+
+
+def _read_listing(path: str) -> Iterator[tuple[bytes, bytes]]:
+    with FileSystems.open(path, "application/octet-stream") as file:
+        parts = file.read().split(b"\0")
+    yield from zip(parts[::2], parts[1::2], strict=True)
+
+
+def _key(element: tuple[str, bytes], shards: Mapping[str, int]) -> Any:
+    split, record = element
+    song_id = read_frames(record).song_id
+    return (split, shard_of(song_id, shards[split])), (song_id, record)

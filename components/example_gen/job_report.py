@@ -1,0 +1,106 @@
+"""What became of a job's files: ``rejected.jsonl`` and ``summary.json``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from tunesmith.components.artifacts import Sequences
+from tunesmith.components.errors import NoSongs
+from tunesmith.components.records.shards import write_file
+
+Report = tuple[Counter[str], list[tuple[bytes, str, str]]]
+"""Songs by split, and the (song_id, reason, detail) of each rejection."""
+
+
+class CollectReport(beam.CombineFn):
+    """What :data:`tunesmith.components.example_gen.transforms.REPORT` says to a :data:`Report`."""
+
+    def create_accumulator(self) -> Report:
+        return Counter(), []
+
+    def add_input(self, accumulator: Report, element: tuple[Any, ...]) -> Report:
+        songs, rejected = accumulator
+        if len(element) == 1:
+            songs[element[0]] += 1
+        else:
+            rejected.append(element)
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[Report]) -> Report:
+        songs: Counter[str] = Counter()
+        rejected: list[tuple[bytes, str, str]] = []
+        for some, others in accumulators:
+            songs += some
+            rejected += others
+        return songs, rejected
+
+    def extract_output(self, accumulator: Report) -> Report:
+        return accumulator
+
+
+class WriteReport(beam.PTransform):
+    """Reports to ``rejected.jsonl`` and ``summary.json`` in the folder `output`."""
+
+    def __init__(self, output: str, splits: Sequence[str]) -> None:
+        super().__init__()
+        self._output = output
+        self._splits = splits
+
+    def expand(self, reports: beam.PCollection) -> beam.PCollection:
+        return (
+            reports
+            | "Collect" >> beam.CombineGlobally(CollectReport()).without_defaults()
+            | "Write" >> beam.Map(_write, self._output, tuple(self._splits))
+        )
+
+
+def _write(report: Report, output: str, splits: Sequence[str]) -> None:
+    songs, rejected = report
+    # By path, which is unique, so that the order of reading cannot show.
+    lines = [f"{rejection_line(*each)}\n" for each in sorted(rejected)]
+    write_file(f"{output}/rejected.jsonl", "".join(lines).encode())
+    reasons = sorted(Counter(reason for _, reason, _ in rejected).items())
+    summary = {"songs": {split: songs[split] for split in splits}, "rejected": dict(reasons)}
+    write_file(f"{output}/summary.json", json.dumps(summary, indent=2).encode())
+
+
+def rejection_line(song_id: bytes, reason: str, detail: str) -> str:
+    """Return the line of ``rejected.jsonl`` for a rejection."""
+    return json.dumps({"path": os.fsdecode(song_id), "reason": reason, "detail": detail})
+
+
+def check_usable(output: Path) -> None:
+    """Say whether a job found songs enough.
+
+    Raises:
+        NoSongs: a split has none.
+    """
+    summary = Sequences(output, "").summary()
+    songs, rejected = summary["songs"], summary["rejected"]
+    if all(songs.values()):
+        return
+    usable = sum(songs.values())
+    files = usable + sum(rejected.values())
+    reasons = ", ".join(f"{count} {reason}" for reason, count in rejected.items())
+    if usable == 0:
+        first = json.loads((output / "rejected.jsonl").read_text("utf-8").splitlines()[0])
+        raise NoSongs(
+            f"all {files} MIDI files were rejected ({reasons}); "
+            f"the first: {first['path']}: {first['detail']}"
+        )
+    few = "only one" if usable == 1 else f"only {usable}"
+    needed = (
+        "three songs are needed, one to learn from, one to stop by and one to test with"
+        if "test" in songs
+        else "two songs are needed, one to learn from and one to be judged by"
+    )
+    raise NoSongs(
+        f"{few} of {files} MIDI files can be used ({reasons or 'none rejected'}): {needed}"
+    )

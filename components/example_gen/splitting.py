@@ -1,0 +1,79 @@
+"""Which split a song belongs to: decided by its content, the same on every machine."""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import apache_beam as beam
+
+from tunesmith.components.artifacts import Split
+from tunesmith.components.example_gen.song_files import ExampleGenParameters
+
+
+class Bounds(NamedTuple):
+    """Digests up to which songs are set aside in any case; the empty one sets none aside."""
+
+    test: bytes
+    held_out: bytes
+
+
+Digests = tuple[int, list[bytes]]
+"""How many digests were seen, and the smallest of them in order."""
+
+
+class SplitBounds(beam.CombineFn):
+    """Digests to the :class:`Bounds` that let small collections hold out their fraction.
+
+    A digest's own value would do for a split of many songs. Of twenty songs it may hold out none,
+    or one, so the ``fraction * songs`` smallest digests are held out in any case. Counting stops
+    mattering, and so stops, at `KEPT` of them.
+    """
+
+    KEPT = 1000
+
+    def __init__(self, parameters: ExampleGenParameters) -> None:
+        super().__init__()
+        self._parameters = parameters
+
+    def create_accumulator(self) -> Digests:
+        return 0, []
+
+    def add_input(self, accumulator: Digests, element: bytes) -> Digests:
+        count, smallest = accumulator
+        bisect.insort(smallest, element)
+        return count + 1, smallest[: self.KEPT]
+
+    def merge_accumulators(self, accumulators: Iterable[Digests]) -> Digests:
+        counts, lists = zip(*accumulators, strict=True)
+        return sum(counts), list(heapq.merge(*lists))[: self.KEPT]
+
+    def extract_output(self, accumulator: Digests) -> Bounds:
+        count, smallest = accumulator
+        fraction = self._parameters.test_fraction
+        test = math.ceil(count * fraction)
+        while test < len(smallest) and _share(smallest[test]) < fraction:
+            test += 1
+        held_out = test + math.ceil(count * self._parameters.eval_fraction)
+        return Bounds(*(smallest[:n][-1] if n else b"" for n in (test, held_out)))
+
+
+def split_of(digest: bytes, bounds: Bounds, parameters: ExampleGenParameters) -> Split:
+    """Return the split of the song of this digest.
+
+    Its content decides, not its name or place, so a song keeps its side when it is renamed.
+    """
+    share = _share(digest)
+    if share < parameters.test_fraction or digest <= bounds.test:
+        return "test"
+    if share < parameters.test_fraction + parameters.eval_fraction or digest <= bounds.held_out:
+        return "eval"
+    return "train"
+
+
+def _share(digest: bytes) -> float:
+    """Where in 0 up to 1 a digest falls; digests are spread evenly."""
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,128 @@
+"""ExampleGen: MIDI files to sequences of frames, split by song, each music once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.metrics import Metrics
+
+from tunesmith.components.beam_jobs.running import COUNTERS
+from tunesmith.components.example_gen.read_ahead import ReadAhead
+from tunesmith.components.example_gen.song_files import (
+    ExampleGenParameters,
+    Rejection,
+    Song,
+    read_song_file,
+)
+from tunesmith.components.example_gen.splitting import Bounds, SplitBounds, split_of
+from tunesmith.music.reading import LARGEST_FILE
+
+REPORT = "report"
+"""Output of what is worth telling: (song_id, reason, detail) of a rejection, or (split,)."""
+
+SongElement = tuple[bytes, tuple[bytes, bytes]]
+"""(digest, (song_id, record))."""
+
+
+class ReadSong(beam.DoFn):
+    """(song_id, path) to :data:`SongElement`; what cannot be used goes to ``report``."""
+
+    def __init__(self, parameters: ExampleGenParameters) -> None:
+        self._parameters = parameters
+
+    def process(self, element: tuple[bytes, bytes]) -> Iterator[Any]:
+        yield _element(read_song_file(*element, self._parameters, _read_file))
+
+
+class TakeSongs(beam.DoFn):
+    """What other processes of this machine read to what :class:`ReadSong` gives.
+
+    Only for a runner that works in this process: the elements it takes are names of
+    :attr:`running`.
+    """
+
+    running: dict[str, ReadAhead] = {}  # noqa: RUF012
+
+    def process(self, element: str) -> Iterator[Any]:
+        yield from map(_element, self.running[element].results())
+
+
+def _element(result: Song | Rejection) -> Any:
+    if isinstance(result, Song):
+        Metrics.counter(COUNTERS, "songs_read").inc()
+        return result.digest, (result.song_id, result.record)
+    return _rejected(result)
+
+
+def _rejected(rejection: Rejection) -> beam.pvalue.TaggedOutput:
+    Metrics.counter(COUNTERS, "rejected_" + rejection.reason.replace(" ", "_")).inc()
+    return beam.pvalue.TaggedOutput(REPORT, tuple(rejection))
+
+
+def _read_file(path: bytes) -> bytes:
+    with FileSystems.open(os.fsdecode(path), "application/octet-stream") as file:
+        content: bytes = file.read(LARGEST_FILE + 1)
+        return content
+
+
+def _keep_first(element: tuple[bytes, Iterable[tuple[bytes, bytes]]]) -> Iterator[Any]:
+    """(digest, songs of that digest) to (digest, record): one copy of each music stays."""
+    digest, songs = element
+    ordered = sorted(songs)
+    for song_id, _ in ordered[1:]:
+        detail = f"the same music as {os.fsdecode(ordered[0][0])}"
+        yield _rejected(Rejection(song_id, "duplicate", detail))
+    yield digest, ordered[0][1]
+
+
+def _split(
+    element: tuple[bytes, bytes], bounds: Bounds, parameters: ExampleGenParameters
+) -> Iterator[Any]:
+    digest, record = element
+    split = split_of(digest, bounds, parameters)
+    yield split, record
+    yield beam.pvalue.TaggedOutput(REPORT, (split,))
+
+
+class ReadSequences(beam.PTransform):
+    """(song_id, path) to two collections by name.
+
+    ``songs`` holds (split, record of :func:`tunesmith.components.records.songs.write_frames`),
+    ``report`` what :data:`REPORT` says. Ids and paths are bytes as the file system has them: a
+    file name need not be valid text.
+
+    Args:
+        parameters: how to read.
+        ahead: the elements are names of :attr:`TakeSongs.running` instead.
+    """
+
+    def __init__(self, parameters: ExampleGenParameters, ahead: bool = False) -> None:
+        super().__init__()
+        self._parameters = parameters
+        self._ahead = ahead
+
+    def expand(self, files: beam.PCollection) -> dict[str, beam.PCollection]:
+        read: beam.DoFn = TakeSongs()
+        if not self._ahead:
+            files = files | "Spread" >> beam.Reshuffle()
+            read = ReadSong(self._parameters)
+        songs = files | "Read" >> beam.ParDo(read).with_outputs(REPORT, main="songs")
+        unique = (
+            songs.songs
+            | "SameMusic" >> beam.GroupByKey()
+            | "KeepOne" >> beam.FlatMap(_keep_first).with_outputs(REPORT, main="songs")
+        )
+        bounds = (
+            unique.songs
+            | "Digests" >> beam.Keys()
+            | "Bounds" >> beam.CombineGlobally(SplitBounds(self._parameters)).without_defaults()
+        )
+        split = unique.songs | "Split" >> beam.FlatMap(
+            _split, beam.pvalue.AsSingleton(bounds), self._parameters
+        ).with_outputs(REPORT, main="songs")
+        reports: Sequence[beam.PCollection] = (songs[REPORT], unique[REPORT], split[REPORT])
+        return {"songs": split.songs, REPORT: reports | "Report" >> beam.Flatten()}

@@ -1,0 +1,1 @@
+"""ExampleValidator: finds what is wrong with the examples before training."""

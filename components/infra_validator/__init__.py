@@ -1,0 +1,1 @@
+"""InfraValidator: serves the candidate with the real engine and asks it."""

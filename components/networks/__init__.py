@@ -1,0 +1,1 @@
+"""The networks, each in a folder of its own behind one protocol."""

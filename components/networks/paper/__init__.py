@@ -1,0 +1,1 @@
+"""The paper's network: three bidirectional GRU layers over a window of tokens."""

@@ -1,0 +1,1 @@
+"""N-grams of tokens: counted, smoothed, packed."""

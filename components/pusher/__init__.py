@@ -1,0 +1,1 @@
+"""Pusher: publishes a blessed model under the next version number."""

@@ -1,0 +1,1 @@
+"""Songs as TFRecords: written, read and cut into windows."""

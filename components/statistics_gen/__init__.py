@@ -1,0 +1,1 @@
+"""StatisticsGen: statistics that compare songs and splits with each other."""

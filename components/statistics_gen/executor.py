@@ -1,0 +1,227 @@
+"""StatisticsGen: what of the Examples ExampleValidator has to look at, song by song.
+
+Transform counts what its songs add up to while it writes them. Here are the questions that need
+more than one song at once: does one of them fill the corpus, do the splits speak of the same music,
+does a held-out song stand in the training split. numpy alone, one pass over the held-out records
+and two over those to learn from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.components.artifacts import SPLITS, Examples, Sequences, Split
+from tunesmith.components.progress import Progress
+from tunesmith.components.records.tfrecord import SongTokens, read_songs
+from tunesmith.components.statistics_gen.copies import known_stretches
+from tunesmith.components.statistics_gen.drift import TokenCounts, measure_drift, pitch_class_table
+from tunesmith.music import Vocabulary
+
+STATISTICS_FILE = "statistics.json"
+
+
+@dataclass(frozen=True)
+class StatisticsGenParameters:
+    """What StatisticsGen is told.
+
+    Args:
+        listed_songs: how many songs it names where it names some: the largest, the most copied.
+        stretches: lengths, in frames, of the stretches looked for in the training songs. At five
+            frames a second they are 1.6, 3.2 and 6.4 seconds: a turn of phrase, a bar or two, a
+            phrase.
+        divisions: random divisions of the songs that a drift is compared with; 199 let chance go
+            down to 0.005.
+        seed: of the random divisions.
+    """
+
+    listed_songs: int = 10
+    stretches: tuple[int, ...] = (8, 16, 32)
+    divisions: int = 199
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.stretches or min(self.stretches) < 3:
+            raise ValueError("stretches are at least one length of 3 frames or more")
+        for name in ("listed_songs", "divisions"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name.replace('_', ' ')} must be at least 1")
+
+
+class _Song(NamedTuple):
+    """One record, counted."""
+
+    name: bytes
+    shifted: bool
+    frames: int
+    tokens: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    @property
+    def rests(self) -> int:
+        return int(self.counts[self.tokens == 0].sum())
+
+
+def generate_statistics(
+    examples: Examples,
+    sequences: Sequences,
+    output: Path,
+    parameters: StatisticsGenParameters,
+    progress: Progress,
+) -> None:
+    """Write ``statistics.json`` of an ExampleStatistics artifact into the folder `output`.
+
+    ``splits`` holds, by split, songs, frames, the shares of Transform's own statistics, the largest
+    songs with their share of the split (copies in other keys count as one song), songs of which
+    nothing but rests is left and songs of one frame held all along; ``drift`` and ``copies``, by
+    held-out split, what :class:`tunesmith.components.statistics_gen.drift.Drift` and
+    :func:`tunesmith.components.statistics_gen.copies.known_stretches` say of it; ``files`` what
+    became of the MIDI files. Drift is measured against the training songs in their own key.
+
+    Raises:
+        ComponentError: the records are damaged.
+        OSError: a file is missing or cannot be written.
+    """
+    vocabulary = examples.vocabulary()
+    transform = examples.statistics()
+    names: list[Split] = list(transform["splits"])
+    read = partial(_read, examples, vocabulary)
+    with progress.task("looking at the songs of the splits"):
+        songs = {name: list(map(_counted, read(name))) for name in names}
+        held_out = [name for name in names if name != "train"]
+        content = {
+            "vocabulary_size": len(vocabulary),
+            "distinct_sounding_frames": transform["distinct_sounding_frames"],
+            "files": _files(sequences),
+            "splits": {
+                name: _describe_split(songs[name], transform["splits"][name], parameters)
+                for name in names
+            },
+            "drift": {
+                name: _drift(songs["train"], songs[name], vocabulary, parameters)
+                for name in held_out
+            },
+            "copies": {name: _copies(examples, name, parameters) for name in held_out},
+        }
+    (output / STATISTICS_FILE).write_text(json.dumps(content, indent=2), "utf-8")
+
+
+def _read(
+    examples: Examples, vocabulary: Vocabulary, split: Split
+) -> Iterable[tuple[SongTokens, bytes]]:
+    """Yield the songs of a split, each with its name, which copies in other keys share."""
+    low, high = vocabulary.corpus.transpose
+    for song in read_songs(examples.shards(split)):
+        name = song.song_id
+        found = re.fullmatch(rb"(.*)@([+-]\d+)", name, re.DOTALL)
+        # A file may be called so; only a shift that Transform was asked for is one.
+        if split == "train" and found and low <= int(found[2]) <= high:
+            name = found[1]
+        yield song, name
+
+
+def _counted(song: tuple[SongTokens, bytes]) -> _Song:
+    record, name = song
+    tokens, counts = np.unique(record.tokens, return_counts=True)
+    shifted = name != record.song_id
+    return _Song(name, shifted, len(record.tokens), tokens.astype(np.int64), counts)
+
+
+def _files(sequences: Sequences) -> dict[str, Any]:
+    summary = json.loads((sequences.path / "summary.json").read_text("utf-8"))
+    rejected: dict[str, int] = summary["rejected"]
+    return {
+        "found": sum(summary["songs"].values()) + sum(rejected.values()),
+        "rejected": sum(rejected.values()),
+        "rejected_by_reason": rejected,
+    }
+
+
+def _describe_split(
+    songs: Sequence[_Song], transform: dict[str, Any], parameters: StatisticsGenParameters
+) -> dict[str, Any]:
+    sizes: dict[bytes, int] = {}
+    for song in songs:
+        sizes[song.name] = sizes.get(song.name, 0) + song.frames
+    frames = sum(sizes.values())
+    largest = sorted(sizes.items(), key=lambda each: (-each[1], each[0]))
+    tokens = {token for song in songs for token in song.tokens.tolist()}
+    of_song = [song.rests / song.frames for song in songs if song.frames]
+    return {
+        "songs": len(sizes),
+        "records": len(songs),
+        "frames": frames,
+        "distinct_tokens": len(tokens),
+        **{name: transform[name] for name in ("mapped_share", "repeated_share")},
+        # Of the tokens, not of the frames that were read: the vocabulary may lack what sounded.
+        "rest_share": sum(song.rests for song in songs) / frames if frames else 0.0,
+        "highest_rest_share_of_a_song": max(of_song, default=0.0),
+        "largest_songs": [
+            {"song_id": os.fsdecode(name), "frames": size, "share": size / frames}
+            for name, size in largest[: parameters.listed_songs]
+            if frames
+        ],
+        "songs_of_rests": _named((s for s in songs if s.rests == s.frames), parameters),
+        "songs_of_one_frame": _named(
+            (s for s in songs if np.count_nonzero(s.tokens) == 1 and not s.rests), parameters
+        ),
+    }
+
+
+def _named(songs: Iterable[_Song], parameters: StatisticsGenParameters) -> dict[str, Any]:
+    names = sorted({song.name for song in songs})
+    listed = names[: parameters.listed_songs]
+    return {"count": len(names), "first": [os.fsdecode(name) for name in listed]}
+
+
+def _drift(
+    training: Sequence[_Song],
+    held_out: Sequence[_Song],
+    vocabulary: Vocabulary,
+    parameters: StatisticsGenParameters,
+) -> dict[str, Any]:
+    """Return the drift of tokens and of pitch classes, null where a split has no songs."""
+    # Copies in other keys would set the training songs apart from any held-out ones. Where no
+    # song is learned in its own key there is nothing better.
+    own_key = [song for song in training if not song.shifted] or training
+    counts = TokenCounts.of([(song.tokens, song.counts) for song in (*own_key, *held_out)])
+    apart = np.repeat([False, True], [len(own_key), len(held_out)])
+    measure = partial(
+        measure_drift, counts, apart, parameters.divisions, parameters.seed, size=len(vocabulary)
+    )
+    found = {"tokens": measure(), "pitch_classes": measure(table=pitch_class_table(vocabulary))}
+    return {name: None if drift is None else asdict(drift) for name, drift in found.items()}
+
+
+def _copies(examples: Examples, split: Split, parameters: StatisticsGenParameters) -> Any:
+    """Return how much of the held-out songs occurs in the training songs, by length."""
+    songs = list(read_songs(examples.shards(split)))
+    found = []
+    for length in parameters.stretches:
+        training = (song.tokens for song in read_songs(examples.shards(SPLITS[0])))
+        known = known_stretches([song.tokens for song in songs], training, length)
+        stretches = sum(each.stretches for each in known)
+        ordered = sorted(
+            zip(known, songs, strict=True), key=lambda each: (-each[0].share, each[1].song_id)
+        )
+        found.append(
+            {
+                "frames": length,
+                "stretches": stretches,
+                "known_share": sum(each.known for each in known) / stretches if stretches else 0.0,
+                "most_known_songs": [
+                    {"song_id": os.fsdecode(song.song_id), "known_share": each.share}
+                    for each, song in ordered[: parameters.listed_songs]
+                ],
+            }
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Trainer: trains a network and exports it as a SavedModel."""

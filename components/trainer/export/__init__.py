@@ -1,0 +1,1 @@
+"""The SavedModel that is served."""

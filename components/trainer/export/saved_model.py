@@ -1,0 +1,181 @@
+"""The SavedModel that is served: five signatures, no custom op, warm-up requests.
+
+It must load in a stock TensorFlow Serving, which runs signatures through the C++ loader and a
+Session: no Python function, no XLA-compiled function, and every variable owned by the exported
+object (a Keras model passed to ``tf.saved_model.save`` loses them there).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tunesmith.components.networks.paper.keras_model import Architecture
+from tunesmith.components.ngram.packing import (
+    DEFAULT_BYTES,
+    PackedDrafter,
+    Songs,
+    drafter_signature,
+)
+from tunesmith.components.trainer.export.protos import warmup_pb2
+from tunesmith.music import Vocabulary
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from tunesmith.components.networks.paper.forward_pass import ForwardPass
+
+MODEL_NAME = "tunesmith"
+"""The name under which the model is served unless told otherwise."""
+
+WARMUP_BATCHES = (1, 16)
+"""Sizes of the warm-up requests: a single song, and several at once."""
+
+
+@dataclass(frozen=True)
+class ServedSettings:
+    """What the exported model answers besides what it learned and how the corpus was read.
+
+    Args:
+        program: the General MIDI program that songs are written with, 0..127.
+        drafter_bytes: of the n-gram in the model at most; 0 for a model without one.
+    """
+
+    program: int = 0
+    drafter_bytes: int = DEFAULT_BYTES
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.program < 128:
+            raise ValueError(f"a General MIDI program is 0 to 127, not {self.program}")
+        if self.drafter_bytes < 0:
+            raise ValueError(f"the drafter's bytes must be at least 0, not {self.drafter_bytes}")
+
+
+def export_model(
+    model: keras.Model,
+    architecture: Architecture,
+    vocabulary: Vocabulary,
+    settings: ServedSettings,
+    directory: Path,
+    songs: Songs = (),
+) -> None:
+    """Write `model` as a SavedModel into `directory`, which must not exist.
+
+    Args:
+        model: the trained network.
+        architecture: its sizes.
+        vocabulary: the frame of each token.
+        settings: what else it answers.
+        directory: where to.
+        songs: tokens of the training songs, integers [n] each, of which the drafter is counted;
+            without any, or with no bytes for it, the model has none.
+
+    Signatures, each with the batch as every first dimension:
+
+    - ``serving_default``: ``tokens`` int32 [batch, window] to ``probabilities`` float32 [batch, V],
+      rows summing to one; a row with a token out of range is NaN and leaves the others alone.
+    - ``vocabulary``: ``token_ids`` int32 [batch] to ``frames`` string [batch]; empty for an id out
+      of range.
+    - ``settings``: ``token_ids`` int32 [batch] to ``frames_per_second`` float32 [batch], ``track``
+      string [batch], and int32 [batch] each: ``program``, ``frames_per_beat`` (0 for a grid of
+      seconds), ``keep_short_notes`` (0 or 1), ``lowest_pitch``, ``highest_pitch``,
+      ``transpose_from``, ``transpose_to``.
+    - ``generate``: a song a row in one call. ``tokens`` int32 [batch, window], what went before;
+      and [batch] each: ``steps`` int32, at most ``generation.MAXIMUM_STEPS``; ``temperature``
+      float32; ``top_k`` int32, 0 for all; ``top_p`` float32, 1 for all; ``seed`` int64, which with
+      the step decides the row's draws. To ``tokens`` int32 [batch, longest steps], -1 after a
+      row's last, and ``log_probabilities`` float32 of the same shape, the network's own
+      (temperature 1), 0 after a row's last. A row with an input out of range is -1 throughout.
+    - ``drafter``, where the model has one: ``token_ids`` int32 [batch] to ``format`` int32 [batch],
+      ``occurrences`` int32 [batch], how often the training songs hold the token, and ``contexts``
+      string [batch], what followed it there (docs/model.md); 0 and empty for an id out of range.
+    """
+    import tensorflow as tf
+
+    from tunesmith.components.networks.paper.forward_pass import ForwardPass
+    from tunesmith.components.trainer.export.generate import generate_signature
+
+    forward = ForwardPass(model.get_weights(), architecture)
+    signatures = _signatures(forward, architecture, vocabulary, settings)
+    signatures["generate"] = generate_signature(forward, architecture.window, len(vocabulary))
+    asked = ["vocabulary", "settings"]
+    if settings.drafter_bytes:
+        drafter = PackedDrafter.count(songs, len(vocabulary), settings.drafter_bytes)
+        if drafter.occurrences.any():
+            signatures["drafter"] = drafter_signature(drafter)
+            asked.append("drafter")
+    tf.saved_model.save(forward, str(directory), signatures=signatures)
+    _write_warmup(directory, architecture, asked)
+
+
+def _signatures(
+    forward: ForwardPass,
+    architecture: Architecture,
+    vocabulary: Vocabulary,
+    settings: ServedSettings,
+) -> dict[str, tf.types.experimental.GenericFunction]:
+    import tensorflow as tf
+
+    size = len(vocabulary)
+    ids = tf.TensorSpec([None], tf.int32, name="token_ids")
+    grid, transpose = vocabulary.corpus.grid, vocabulary.corpus.transpose
+    numbers = {
+        "program": settings.program,
+        "frames_per_beat": grid.frames_per_beat,
+        "keep_short_notes": grid.keep_short_notes,
+        "lowest_pitch": grid.lowest,
+        "highest_pitch": grid.highest,
+        "transpose_from": transpose[0],
+        "transpose_to": transpose[1],
+    }
+
+    @tf.function(input_signature=[tf.TensorSpec([None, architecture.window], tf.int32, "tokens")])
+    def serving_default(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
+        known = tf.reduce_all((tokens >= 0) & (tokens < size), axis=1, keepdims=True)
+        probabilities = forward(tf.clip_by_value(tokens, 0, size - 1))
+        return {"probabilities": tf.where(known, probabilities, np.float32("nan"))}
+
+    @tf.function(input_signature=[ids])
+    def names(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        known = (token_ids >= 0) & (token_ids < size)
+        frames = tf.gather(tf.constant(vocabulary.names), tf.clip_by_value(token_ids, 0, size - 1))
+        return {"frames": tf.where(known, frames, "")}
+
+    @tf.function(input_signature=[ids])
+    def served_settings(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        batch = tf.shape(token_ids)
+        return {
+            "frames_per_second": tf.fill(batch, np.float32(vocabulary.frames_per_second)),
+            "track": tf.fill(batch, str(vocabulary.corpus.track)),
+            **{name: tf.fill(batch, np.int32(value)) for name, value in numbers.items()},
+        }
+
+    return {"serving_default": serving_default, "vocabulary": names, "settings": served_settings}
+
+
+def _write_warmup(directory: Path, architecture: Architecture, by_token: list[str]) -> None:
+    """Write the requests that a server runs before a version takes traffic.
+
+    `by_token` names the signatures that are asked about a token.
+    """
+    import tensorflow as tf
+
+    requests: list[tuple[str, str, tuple[int, ...]]] = [
+        ("serving_default", "tokens", (batch, architecture.window)) for batch in WARMUP_BATCHES
+    ]
+    requests += [(signature, "token_ids", (1,)) for signature in by_token]
+    extra = directory / "assets.extra"
+    extra.mkdir()
+    with tf.io.TFRecordWriter(str(extra / "tf_serving_warmup_requests")) as writer:
+        for signature, name, shape in requests:
+            record = warmup_pb2.WarmupRecord()
+            request = record.predict_log.request
+            request.model_spec.name = MODEL_NAME
+            request.model_spec.signature_name = signature
+            tensor = tf.make_tensor_proto(np.zeros(shape, dtype=np.int32))
+            request.inputs[name] = tensor.SerializeToString()
+            writer.write(record.SerializeToString(deterministic=True))

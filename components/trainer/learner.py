@@ -1,0 +1,171 @@
+"""The network under training: one step, one judgement, and its whole state as arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+from tunesmith.components.records.windows import Shuffle, Windows
+from tunesmith.components.trainer.distribution import distribute
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+class Learner:
+    """A network and its optimizer, Nadam (Dozat 2016), as in the paper's program.
+
+    Args:
+        vocabulary_size: V, tokens known.
+        architecture: sizes.
+        strategy: the devices.
+        seed: of the weights and the dropout.
+        batch: windows in a step.
+        eval_batch: windows judged at a time.
+        clip_norm: the gradients' global norm is cut down to this (Pascanu, Mikolov and Bengio
+            2013); None leaves it.
+        precision: ``bfloat16`` is Keras's policy mixed_bfloat16: products in bfloat16, weights,
+            softmax and loss in float32.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        architecture: Architecture,
+        strategy: tf.distribute.Strategy,
+        *,
+        seed: int,
+        batch: int,
+        eval_batch: int,
+        clip_norm: float | None = None,
+        precision: Precision = "float32",
+    ) -> None:
+        import keras
+        import tensorflow as tf
+
+        self._strategy = strategy
+        self._clip_norm = clip_norm
+        self.batch, self.eval_batch = batch, eval_batch
+        keras.utils.set_random_seed(seed)
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(_POLICIES[precision])
+        try:
+            with strategy.scope():
+                self.model = build_model(vocabulary_size, architecture)
+                self._optimizer = keras.optimizers.Nadam()
+                self._optimizer.build(self.model.trainable_variables)
+        finally:
+            keras.config.set_dtype_policy(before)
+        self._loss = keras.losses.sparse_categorical_crossentropy
+        self.train = tf.function(self._train)
+        self.judge = tf.function(self._judge)
+
+    def batches(self, windows: Windows, shuffle: Shuffle, first_step: int) -> tf.data.Dataset:
+        """Return what :meth:`train` takes, from `first_step` to the end of the epoch."""
+        return distribute(
+            self._strategy,
+            lambda: windows.batches(self.batch, shuffle, first_step),
+            self.batch,
+        )
+
+    def held_out_loss(self, windows: Windows) -> float:
+        """Return the mean loss over all `windows`, in nats, without dropout."""
+        batches = distribute(
+            self._strategy, lambda: windows.batches(self.eval_batch), self.eval_batch
+        )
+        sums = [self.judge(*batch) for batch in batches]
+        return float(np.sum([float(each) for each in sums]) / len(windows))
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Set the rate of the next steps."""
+        self._optimizer.learning_rate.assign(rate)
+
+    def weights(self) -> list[NDArray[Any]]:
+        """Return what the model has learned."""
+        return [np.array(weight.numpy()) for weight in self.model.weights]
+
+    def set_weights(self, weights: list[NDArray[Any]]) -> None:
+        """Put back what :meth:`weights` returned."""
+        for variable, value in zip(self.model.weights, weights, strict=True):
+            variable.assign(value)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return every variable: weights, the dropout's seeds, the optimizer's moments."""
+        return {name: np.array(variable.numpy()) for name, variable in self._variables()}
+
+    def set_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Put back what :meth:`arrays` returned.
+
+        Raises:
+            KeyError: `arrays` are those of another network.
+        """
+        for name, variable in self._variables():
+            variable.assign(arrays[name])
+
+    def _variables(self) -> list[tuple[str, Any]]:
+        return [
+            (f"{kind}/{number}", variable)
+            for kind, owner in (("model", self.model), ("optimizer", self._optimizer))
+            for number, variable in enumerate(owner.variables)
+        ]
+
+    def _train(
+        self, windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor, count: tf.Tensor
+    ) -> tf.Tensor:
+        """Move the weights by one step; returns the sum of the losses before it.
+
+        Args:
+            windows: int32 [batch, window], or a part of it for each replica; so `targets`.
+            targets: int32 [batch].
+            weight: float32 [batch], 1 for a window and 0 for filling.
+            count: the sum of all weights, float32.
+        """
+        import tensorflow as tf
+
+        def step(
+            windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor, count: tf.Tensor
+        ) -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                losses = self._loss(targets, self.model(windows, training=True))
+                total = tf.reduce_sum(losses * weight)
+                mean = total / count
+            gradients = tape.gradient(mean, self.model.trainable_weights)
+            self._optimizer.apply(self._clipped(gradients))
+            return total
+
+        return self._summed(step, windows, targets, weight, count)
+
+    def _judge(self, windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+        """Return the sum of the losses, without dropout."""
+        import tensorflow as tf
+
+        def step(windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_sum(self._loss(targets, self.model(windows, training=False)) * weight)
+
+        return self._summed(step, windows, targets, weight)
+
+    def _summed(self, step: Any, *arguments: tf.Tensor) -> tf.Tensor:
+        totals = self._strategy.run(step, arguments)
+        return self._strategy.reduce("SUM", totals, axis=None)
+
+    def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        import tensorflow as tf
+
+        if self._clip_norm is None:
+            return gradients
+        context = tf.distribute.get_replica_context()
+        replicas = context.num_replicas_in_sync
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        if replicas > 1:
+            # The norm is that of the whole batch's gradient. The optimizer adds the replicas'
+            # gradients up, which are equal now, so each gives its share.
+            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        clipped, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+        return [gradient / replicas for gradient in clipped]

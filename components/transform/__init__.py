@@ -1,0 +1,1 @@
+"""Transform: counts the vocabulary and writes songs as tokens."""

@@ -1,0 +1,220 @@
+"""Transform: counts the vocabulary of the training split and writes every song as tokens."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.metrics import Metrics
+
+from tunesmith.components.beam_jobs.running import COUNTERS
+from tunesmith.components.records.shards import shard_of
+from tunesmith.components.records.songs import read_frames, write_tokens
+from tunesmith.components.transform.song_tokens import TransformParameters, transposed
+from tunesmith.components.transform.statistics import SplitStatistics, coverage_curve, describe
+from tunesmith.music import Frame, Vocabulary
+from tunesmith.music.frames import PACKED_BYTES, packed_keys, unpack_frames
+
+STATISTICS = "statistics"
+
+
+class CorpusCount(NamedTuple):
+    """What the training songs add up to.
+
+    Attributes:
+        frames: how often each frame occurs, by its bits (see ``packed_keys``).
+        microseconds: how long they last.
+    """
+
+    frames: Counter[bytes]
+    microseconds: int
+
+
+class CountFrames(beam.CombineFn):
+    """(split, record) to the :class:`CorpusCount` of the training songs.
+
+    Memory grows with distinct frames only.
+    """
+
+    def __init__(self, parameters: TransformParameters) -> None:
+        super().__init__()
+        self._parameters = parameters
+
+    def create_accumulator(self) -> CorpusCount:
+        return CorpusCount(Counter(), 0)
+
+    def add_input(self, accumulator: CorpusCount, element: tuple[str, bytes]) -> CorpusCount:
+        split, record = element
+        if split != "train":
+            return accumulator
+        song = read_frames(record)
+        counts = np.bincount(song.ids, minlength=len(song.distinct)).tolist()
+        # Whole microseconds, so that the order of adding cannot show.
+        length = round(1e6 * len(song.ids) / song.frames_per_second)
+        microseconds = accumulator.microseconds
+        for copy in transposed(song, self._parameters):
+            microseconds += length
+            accumulator.frames.update(dict(zip(packed_keys(copy.distinct), counts, strict=True)))
+        return accumulator._replace(microseconds=microseconds)
+
+    def merge_accumulators(self, accumulators: Iterable[CorpusCount]) -> CorpusCount:
+        total: Counter[bytes] = Counter()
+        microseconds = 0
+        for accumulator in accumulators:
+            total.update(accumulator.frames)
+            microseconds += accumulator.microseconds
+        return CorpusCount(total, microseconds)
+
+    def extract_output(self, accumulator: CorpusCount) -> CorpusCount:
+        return accumulator
+
+
+class Encode(beam.DoFn):
+    """(split, record of frames) to keyed records of tokens; what they hold goes to ``statistics``.
+
+    Args:
+        parameters: of the component.
+        shards: how many each split has.
+    """
+
+    def __init__(self, parameters: TransformParameters, shards: Mapping[str, int]) -> None:
+        self._parameters = parameters
+        self._shards = dict(shards)
+        self._vocabulary: Vocabulary | None = None
+
+    def process(self, element: tuple[str, bytes], vocabulary: str) -> Iterator[Any]:
+        # The vocabulary is the same for every song of a job: parse it once a worker, and keep what
+        # it learns about frames that it has to map.
+        if self._vocabulary is None:
+            self._vocabulary = Vocabulary.from_json(vocabulary)
+        split, record = element
+        song = read_frames(record)
+        shard = split, shard_of(song.song_id, self._shards[split])
+        for copy in transposed(song, self._parameters) if split == "train" else [song]:
+            distinct, mapped = self._vocabulary.encode_packed(copy.distinct)
+            tokens = distinct[copy.ids]
+            counted = SplitStatistics.of_song(copy, tokens, mapped[copy.ids])
+            Metrics.counter(COUNTERS, f"frames_{split}").inc(counted.frames)
+            Metrics.counter(COUNTERS, f"mapped_frames_{split}").inc(counted.mapped_frames)
+            yield beam.pvalue.TaggedOutput(STATISTICS, (split, counted.to_bytes()))
+            yield shard, (copy.song_id, write_tokens(copy.song_id, tokens, copy.frames_per_second))
+
+
+class MergeStatistics(beam.CombineFn):
+    """(split, bytes of a song's statistics) to the statistics of each split."""
+
+    def create_accumulator(self) -> dict[str, bytes]:
+        return {}
+
+    def add_input(
+        self, accumulator: dict[str, bytes], element: tuple[str, bytes]
+    ) -> dict[str, bytes]:
+        return self.merge_accumulators([accumulator, dict([element])])
+
+    def merge_accumulators(self, accumulators: Iterable[dict[str, bytes]]) -> dict[str, bytes]:
+        parts: dict[str, list[bytes]] = {}
+        for accumulator in accumulators:
+            for split, counted in accumulator.items():
+                parts.setdefault(split, []).append(counted)
+        return {split: SplitStatistics.merge_bytes(each) for split, each in parts.items()}
+
+    def extract_output(self, accumulator: dict[str, bytes]) -> dict[str, bytes]:
+        return accumulator
+
+
+class EncodeSequences(beam.PTransform):
+    """(split, record of frames) to three collections by name.
+
+    ``records`` holds records of tokens, keyed for
+    :class:`tunesmith.components.records.shards.WriteShards`, ``vocabulary`` and ``statistics`` one
+    JSON text each.
+
+    Args:
+        parameters: of the component.
+        shards: how many each split has; its splits are those of the songs.
+    """
+
+    def __init__(self, parameters: TransformParameters, shards: Mapping[str, int]) -> None:
+        super().__init__()
+        self._parameters = parameters
+        self._shards = dict(shards)
+
+    def expand(self, songs: beam.PCollection) -> dict[str, beam.PCollection]:
+        counted = (
+            songs
+            | "CountFrames"
+            >> beam.CombineGlobally(CountFrames(self._parameters)).without_defaults()
+            | "Build" >> beam.Map(_build_vocabulary, self._parameters)
+        )
+        # Two steps of one output each: Beam's older runner loses side inputs of a step with two.
+        vocabulary = counted | "Vocabulary" >> beam.Map(itemgetter(0))
+        facts = counted | "Facts" >> beam.Map(itemgetter(1))
+        encoded = songs | "Encode" >> beam.ParDo(
+            Encode(self._parameters, self._shards), beam.pvalue.AsSingleton(vocabulary)
+        ).with_outputs(STATISTICS, main="records")
+        statistics = (
+            encoded[STATISTICS]
+            | "Merge" >> beam.CombineGlobally(MergeStatistics()).without_defaults()
+            | "Describe" >> beam.Map(_describe, tuple(self._shards), beam.pvalue.AsSingleton(facts))
+        )
+        return {
+            "records": encoded.records,
+            "vocabulary": vocabulary,
+            STATISTICS: statistics,
+        }
+
+
+def _build_vocabulary(
+    corpus: CorpusCount, parameters: TransformParameters
+) -> tuple[str, dict[str, Any]]:
+    """Return the vocabulary, and what only the counts can tell."""
+    frames = corpus.frames
+    speed = parameters.grid.frames_per_second
+    if parameters.grid.frames_per_beat and corpus.microseconds:
+        # Songs on a tempo-following grid each have a speed of their own: their mean, by length.
+        speed = 1e6 * frames.total() / corpus.microseconds
+    vocabulary = Vocabulary.from_counts(
+        _by_frame(_most_frequent(frames, parameters.maximum_frames)),
+        speed,
+        parameters.maximum_frames,
+        parameters.minimum_count,
+        parameters.corpus,
+    )
+    facts = {
+        "vocabulary_size": len(vocabulary),
+        "distinct_sounding_frames": len(frames) - (_REST_KEY in frames),
+        "coverage": coverage_curve(frames, len(vocabulary)),
+    }
+    return vocabulary.to_json(), facts
+
+
+_REST_KEY = bytes(PACKED_BYTES)
+
+
+def _most_frequent(frames: Counter[bytes], maximum: int) -> dict[bytes, int]:
+    """Return the sounding frames that a vocabulary of `maximum` may hold: all that tie, too.
+
+    Unpacking and sorting a hundred thousand chords of which a thousand stay takes a second.
+    """
+    counts = sorted((count for key, count in frames.items() if key != _REST_KEY), reverse=True)
+    fewest = counts[maximum - 1] if maximum <= len(counts) else 0
+    return {key: count for key, count in frames.items() if count >= fewest and key != _REST_KEY}
+
+
+def _by_frame(counts: Mapping[bytes, int]) -> dict[Frame, int]:
+    packed = np.frombuffer(b"".join(counts), dtype=np.uint8).reshape(-1, PACKED_BYTES)
+    return dict(zip(unpack_frames(packed), counts.values(), strict=True))
+
+
+def _describe(counted: Mapping[str, bytes], splits: Sequence[str], facts: dict[str, Any]) -> str:
+    """Return ``statistics.json``."""
+    of_splits = {
+        split: SplitStatistics.from_bytes(counted[split]) if split in counted else SplitStatistics()
+        for split in splits
+    }
+    return json.dumps(describe(of_splits, **facts), indent=2)

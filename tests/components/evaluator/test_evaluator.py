@@ -1,0 +1,371 @@
+"""A small trained model through the whole of Evaluator, and what decides its blessing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pretty_midi
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tunesmith.client.sampling import Noise, draw
+from tunesmith.components.artifacts import Examples, ModelEvaluation, PushedModel, TrainedModel
+from tunesmith.components.errors import ComponentError
+from tunesmith.components.evaluator.baselines import BASELINES
+from tunesmith.components.evaluator.blessing import BlessingParameters, check_model
+from tunesmith.components.evaluator.comparison import Comparison, compare
+from tunesmith.components.evaluator.composing import compose
+from tunesmith.components.evaluator.executor import EvaluatorParameters, evaluate
+from tunesmith.components.evaluator.likelihood import Figures, judge, judge_rows
+from tunesmith.components.evaluator.saved_predictor import SavedPredictor
+from tunesmith.components.networks.paper.keras_model import Architecture
+from tunesmith.components.ngram.counting import NGram
+from tunesmith.components.progress import SilentProgress
+from tunesmith.components.records.eval_windows import EvalWindows
+from tunesmith.components.records.songs import write_tokens
+from tunesmith.components.trainer.executor import TrainerParameters, train
+from tunesmith.music import CorpusSettings, Frame, Grid, TrackChoice, Vocabulary
+
+SMALL = Architecture(embedding=8, units=8, layers=1, dense=8, dropout=0.1, window=10)
+TUNE = [1, 2, 3, 4, 3, 2] * 20
+FRAMES: tuple[Frame, ...] = ((), *((60 + step,) for step in range(6)))
+VOCABULARY = Vocabulary(FRAMES, 5.0)
+QUICK = EvaluatorParameters(
+    BlessingParameters(beat=("unigram", "repeat")), songs=3, steps=40, copied_frames=6
+)
+
+
+class Lines(SilentProgress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def write_examples(folder: Path, splits: dict[str, list[list[int]]]) -> Examples:
+    folder.mkdir()
+    for split, songs in splits.items():
+        with tf.io.TFRecordWriter(str(folder / f"{split}-00000-of-00001.tfrecord")) as writer:
+            for number, song in enumerate(songs):
+                writer.write(write_tokens(f"{number}.mid".encode(), np.array(song), 5.0))
+    (folder / "vocabulary.json").write_text(VOCABULARY.to_json())
+    return Examples(folder, "")
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Examples:
+    splits = {"train": [TUNE, TUNE[3:]], "eval": [TUNE[1:40]], "test": [TUNE[2:30], TUNE[4:20]]}
+    return write_examples(tmp_path_factory.mktemp("tune") / "examples", splits)
+
+
+@pytest.fixture(scope="module")
+def model(examples: Examples, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    folder = tmp_path_factory.mktemp("model")
+    parameters = TrainerParameters(SMALL, epochs=8, batch=16, learning_rate=0.01)
+    train(examples, folder, parameters, SilentProgress())
+    return TrainedModel(folder, "")
+
+
+def evaluated(
+    examples: Examples,
+    model: TrainedModel,
+    output: Path,
+    parameters: EvaluatorParameters = QUICK,
+    baseline: PushedModel | None = None,
+) -> tuple[ModelEvaluation, list[str]]:
+    output.mkdir()
+    progress = Lines()
+    evaluate(examples, model, baseline, output, parameters, progress)
+    return ModelEvaluation(output, ""), progress.lines
+
+
+@pytest.fixture(scope="module")
+def evaluation(
+    examples: Examples, model: TrainedModel, tmp_path_factory: pytest.TempPathFactory
+) -> ModelEvaluation:
+    return evaluated(examples, model, tmp_path_factory.mktemp("evaluation") / "out")[0]
+
+
+def test_a_model_that_learned_a_tune_is_blessed(evaluation: ModelEvaluation) -> None:
+    assert evaluation.blessed
+    content = evaluation.content()
+    assert [check["passed"] for check in content["checks"]] == [True] * 5
+    assert {split: each["windows"] for split, each in content["splits"].items()} == {
+        "eval": 39,
+        "test": 44,
+    }
+    assert set(content["baselines"]) == set(BASELINES)
+    assert content["previous"] is None
+    for split, figures in content["splits"].items():
+        assert figures["perplexity"] == pytest.approx(math.exp(figures["nats"]))
+        assert figures["top1"] <= figures["top5"]
+        assert sum(each["windows"] for each in figures["calibration"]) == figures["windows"]
+        assert figures["nats"] < content["baselines"]["repeat"][split]["nats"] < math.log(7) + 1
+
+
+def test_the_held_out_loss_is_the_trainers(
+    evaluation: ModelEvaluation, model: TrainedModel
+) -> None:
+    history = model.history()
+    best = history["epochs"][history["best_epoch"] - 1]["eval_loss"]
+    assert evaluation.content()["splits"]["eval"]["nats"] == pytest.approx(best, rel=1e-3)
+
+
+def test_songs_are_measured_and_left_as_midi(evaluation: ModelEvaluation) -> None:
+    content = evaluation.content()
+    assert content["songs"] == ["songs/01.mid", "songs/02.mid", "songs/03.mid"]
+    assert content["composed_frames"] == 40
+    for path in content["songs"]:
+        song = pretty_midi.PrettyMIDI(str(evaluation.path / path))
+        assert {note.pitch for note in song.instruments[0].notes} <= set(range(60, 66))
+    music = content["music"]
+    assert all(len(each["model"]["values"]) == 3 for each in music.values())
+    # The tune has one voice and five pitch classes at most, and the model learned it from there.
+    assert music["mean_polyphony"]["model"]["mean"] == 1
+    assert music["mean_polyphony"]["corpus"] == {
+        "of": "train",
+        "low": 1,
+        "median": 1,
+        "high": 1,
+        "songs": 2,
+    }
+    # The held-out songs are cut from the tune: all of what is looked at is in the training split.
+    assert music["longest_copied_run"]["corpus"]["high"] > 30
+    assert music["copied_share"]["corpus"]["low"] == 1
+    assert music["longest_copied_run"]["model"]["mean"] >= 6
+
+
+def test_a_model_that_falls_short_is_told_why_and_nothing_is_raised(
+    examples: Examples, model: TrainedModel, tmp_path: Path
+) -> None:
+    # Four frames tell all of this tune: nothing is left to learn beyond the n-gram.
+    strict = replace(QUICK, blessing=BlessingParameters(), songs=1, steps=5)
+    result, lines = evaluated(examples, model, tmp_path / "out", strict)
+    assert not result.blessed
+    failed = [each for each in result.content()["checks"] if not each["passed"]]
+    assert [each["name"] for each in failed] == ["beats 5-gram"]
+    assert failed[0]["value"] < failed[0]["threshold"]
+    assert lines == [f"not blessed: {failed[0]['why']}"]
+
+
+def test_a_model_is_as_good_as_itself(
+    examples: Examples, model: TrainedModel, evaluation: ModelEvaluation, tmp_path: Path
+) -> None:
+    quick = replace(QUICK, songs=1, steps=5)
+    again, _ = evaluated(
+        examples, model, tmp_path / "out", quick, PushedModel(model.saved_model, "")
+    )
+    previous = again.content()["previous"]
+    assert previous["windows"] == 39
+    assert previous["common_share"] == 1
+    nats = evaluation.content()["splits"]["eval"]["nats"]
+    assert previous["nats"] == pytest.approx(nats, rel=1e-6)
+    assert previous["previous_nats"] == pytest.approx(nats, rel=1e-6)
+    assert again.blessed
+
+
+def test_an_older_model_that_cannot_be_loaded_is_no_bar(
+    examples: Examples, model: TrainedModel, tmp_path: Path
+) -> None:
+    gone = PushedModel(tmp_path / "models" / "3", "")
+    quick = replace(QUICK, songs=1, steps=5)
+    result, _ = evaluated(examples, model, tmp_path / "out", quick, gone)
+    check = result.content()["checks"][-1]
+    assert check["skipped"]
+    assert "cannot be compared" in check["why"]
+    assert "\n" not in check["why"]
+    assert result.content()["previous"]["version"] == "3"
+
+
+def test_a_model_of_other_examples_is_refused(model: TrainedModel, tmp_path: Path) -> None:
+    others = write_examples(tmp_path / "others", {"train": [TUNE], "eval": [TUNE]})
+    other = Vocabulary((*FRAMES[:-1], (90,)), 5.0)
+    (others.path / "vocabulary.json").write_text(other.to_json())
+    with pytest.raises(ComponentError, match="train on these examples"):
+        evaluated(others, model, tmp_path / "out")
+    empty = write_examples(tmp_path / "empty", {"train": [TUNE], "eval": []})
+    with pytest.raises(ComponentError, match="the eval split has no windows"):
+        evaluated(empty, model, tmp_path / "out2")
+
+
+def test_what_a_model_says_of_itself_is_read_from_its_signatures(model: TrainedModel) -> None:
+    loaded = SavedPredictor.load(model.saved_model)
+    assert (loaded.window, loaded.vocabulary, loaded.program) == (10, VOCABULARY, 0)
+    rows = loaded.probabilities(np.zeros((4, 10), dtype=np.int32))
+    assert rows.shape == (4, 7)
+    with pytest.raises(ComponentError, match="no model of ours"):
+        SavedPredictor.load(model.path)
+
+
+# Blessing
+
+
+def figures(nats: float, sum_error: float = 0.0) -> Figures:
+    return Figures(10, nats, 0.5, 0.9, 0.1, (), sum_error)
+
+
+BARS = {"unigram": figures(4.0), "repeat": figures(3.0), "5-gram": figures(2.0)}
+ASKED = BlessingParameters(baseline_margin=0.1, previous_margin=0.05)
+
+
+def failed(model: Figures, previous: Comparison | None = None) -> list[str]:
+    return [each.name for each in check_model(model, BARS, previous, ASKED) if not each.passed]
+
+
+def test_each_baseline_is_beaten_by_the_margin_or_named() -> None:
+    assert failed(figures(1.8)) == []
+    assert failed(figures(1.95)) == ["beats 5-gram"]
+    assert failed(figures(2.95)) == ["beats repeat", "beats 5-gram"]
+
+
+@pytest.mark.parametrize("nats", [math.nan, math.inf])
+def test_a_likelihood_that_is_no_number_is_never_blessed(nats: float) -> None:
+    alone = BlessingParameters(beat=())
+    checks = check_model(figures(nats), BARS, None, alone)
+    assert [each.passed for each in checks] == [False, True, True]
+
+
+def test_rows_that_sum_to_more_than_one_are_never_blessed() -> None:
+    assert failed(figures(0.1, sum_error=0.5)) == ["rows sum to one"]
+    assert failed(figures(0.1, sum_error=math.nan)) == ["rows sum to one"]
+
+
+@pytest.mark.parametrize(("before", "passed"), [(1.8, True), (1.46, True), (1.44, False)])
+def test_a_model_may_fall_behind_the_last_one_by_the_margin(before: float, passed: bool) -> None:
+    comparison = Comparison(None, 10, 1.0, 1.5, before)
+    name = "not worse than the last blessed model"
+    assert failed(figures(1.5), comparison) == ([] if passed else [name])
+
+
+@pytest.mark.parametrize(
+    "values", [{"beat": ("trigram",)}, {"baseline_margin": -1}, {"previous_margin": math.nan}]
+)
+def test_conditions_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"must be|is one of"):
+        BlessingParameters(**values)
+
+
+@pytest.mark.parametrize("name", ["songs", "steps", "copied_frames", "corpus_songs"])
+def test_parameters_out_of_range_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="must be at least 1"):
+        EvaluatorParameters(**{name: 0})
+
+
+# Comparison with a model of another vocabulary
+
+
+@dataclass(frozen=True)
+class Counted:
+    """An n-gram of its own vocabulary: a model without a network."""
+
+    vocabulary: Vocabulary
+    ngram: NGram
+    window: int = 6
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, songs: Sequence[Sequence[Frame]], order: int) -> Counted:
+        tokens = [vocabulary.encode(song) for song in songs]
+        return cls(vocabulary, NGram.count(tokens, len(vocabulary), order))
+
+    def probabilities(self, windows: NDArray[np.int32]) -> NDArray[np.float64]:
+        return self.ngram.probabilities(windows)
+
+
+SONGS = [[FRAMES[token] for token in song] for song in (TUNE, TUNE[2:], [1, 2, 5, 6] * 9)]
+HELD_OUT = [np.array([1, 2, 3, 4, 3, 2] * 9 + [5, 6], dtype=np.int32)]
+
+
+def test_another_order_of_the_same_frames_changes_nothing() -> None:
+    new = Counted.of(VOCABULARY, SONGS, 3)
+    shuffled = Vocabulary((FRAMES[0], *FRAMES[:0:-1]), 5.0)
+    result = compare(new, Counted.of(shuffled, SONGS, 3), HELD_OUT)
+    assert (result.windows, result.common_share) == (56, 1.0)
+    assert result.nats == pytest.approx(result.previous_nats)
+    direct = judge(new, EvalWindows.of(HELD_OUT, new.window)).nats.mean()
+    assert result.nats == pytest.approx(direct)
+
+
+def test_knowing_fewer_frames_is_neither_an_advantage_nor_a_bar() -> None:
+    @dataclass(frozen=True)
+    class Constant:
+        vocabulary: Vocabulary
+        row: NDArray[np.float64]
+        window: int = 3
+
+        def probabilities(self, windows: NDArray[np.int32]) -> NDArray[np.float64]:
+            return np.tile(self.row, (len(windows), 1))
+
+    row = np.array([0.1, 0.2, 0.3, 0.1, 0.1, 0.1, 0.1])
+    fewer = Constant(Vocabulary(FRAMES[:-1], 5.0), row[:-1] / row[:-1].sum())
+    for result in (
+        compare(Constant(VOCABULARY, row), fewer, HELD_OUT),
+        compare(fewer, Constant(VOCABULARY, row), [HELD_OUT[0][:-1]]),
+    ):
+        assert result.windows == 55
+        assert result.nats == pytest.approx(result.previous_nats)
+
+
+def test_models_of_other_music_are_not_compared() -> None:
+    new = Counted.of(VOCABULARY, SONGS, 2)
+    piano = CorpusSettings(TrackChoice("name", name="PIANO"))
+    beats = CorpusSettings(grid=Grid(frames_per_beat=4))
+    for vocabulary, reason in (
+        (replace(VOCABULARY, corpus=piano), "track name:PIANO, now first"),
+        (replace(VOCABULARY, corpus=beats), "frames per beat 4, now 0"),
+        (replace(VOCABULARY, frames_per_second=10.0), "10 frames per second, now 5"),
+        (Vocabulary(((), (20,), (21,)), 5.0), "knows 0% of the held-out frames"),
+    ):
+        result = compare(new, Counted.of(vocabulary, SONGS, 2), HELD_OUT)
+        assert reason in (result.skipped or "")
+        assert result.nats is None
+    transposed = CorpusSettings(transpose=(-2, 2))
+    keys = Counted.of(replace(VOCABULARY, corpus=transposed), SONGS, 2)
+    assert compare(new, keys, HELD_OUT).skipped is None
+
+
+# Composing
+
+
+def test_songs_are_those_that_a_client_draws() -> None:
+    model = Counted.of(VOCABULARY, SONGS, 2)
+    songs = compose(model, 6, songs=3, steps=12, seed=9, maximum_seconds=60)
+    assert songs.shape == (3, 12)
+    for index, song in enumerate(songs):
+        noise = Noise(9, index, len(VOCABULARY))
+        window = np.zeros((1, 6), dtype=np.int32)
+        for step, token in enumerate(song):
+            rows = model.probabilities(window).astype(np.float64)
+            assert draw(rows, noise.steps(step)).tolist() == [token]
+            window = np.append(window[:, 1:], [[token]], axis=1).astype(np.int32)
+    alone = compose(model, 6, songs=1, steps=12, seed=9, maximum_seconds=60)
+    np.testing.assert_array_equal(alone[0], songs[0])
+
+
+def test_songs_follow_the_models_distribution() -> None:
+    model = Counted.of(VOCABULARY, SONGS, 1)
+    songs = compose(model, 6, songs=200, steps=100, seed=1, maximum_seconds=60)
+    shares = np.bincount(songs.ravel(), minlength=7) / songs.size
+    expected = model.probabilities(np.zeros((1, 6), dtype=np.int32))[0]
+    np.testing.assert_allclose(shares, expected, atol=0.015)
+    # What it drew from itself it foresees as well as its entropy allows.
+    entropy = -(expected * np.log(expected)).sum()
+    rows = np.tile(expected, (songs.size, 1))
+    assert judge_rows(rows, songs.ravel()).nats.mean() == pytest.approx(entropy, abs=0.02)
+
+
+def test_songs_end_when_the_time_is_up() -> None:
+    model = Counted.of(VOCABULARY, SONGS, 2)
+    assert compose(model, 6, songs=2, steps=50, seed=0, maximum_seconds=1e-9).shape == (2, 1)
+
+
+def test_the_file_is_plain_json(evaluation: ModelEvaluation) -> None:
+    text = (evaluation.path / "evaluation.json").read_text()
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))

@@ -1,0 +1,265 @@
+"""Versions are pushed, reclaimed and rolled back under a server that goes on answering."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tunesmith.cli.rollback import command as rollback_command
+from tunesmith.client.connection import Connection, ModelVersion
+from tunesmith.client.errors import ComposerError
+from tunesmith.components.artifacts import TrainedModel
+from tunesmith.components.publishing import staged_directory
+from tunesmith.components.pusher.executor import (
+    NothingToRollBackTo,
+    check_keep,
+    next_version,
+    push,
+    read_origin,
+    reclaim,
+    roll_back,
+    versions_of,
+)
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Callable[[str], TrainedModel]:
+    """A model whose content is a name; enough where no server looks at it."""
+
+    def make(name: str) -> TrainedModel:
+        saved = tmp_path / "trained" / name / "saved_model"
+        (saved / "variables").mkdir(parents=True)
+        (saved / "saved_model.pb").write_text(name)
+        return TrainedModel(saved.parent, f"digest of {name}")
+
+    return make
+
+
+def publish(model: TrainedModel, model_dir: Path) -> int:
+    """Push as the runner does."""
+    version = next_version(model_dir)
+    with staged_directory(model_dir / str(version)) as staging:
+        push(model, staging)
+    return version
+
+
+def content(model_dir: Path) -> dict[int, str]:
+    return {
+        version: (model_dir / str(version) / "saved_model.pb").read_text()
+        for version in versions_of(model_dir)
+    }
+
+
+Trained = Callable[[str], TrainedModel]
+
+
+def test_a_version_says_which_model_it_is(tmp_path: Path, trained: Trained) -> None:
+    publish(trained("a"), tmp_path / "m")
+    origin = read_origin(tmp_path / "m" / "1")
+    assert (origin.model, origin.copy_of, origin.instead_of) == ("digest of a", None, None)
+    assert origin.published.endswith("+00:00")
+
+
+@pytest.mark.parametrize(("keep", "stay"), [(0, 6), (2, 2), (3, 3), (9, 6)])
+def test_the_newest_versions_stay(tmp_path: Path, trained: Trained, keep: int, stay: int) -> None:
+    model_dir = tmp_path / "m"
+    for name in "abcdef":
+        publish(trained(name), model_dir)
+    (model_dir / "notes").mkdir()
+    (model_dir / "99").write_text("a file")
+    assert reclaim(model_dir, keep) == list(range(1, 7 - stay))
+    assert versions_of(model_dir) == list(range(7 - stay, 7))
+    left = {path.name for path in model_dir.iterdir()} - set(map(str, versions_of(model_dir)))
+    assert left == {"notes", "99"}
+    assert publish(trained("g"), model_dir) == 7
+
+
+def test_one_version_is_too_few_to_keep(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="at least 2 versions"):
+        reclaim(tmp_path, 1)
+    with pytest.raises(ValueError, match="not -1"):
+        check_keep(-1)
+    assert reclaim(tmp_path / "none", 2) == []
+
+
+KILLED_WHILE_DELETING = """
+import os, shutil, signal, sys
+from pathlib import Path
+from tunesmith.components.pusher.executor import reclaim
+
+def delete_one_file_and_die(path, *_, **__):
+    (Path(path) / "saved_model.pb").unlink()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+shutil.rmtree = delete_one_file_and_die
+reclaim(Path(sys.argv[1]), 2)
+"""
+
+
+def test_a_kill_while_deleting_leaves_no_half_version(tmp_path: Path, trained: Trained) -> None:
+    model_dir = tmp_path / "m"
+    for name in "abc":
+        publish(trained(name), model_dir)
+    command = [sys.executable, "-c", KILLED_WHILE_DELETING, str(model_dir)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert content(model_dir) == {2: "b", 3: "c"}
+    assert len(list(model_dir.iterdir())) == 3
+    assert reclaim(model_dir, 2) == []
+    assert {path.name for path in model_dir.iterdir()} == {"2", "3"}
+
+
+def test_rolling_back_goes_from_model_to_model(tmp_path: Path, trained: Trained) -> None:
+    model_dir = tmp_path / "m"
+    for name in "abc":
+        publish(trained(name), model_dir)
+    assert roll_back(model_dir) == 4
+    assert roll_back(model_dir) == 5
+    assert content(model_dir) == {1: "a", 2: "b", 3: "c", 4: "b", 5: "a"}
+    origin = read_origin(model_dir / "5")
+    assert (origin.model, origin.copy_of, origin.instead_of) == ("digest of a", 1, 4)
+    with pytest.raises(NothingToRollBackTo, match="nothing older than 5, a copy of 1: name"):
+        roll_back(model_dir)
+    publish(trained("d"), model_dir)
+    # What was served before the newest was a itself, though as a copy.
+    assert roll_back(model_dir) == 7
+    origin = read_origin(model_dir / "7")
+    assert (content(model_dir)[7], origin.copy_of, origin.instead_of) == ("a", 1, 6)
+    assert roll_back(model_dir, to=3) == 8
+    assert content(model_dir)[8] == "c"
+    assert replace(read_origin(model_dir / "8"), published="").copy_of == 3
+
+
+@pytest.mark.parametrize(("to", "words"), [(None, "nothing older than version 1"), (5, "no versi")])
+def test_without_an_older_version_nothing_changes(
+    tmp_path: Path, trained: Trained, to: int | None, words: str
+) -> None:
+    model_dir = tmp_path / "m"
+    with pytest.raises(NothingToRollBackTo, match="holds no version"):
+        roll_back(model_dir, to)
+    publish(trained("a"), model_dir)
+    with pytest.raises(NothingToRollBackTo, match=words) as caught:
+        roll_back(model_dir, to)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in model_dir.iterdir()] == ["1"]
+
+
+def test_a_version_pushed_by_another_program_can_be_gone_back_to(tmp_path: Path) -> None:
+    for version in ("07", "8"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "saved_model.pb").write_text(version)
+    assert roll_back(tmp_path) == 9
+    assert (tmp_path / "9" / "saved_model.pb").read_text() == "07"
+    assert read_origin(tmp_path / "9").copy_of == 7
+
+
+def test_the_command_says_what_it_did(tmp_path: Path, trained: Trained) -> None:
+    model_dir = tmp_path / "m"
+    for name in "ab":
+        publish(trained(name), model_dir)
+    done = CliRunner().invoke(rollback_command, ["--model-dir", str(model_dir)])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("version 3 is the model of version 1 again, instead of 2 -> ")
+    origin = json.loads((model_dir / "3" / "assets.extra" / "tunesmith_origin.json").read_text())
+    assert origin["copy_of"] == 1
+
+
+@pytest.fixture(scope="module")
+def servable(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], TrainedModel]:
+    """A model that a server loads, and that answers its own number."""
+    import tensorflow as tf
+
+    def export(number: int) -> TrainedModel:
+        folder = tmp_path_factory.mktemp("trained")
+        module = tf.Module()
+        module.number = tf.Variable(number)
+        spec = tf.TensorSpec([None], tf.int32, "ids")
+        answer = tf.function(lambda ids: {"number": ids * 0 + module.number}, [spec])
+        signatures = {"serving_default": answer.get_concrete_function()}
+        tf.saved_model.save(module, str(folder / "saved_model"), signatures=signatures)
+        return TrainedModel(folder, str(number))
+
+    return export
+
+
+class Asking:
+    """Asks a server without a pause, and keeps what it said."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = Connection(address)
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(2)]
+        self.answers: list[int] = []
+        self.failures: list[ComposerError] = []
+
+    def __enter__(self) -> Asking:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        self._connection.close()
+
+    def _ask(self) -> None:
+        model, ids = ModelVersion("tunesmith"), {"ids": np.zeros(1, np.int32)}
+        while not self._stop.is_set():
+            try:
+                answer = self._connection.predict(model, "serving_default", ids)
+            except ComposerError as error:
+                self.failures.append(error)
+            else:
+                self.answers.append(int(answer["number"][0]))
+
+    def until(self, number: int, version: int) -> None:
+        """Wait until that number is the answer, and that version the only one loaded."""
+        end = time.monotonic() + 60
+        while self.answers[-1:] != [number] or self._connection.available_versions("tunesmith") != [
+            version
+        ]:
+            assert time.monotonic() < end, (number, self.answers[-1:], self.failures[:1])
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def asking(tmp_path: Path, servable: Callable[[int], TrainedModel]) -> Iterator[Asking]:
+    from tunesmith.serving import EmbeddedServer, ServerOptions
+
+    model_dir = tmp_path / "tunesmith"
+    publish(servable(10), model_dir)
+    options = ServerOptions(port=0, poll_seconds=0.05)
+    with EmbeddedServer(model_dir, options) as server, Asking(server.address) as asking:
+        yield asking
+
+
+def test_a_server_follows_pushes_and_roll_backs_without_a_failed_request(
+    tmp_path: Path, servable: Callable[[int], TrainedModel], asking: Asking
+) -> None:
+    model_dir = tmp_path / "tunesmith"
+    asking.until(10, 1)
+    publish(servable(20), model_dir)
+    asking.until(20, 2)
+    assert roll_back(model_dir) == 3
+    asking.until(10, 3)
+    for number, version in ((30, 4), (40, 5)):
+        publish(servable(number), model_dir)
+        reclaim(model_dir, 2)
+        asking.until(number, version)
+    assert versions_of(model_dir) == [4, 5]
+    assert roll_back(model_dir) == 6
+    reclaim(model_dir, 2)
+    asking.until(30, 6)
+    assert asking.failures == []
+    assert set(asking.answers) == {10, 20, 30, 40}

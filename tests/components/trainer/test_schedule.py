@@ -1,0 +1,48 @@
+"""How the learning rate moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tunesmith.components.trainer.schedule import Schedule, plateaus
+
+
+def test_a_constant_rate_stays_once_it_is_warm() -> None:
+    rates = [Schedule(warmup_steps=4).rate(0.8, step, 10, []) for step in range(7)]
+    assert rates == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8, 0.8, 0.8])
+    assert Schedule().rate(0.8, 0, 10, [3.0, 4.0, 5.0, 6.0]) == 0.8
+
+
+def test_a_cosine_falls_from_the_peak_to_nothing() -> None:
+    schedule = Schedule("cosine", warmup_steps=10)
+    rates = [schedule.rate(1.0, step, 110, []) for step in range(10, 111)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == 1.0
+    assert rates[50] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0.0)
+    # From its top to its end it falls as much as it does from its end to its top, mirrored.
+    assert [1 - rate for rate in rates] == pytest.approx(rates[::-1])
+
+
+def test_a_plateau_halves_the_rate_each_time() -> None:
+    schedule = Schedule("plateau", plateau_patience=2)
+    losses = [3.0, 2.0, 2.5, 2.0, 2.1, 1.9, 1.9, 1.9]
+    rates = [schedule.rate(1.0, 0, 1, losses[:epochs]) for epochs in range(9)]
+    assert rates == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]
+    assert plateaus([], 1) == 0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"shape": "square"},
+        {"warmup_steps": -1},
+        {"plateau_factor": 1.0},
+        {"plateau_patience": 0},
+    ],
+)
+def test_a_schedule_out_of_range_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"schedule|warm-up|plateau"):
+        Schedule(**values)

@@ -1,0 +1,178 @@
+"""Training on real music, small enough for a test."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tunesmith.components.artifacts import Examples, TrainedModel
+from tunesmith.components.errors import ComponentError
+from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+from tunesmith.components.progress import SilentProgress
+from tunesmith.components.records.songs import write_tokens
+from tunesmith.components.trainer.executor import TrainerParameters, Upkeep, train
+from tunesmith.music import Vocabulary
+
+SMALL = Architecture(embedding=8, units=8, layers=1, dense=8, dropout=0.1, window=10)
+TUNE = [1, 2, 3, 4, 3, 2] * 20
+
+
+def examples(
+    folder: Path, train_songs: Sequence[list[int]], eval_songs: Sequence[list[int]]
+) -> Examples:
+    folder.mkdir()
+    for split, songs in (("train", train_songs), ("eval", eval_songs)):
+        path = folder / f"{split}-00000-of-00001.tfrecord"
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for number, song in enumerate(songs):
+                tokens = np.array(song)
+                writer.write(write_tokens(f"{number}.mid".encode(), tokens, 5.0))
+    vocabulary = Vocabulary(((), *((60 + step,) for step in range(6))), 5.0)
+    (folder / "vocabulary.json").write_text(vocabulary.to_json())
+    return Examples(folder, "")
+
+
+def trained(
+    folder: Path, data: Examples, upkeep: Upkeep | None = None, **parameters: Any
+) -> TrainedModel:
+    folder.mkdir()
+    train(data, folder, TrainerParameters(SMALL, **parameters), SilentProgress(), upkeep)
+    return TrainedModel(folder, "")
+
+
+@pytest.fixture(scope="module")
+def tune(tmp_path_factory: pytest.TempPathFactory) -> Examples:
+    """A tune to learn, and the same tune from its middle to be judged by."""
+    folder = tmp_path_factory.mktemp("tune") / "examples"
+    return examples(folder, [TUNE, TUNE[3:]], [TUNE[1:40]])
+
+
+def test_a_simple_tune_is_learned_drawn_and_logged(tune: Examples, tmp_path: Path) -> None:
+    upkeep = Upkeep(tensorboard=tmp_path / "log")
+    model = trained(tmp_path / "model", tune, upkeep, epochs=9, batch=16, learning_rate=0.01)
+    history = model.history()
+    losses = [epoch["train_loss"] for epoch in history["epochs"]]
+    # Six frames and the rest, told apart by what came before: far below ln 7 when it is learned.
+    assert losses[0] > 1.2
+    assert losses[-1] < 0.5
+    assert history["windows"] == {"train": 237, "eval": 39}
+    assert history["vocabulary_size"] == 7
+    with Image.open(model.path / "loss.png") as picture:
+        assert picture.size == (960, 600)
+    (events,) = (tmp_path / "log").glob("*/events.out.tfevents.*")
+    logged = scalars(events)
+    assert logged["epoch/train_loss"] == pytest.approx(
+        dict(zip(range(15, 136, 15), losses, strict=True))
+    )
+    assert set(logged) >= {"epoch/eval_loss", "epoch/learning_rate", "step/windows_per_second"}
+
+
+def scalars(events: Path) -> dict[str, dict[int, float]]:
+    """Return what TensorBoard would show of an event file: tag -> step -> value."""
+    found: dict[str, dict[int, float]] = {}
+    for record in tf.data.TFRecordDataset(str(events)).as_numpy_iterator():
+        event = tf.compat.v1.Event.FromString(record)
+        for value in event.summary.value:
+            assert value.metadata.plugin_data.plugin_name == "scalars"
+            found.setdefault(value.tag, {})[event.step] = float(tf.make_ndarray(value.tensor))
+    return found
+
+
+def test_the_epoch_that_holds_out_best_is_exported(tune: Examples, tmp_path: Path) -> None:
+    # A learning rate far too high makes the held-out loss go up and down.
+    model = trained(tmp_path / "model", tune, epochs=6, learning_rate=0.2, patience=6)
+    history = model.history()
+    losses = [epoch["eval_loss"] for epoch in history["epochs"]]
+    assert losses.index(min(losses)) + 1 == history["best_epoch"]
+    serving = tf.saved_model.load(str(model.saved_model)).signatures["serving_default"]
+    song = np.array(TUNE[1:40], np.int32)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(song, (10, 0))[:-1], 10)
+    probabilities = serving(tokens=tf.constant(windows))["probabilities"].numpy()
+    loss = -np.log(probabilities[np.arange(39), song]).mean()
+    assert math.isclose(loss, min(losses), rel_tol=1e-3)
+
+
+def test_the_same_seed_gives_the_same_losses(tune: Examples, tmp_path: Path) -> None:
+    first, second = (
+        trained(tmp_path / name, tune, epochs=2, learning_rate=0.02, seed=1).history()["epochs"]
+        for name in ("first", "second")
+    )
+    for a, b in zip(first, second, strict=True):
+        assert math.isclose(a["train_loss"], b["train_loss"], rel_tol=1e-5)
+
+
+def test_training_stops_when_patience_or_time_is_up(tune: Examples, tmp_path: Path) -> None:
+    patient = trained(tmp_path / "a", tune, epochs=30, learning_rate=0.3, patience=1).history()
+    assert len(patient["epochs"]) == patient["best_epoch"] + 1 < 30
+    timed = trained(tmp_path / "b", tune, epochs=30, maximum_seconds=0.001).history()
+    assert len(timed["epochs"]) == 1
+
+
+def test_a_loss_that_is_no_number_is_told(tune: Examples, tmp_path: Path) -> None:
+    with pytest.raises(ComponentError, match=r"became (nan|inf).*smaller --learning-rate") as told:
+        trained(tmp_path / "model", tune, epochs=3, learning_rate=1e30)
+    assert "\n" not in str(told.value)
+
+
+def test_a_split_without_songs_is_told(tmp_path: Path) -> None:
+    data = examples(tmp_path / "examples", [TUNE], [])
+    with pytest.raises(ComponentError, match="the eval split has no windows"):
+        trained(tmp_path / "model", data)
+
+
+def test_progress_counts_steps_and_says_the_losses(tune: Examples, tmp_path: Path) -> None:
+    seen: list[tuple[float, str]] = []
+
+    class Recorder(SilentProgress):
+        @contextmanager
+        def task(self, title: str, total: float | None = None) -> Iterator[Any]:
+            assert (title, total) == ("training", 8)
+            yield self
+
+        def update(self, done: float, note: str = "") -> None:
+            seen.append((done, note))
+
+    (tmp_path / "model").mkdir()
+    train(tune, tmp_path / "model", TrainerParameters(SMALL, epochs=2), Recorder())
+    done = [count for count, _ in seen]
+    assert done == sorted(done)
+    assert {0, 4, 8} <= set(done)
+    assert re.fullmatch(r"epoch 1/2, loss \d\.\d{3}, \d+ windows/s", seen[1][1])
+    assert re.fullmatch(r"epoch 2/2, loss \S+, held out \d\.\d{3}, \d+ windows/s", seen[-1][1])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"epochs": 0},
+        {"batch": 0},
+        {"patience": 0},
+        {"learning_rate": 0},
+        {"clip_norm": -1},
+        {"memory_mebibytes": 0},
+        {"precision": "float8"},
+        {"strategy": "many"},
+        {"strategy": "multi-worker", "maximum_seconds": 3},
+        {"seed": -1},
+    ],
+)
+def test_parameters_out_of_range_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        TrainerParameters(**values)
+
+
+def test_a_portable_network_has_the_same_weights() -> None:
+    free, portable = (build_model(7, SMALL, portable=portable) for portable in (False, True))
+    portable.set_weights(free.get_weights())
+    tokens = keras.ops.convert_to_tensor(np.arange(10)[None] % 7)
+    np.testing.assert_allclose(free(tokens), portable(tokens), atol=1e-6)

@@ -1,0 +1,62 @@
+"""Transform's decisions: keys, speeds, and what the vocabulary counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tunesmith.components.records.songs import SongFrames, read_frames, write_frames
+from tunesmith.components.transform.song_tokens import TransformParameters, transposed
+from tunesmith.components.transform.transforms import CountFrames
+from tunesmith.music import Frame, Grid
+from tunesmith.music.frames import pack_frames, packed_keys, unpack_frames
+
+
+def song(*frames: Frame, speed: float = 5.0) -> SongFrames:
+    distinct = sorted(set(frames))
+    ids = np.array([distinct.index(frame) for frame in frames], dtype=np.int32)
+    return SongFrames(b"a.mid", pack_frames(distinct), ids, speed)
+
+
+def frames_of(song: SongFrames) -> list[Frame]:
+    distinct = unpack_frames(song.distinct)
+    return [distinct[index] for index in song.ids]
+
+
+def test_a_song_is_learned_in_every_key_asked_for() -> None:
+    copies = list(transposed(song((60, 64), (), (67,)), TransformParameters(transpose=(-2, 1))))
+    assert [frames_of(copy) for copy in copies] == [
+        [(58, 62), (), (65,)],
+        [(59, 63), (), (66,)],
+        [(60, 64), (), (67,)],
+        [(61, 65), (), (68,)],
+    ]
+    names = [copy.song_id for copy in copies]
+    assert names == [b"a.mid@-2", b"a.mid@-1", b"a.mid", b"a.mid@+1"]
+
+
+@pytest.mark.parametrize(
+    ("pitches", "grid", "shifts"),
+    [((1, 126), Grid(), 3), ((60, 64), Grid(lowest=60, highest=65), 2), ((0, 127), Grid(), 1)],
+)
+def test_a_key_out_of_the_pitch_range_is_left_out(pitches: Frame, grid: Grid, shifts: int) -> None:
+    parameters = TransformParameters(grid=grid, transpose=(-4, 4))
+    assert len(list(transposed(song(pitches), parameters))) == shifts
+
+
+def test_every_key_is_counted_and_lasts_as_long() -> None:
+    count = CountFrames(TransformParameters(transpose=(0, 1)))
+    record = write_frames(song((60,), (60,), (), speed=4.0))
+    total = count.add_input(count.create_accumulator(), ("train", record))
+    assert count.add_input(total, ("eval", record)) == total
+    total = count.merge_accumulators([total, count.create_accumulator()])
+    keys = packed_keys(pack_frames([(60,), (61,), ()]))
+    assert total.frames == dict(zip(keys, (2, 2, 2), strict=True))
+    assert total.microseconds == 2 * 750_000
+
+
+def test_a_song_is_read_back_from_its_record() -> None:
+    written = song((60, 64), (), (60, 64), (67,), speed=7.5)
+    read = read_frames(write_frames(written))
+    assert frames_of(read) == frames_of(written)
+    assert (read.song_id, read.frames_per_second) == (b"a.mid", 7.5)

@@ -55,7 +55,7 @@ def render_report(
     from jinja2 import Environment, PackageLoader, select_autoescape
 
     environment = Environment(
-        loader=PackageLoader("tunesmith.components", "templates"),
+        loader=PackageLoader("tunesmith.components.transform", "templates"),
         autoescape=select_autoescape(),
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,6 +1,6 @@
 # Each target is the one command that it takes; every one that needs the environment builds it.
 .DEFAULT_GOAL := help
-.PHONY: help venv wheel demo test lint format bench protos constraints clean
+.PHONY: help venv wheel demo test lint format bench docs protos constraints clean
 
 PYTHON ?= python3
 # Neither is a resource of Kubernetes; tests/serving/test_deployment.py reads them, and the compose file.
@@ -49,17 +49,22 @@ lint: venv ## ruff, mypy, and the files of a deployment
 	$(BIN)/hadolint Dockerfile.serving Dockerfile.worker
 	$(BIN)/kubernetes-validate --strict --quiet $(filter-out $(NO_SCHEMA),$(wildcard kubernetes/*.yaml))
 
-bench: venv ## every figure: reading over DATA, broken files, kills, training, serving
+bench: venv ## every figure: reading over DATA, broken files, kills, training, serving, composing
 	$(BIN)/python benchmarks/exactness.py $(DATA)
 	$(BIN)/python benchmarks/fuzz.py --count 1000
 	$(BIN)/python benchmarks/preprocess.py $(DATA)/pop909
 	$(BIN)/python benchmarks/kills.py $(DATA)/jj_lin
+	$(BIN)/python benchmarks/pipeline_kills.py $(DATA)/jj_lin --kills 5
+	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/client_import.py
 	$(BIN)/python benchmarks/generate.py
+
+docs: venv ## docs/parameters.md, out of the declarations
+	$(BIN)/python -m tunesmith.cli.parameters_page docs/parameters.md
 
 format: venv ## let ruff write
 	$(BIN)/ruff check --fix .

@@ -82,18 +82,21 @@ def small_server() -> Iterator[str]:
     from tunesmith.components.runtime import load_tensorflow
 
     load_tensorflow()
-    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import build_model
+    from tunesmith.components.networks.paper.network import NETWORK
+    from tunesmith.components.networks.paper.sizes import PaperSizes
     from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
     from tunesmith.music import Vocabulary
     from tunesmith.serving import EmbeddedServer, ServerOptions
 
     vocabulary = Vocabulary(((), *((pitch,) for pitch in range(128))), 5.0)
-    architecture = Architecture(embedding=8, units=8, layers=1, dense=8)
+    architecture = PaperSizes(embedding=8, units=8, layers=1, dense=8)
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "tunesmith"
         base.mkdir()
         model = build_model(len(vocabulary), architecture)
-        export_model(model, architecture, vocabulary, ServedSettings(), base / "1")
+        forward = NETWORK.for_serving(model, len(vocabulary), architecture)
+        export_model(forward, architecture.window, vocabulary, ServedSettings(), base / "1")
         with EmbeddedServer(base, ServerOptions(port=0)) as server:
             yield server.address
 

@@ -61,9 +61,10 @@ def session(directory: Path, inter: int, intra: int) -> Callable[[Any], Any]:
 def tensorflow_engine(name: str, folder: Path, inter: int, intra: int) -> Callable[[Any], Any]:
     if name != "model.predict":
         return session(folder / name, inter, intra)
-    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import build_model
+    from tunesmith.components.networks.paper.sizes import PaperSizes
 
-    model = build_model(load(folder)[0].shape[0], Architecture(), portable=True)
+    model = build_model(load(folder)[0].shape[0], PaperSizes(), portable=True)
     model.set_weights(load(folder))
     return lambda tokens: model.predict(tokens, verbose=0)
 
@@ -73,17 +74,20 @@ def export(folder: Path, size: int) -> None:
     from tunesmith.components.runtime import load_tensorflow
 
     tf = load_tensorflow()
-    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import build_model
+    from tunesmith.components.networks.paper.network import NETWORK
+    from tunesmith.components.networks.paper.sizes import PaperSizes
     from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
     from tunesmith.music import Vocabulary
 
-    plain = build_model(size, Architecture(), portable=True)
+    plain = build_model(size, PaperSizes(), portable=True)
     random = np.random.default_rng(0)
     plain.set_weights([random.normal(0, 0.1, w.shape) for w in plain.get_weights()])
     np.savez(folder / "weights.npz", *plain.get_weights())
     frames = ((), *((20 + i // 100, 40 + i % 100 - i // 100) for i in range(size - 1)))
     vocabulary = Vocabulary(tuple(tuple(sorted(set(frame))) for frame in frames), 5.0)
-    export_model(plain, Architecture(), vocabulary, ServedSettings(), folder / "tunesmith")
+    forward = NETWORK.for_serving(plain, len(vocabulary), PaperSizes())
+    export_model(forward, PaperSizes().window, vocabulary, ServedSettings(), folder / "tunesmith")
     module = tf.Module()
     module.variables_of_keras = [each.value for each in plain.variables]
 

@@ -44,18 +44,21 @@ def export_random(base: Path, size: int) -> None:
     from tunesmith.components.runtime import load_tensorflow
 
     load_tensorflow()
-    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import build_model
+    from tunesmith.components.networks.paper.network import NETWORK
+    from tunesmith.components.networks.paper.sizes import PaperSizes
     from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
     from tunesmith.music import Vocabulary
 
-    model = build_model(size, Architecture(), portable=True)
+    model = build_model(size, PaperSizes(), portable=True)
     random = np.random.default_rng(0)
     # Wide enough that what comes next depends on what came before.
     model.set_weights([random.normal(0, 0.3, w.shape) for w in model.get_weights()])
     pairs = [(low, high) for low in range(20, 100) for high in range(low + 1, 100)]
     vocabulary = Vocabulary(((), *pairs[: size - 1]), 5.0)
     songs = [random.zipf(1.5, 200) % size for _ in range(50)]
-    export_model(model, Architecture(), vocabulary, ServedSettings(), base / "1", songs)
+    forward = NETWORK.for_serving(model, len(vocabulary), PaperSizes())
+    export_model(forward, PaperSizes().window, vocabulary, ServedSettings(), base / "1", songs)
 
 
 def papers_loop(size: int) -> None:
@@ -63,10 +66,11 @@ def papers_loop(size: int) -> None:
     from tunesmith.components.runtime import load_tensorflow
 
     load_tensorflow()
-    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import build_model
+    from tunesmith.components.networks.paper.sizes import PaperSizes
 
-    model = build_model(size, Architecture(), portable=True)
-    window = np.zeros((1, Architecture().window), dtype=np.int32)
+    model = build_model(size, PaperSizes(), portable=True)
+    window = np.zeros((1, PaperSizes().window), dtype=np.int32)
     random = np.random.default_rng(0)
     for line in sys.stdin:
         started = time.perf_counter()

@@ -44,13 +44,14 @@ def keras_step(name: str, size: int) -> tuple[Callable[[], Any], float | None]:
         tf.config.threading.set_intra_op_parallelism_threads(1)
     import keras
 
-    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import build_model
+    from tunesmith.components.networks.paper.sizes import PaperSizes
 
     ours = name == "tunesmith"
-    model = build_model(size, Architecture(), portable=not ours)
+    model = build_model(size, PaperSizes(), portable=not ours)
     apart = None
     if ours:
-        plain = build_model(size, Architecture(), portable=True)
+        plain = build_model(size, PaperSizes(), portable=True)
         plain.set_weights(model.get_weights())
         mine, reference = (gradients(each, size) for each in (model, plain))
         apart = max(

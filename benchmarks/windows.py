@@ -22,7 +22,8 @@ from tunesmith.components.runtime import load_tensorflow
 
 tf = load_tensorflow()
 
-from tunesmith.components.networks.paper.keras_model import Architecture  # noqa: E402
+from tunesmith.components.networks.paper.network import NETWORK  # noqa: E402
+from tunesmith.components.networks.paper.sizes import PaperSizes  # noqa: E402
 from tunesmith.components.records.song_index import SongIndex  # noqa: E402
 from tunesmith.components.records.songs import write_tokens  # noqa: E402
 from tunesmith.components.records.windows import (  # noqa: E402
@@ -105,7 +106,9 @@ def windows_per_second(windows: Windows, seconds: float) -> float:
 def consumption(windows: Windows, seconds: float) -> float:
     """Train on batches of `windows` for `seconds`, once the first steps are through."""
     strategy = tf.distribute.get_strategy()
-    learner = Learner(VOCABULARY, Architecture(), strategy, seed=0, batch=BATCH, eval_batch=BATCH)
+    learner = Learner(
+        NETWORK, VOCABULARY, PaperSizes(), strategy, seed=0, batch=BATCH, eval_batch=BATCH
+    )
     count = tf.constant(float(BATCH))
     batches = iter(learner.batches(windows, Shuffle(0, 0), 0))
     for _ in range(WARM_UP):

@@ -2,106 +2,246 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tunesmith.cli import log_lines
 from tunesmith.cli.console import ConsoleProgress
-from tunesmith.cli.options import BEAM_OPTIONS, FOLDER, check_beam_options, usage_errors
-from tunesmith.cli.tables import flat
-from tunesmith.pipeline.components import COMPONENTS
+from tunesmith.cli.derived_command import DerivedCommand
+from tunesmith.cli.environment import PREFIX, EnvironmentGroup, prefix_of
+from tunesmith.cli.options import BEAM_OPTIONS, FOLDER, NO_WAIT, check_beam_options
 
 if TYPE_CHECKING:
-    from tunesmith.pipeline.components import Registered
+    from tunesmith.components.component import Component
+    from tunesmith.pipeline.configuration import Setting
 
 
-@click.command("component")
-@click.argument("name", type=click.Choice(list(COMPONENTS)))
-@click.option("--root", type=FOLDER, help="Folder of the pipeline's work.")
-@click.option(
-    "--input",
-    "given",
-    multiple=True,
-    metavar="[NAME=]EXECUTION|PATH",
-    help="What to work on: an execution's number, an artifact's folder, or a folder of MIDI files.",
-)
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A parameter, named as --describe does.",
-)
-@click.option(
-    "--like", type=int, metavar="EXECUTION", help="Take the parameters of this execution first."
-)
-@click.option("--no-wait", is_flag=True, help="End with an error where another run is at work.")
-@click.option("--describe", is_flag=True, help="Tell its inputs and parameters, and end.")
-@BEAM_OPTIONS
-def command(
-    name: str,
-    root: Path | None,
-    given: tuple[str, ...],
-    assignments: tuple[str, ...],
-    like: int | None,
-    no_wait: bool,
-    describe: bool,
-    beam_options: tuple[str, ...],
-) -> None:
+class ComponentGroup(EnvironmentGroup):
+    """A subcommand for each component, made when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the components."""
+        from tunesmith.pipeline.dag import BY_NAME
+
+        del ctx
+        return list(BY_NAME)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the subcommand of a component."""
+        return _component_command(cmd_name) if cmd_name in self.list_commands(ctx) else None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the component's name from behind its options, too, where it may stand."""
+        names = self.list_commands(ctx)
+        place = next((place for place, each in enumerate(args) if each in names), 0)
+        return super().parse_args(
+            ctx, [*args[place : place + 1], *args[:place], *args[place + 1 :]]
+        )
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the component's command, or say which there are."""
+        names = self.list_commands(ctx)
+        if args[0] not in names:
+            raise click.UsageError(
+                f"there is no component {args[0]}; there are: {', '.join(names)}", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group("component", cls=ComponentGroup, prefix=prefix_of(PREFIX, "component"))
+def command() -> None:
     """Run one component alone, on the artifacts of another run.
 
-    Prints the folder of what it made. It is recorded, and skipped where it has been done, as in a
-    run of the whole pipeline. What follows a -- goes to Beam untouched.
+    Prints the folder of what it made. It is recorded, and skipped if it has been done, as in a run
+    of the whole pipeline.
     """
-    from tunesmith.pipeline.components import Setting
+
+
+@cache
+def _component_command(name: str) -> click.Command:
+    from tunesmith.pipeline.dag import BY_NAME
+
+    component = BY_NAME[name]
+
+    @click.command(
+        name,
+        cls=DerivedCommand,
+        derive=partial(_derived, name),
+        help=f"Run {name} alone, on the artifacts of another run.\n\nPrints the folder of its "
+        f"artifact ({component.output.__name__}). What follows a -- goes to Beam untouched.",
+        short_help=f"Makes {component.output.__name__}.",
+    )
+    @click.option("--root", type=FOLDER, help="Folder of the metadata store and the artifacts.")
+    @click.option(
+        "--input",
+        "given",
+        multiple=True,
+        metavar="[NAME=]EXECUTION|PATH",
+        help="What to work on: an execution's number, an artifact's folder, or a folder of MIDI "
+        "files (repeatable).",
+    )
+    @click.option(
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A parameter by its name, such as --describe lists it (repeatable).",
+    )
+    @click.option(
+        "--like",
+        type=int,
+        metavar="EXECUTION",
+        help="Start from the parameters of this execution.",
+    )
+    @NO_WAIT
+    @click.option("--describe", is_flag=True, help="Print its inputs and parameters; run nothing.")
+    @BEAM_OPTIONS
+    @click.pass_context
+    def run_component(
+        ctx: click.Context,
+        /,
+        root: Path | None,
+        given: tuple[str, ...],
+        assignments: tuple[str, ...],
+        like: int | None,
+        no_wait: bool,
+        describe: bool,
+        beam_options: tuple[str, ...],
+        **_: Any,
+    ) -> None:
+        if describe:
+            for line in _description(component):
+                click.echo(line)
+            return
+        if root is None:
+            raise click.UsageError("Missing option '--root'.")
+        parameters = _parameters(ctx, component, root, assignments, like)
+        _run(component, root, given, parameters, check_beam_options(beam_options), not no_wait)
+
+    return run_component
+
+
+def _derived(name: str) -> Sequence[click.Parameter]:
+    from tunesmith.cli.derived_options import component_options
+
+    return component_options(name)
+
+
+def _run(
+    component: Component[Any, Any, Any],
+    root: Path,
+    given: tuple[str, ...],
+    parameters: Any,
+    beam_options: tuple[str, ...],
+    wait: bool,
+) -> None:
+    from tunesmith.components.progress import executing
     from tunesmith.pipeline.inputs import take_inputs
-    from tunesmith.pipeline.parameters import nested, parameters_from
     from tunesmith.pipeline.runner import Runner
 
-    registered = COMPONENTS[name]()
-    if describe:
-        _describe(registered)
-        return
-    if root is None:
-        raise click.UsageError("Missing option '--root'.")
-    with usage_errors():
-        told = nested(assignments, _parameters_of(root, name, like))
-        parameters = parameters_from(registered.parameters, told)
-    options = check_beam_options(beam_options)
-    inputs = take_inputs(registered.inputs, given, root)
-    component = registered.build(Setting(root, options), inputs)
-    recorded = {"input": given, **dataclasses.asdict(parameters), "beam_options": options}
-    with Runner(
-        root, ConsoleProgress(), command=f"component {name}", told=recorded, wait=not no_wait
-    ) as runner:
+    inputs = take_inputs(component.inputs, given, root)
+    recorded = {"input": given, **asdict(parameters), "beam_options": beam_options}
+    with (
+        Runner(
+            root,
+            ConsoleProgress(),
+            command=f"component {component.name}",
+            config=recorded,
+            wait=wait,
+            beam_options=beam_options,
+        ) as runner,
+        executing(component.name),
+    ):
         made = runner.run(component, inputs, parameters)
     click.echo(made.path)
 
 
-def _parameters_of(root: Path, name: str, execution: int | None) -> dict[str, Any]:
-    """Return the parameters of an execution of the component; none for None.
+def _parameters(
+    ctx: click.Context,
+    component: Component[Any, Any, Any],
+    root: Path,
+    assignments: Sequence[str],
+    like: int | None,
+) -> Any:
+    """Return the parameters: of the execution named, then what the command line sets."""
+    from tunesmith.cli.derived_options import given_settings, usage_errors
+    from tunesmith.pipeline.configuration import component_parameters, merged
+
+    with usage_errors():
+        assigned = _assigned(component.name, assignments)
+        given = given_settings(ctx)
+        for key in assigned.keys() & given.keys():
+            if given[key].origin.startswith("option"):
+                raise click.UsageError(
+                    f"{assigned[key].name} and {given[key].name} set the same parameter"
+                )
+        base = _settings_like(component.name, root, like) if like is not None else {}
+        return component_parameters(component, merged(base, {**given, **assigned}))
+
+
+def _assigned(component: str, assignments: Sequence[str]) -> dict[str, Setting]:
+    """Return what ``--set NAME=VALUE`` sets."""
+    from tunesmith.components.parameter_values import unknown_parameter
+    from tunesmith.pipeline.configuration import Setting, parameters_by_key, table_name
+
+    found = {}
+    table = f"{table_name(component)}."
+    names = [key.removeprefix(table) for key in parameters_by_key(component)]
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise click.UsageError(f"{assignment!r} is not NAME=VALUE, such as epochs=5")
+        if name not in names:
+            raise unknown_parameter(name, names)
+        found[table + name] = Setting(value, f"option --set {name}", f"--set {name}")
+    return found
+
+
+def _settings_like(component: str, root: Path, execution: int) -> dict[str, Setting]:
+    """Return the parameters of an execution of the component.
+
+    One that the component no longer has is left out with a warning.
 
     Raises:
-        click.UsageError: it is one of another component.
+        click.UsageError: it is an execution of another component.
     """
+    from tunesmith.components.parameter_values import leaves
+    from tunesmith.pipeline.configuration import Setting, parameters_by_key, table_name
     from tunesmith.pipeline.lineage import read_lineage
 
-    if execution is None:
-        return {}
-    found = read_lineage(str(execution), root).executions[-1]
-    if found.component != name:
-        raise click.UsageError(f"execution {execution} is one of {found.component}, not of {name}")
-    return found.parameters
+    recorded = read_lineage(str(execution), root).executions[-1]
+    if recorded.component != component:
+        raise click.UsageError(
+            f"execution {execution} is one of {recorded.component}, not of {component}"
+        )
+    found = {}
+    for name, value in leaves(recorded.parameters).items():
+        key = f"{table_name(component)}.{name}"
+        if key in parameters_by_key(component):
+            origin = f"execution {execution}"
+            found[key] = Setting(value, origin, f"{origin}: {name}")
+        else:
+            log_lines.warn(f"{name} of execution {execution} is no longer a parameter: left out")
+    return found
 
 
-def _describe(registered: Registered) -> None:
+def _description(component: Component[Any, Any, Any]) -> list[str]:
+    """Return the inputs of a component and its parameters, with default and option."""
+    from tunesmith.cli.derived_options import component_options
+    from tunesmith.pipeline.configuration import table_name
     from tunesmith.pipeline.inputs import describe_inputs
 
-    click.echo("inputs:")
-    for line in describe_inputs(registered.inputs):
-        click.echo(f"  {line}")
-    click.echo("parameters:")
-    for name, value in flat(dataclasses.asdict(registered.parameters())):
-        click.echo(f"  {name}={value}")
+    inputs = [f"  {line}" for line in describe_inputs(component.inputs)]
+    table = f"{table_name(component.name)}."
+    parameters = [
+        f"  {option.key.removeprefix(table)}={option.default_text}  ({option.opts[0]})"
+        for option in component_options(component.name)
+    ]
+    return ["inputs:", *inputs, "parameters:", *parameters]

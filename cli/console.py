@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
+from tunesmith.cli import log_lines
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -53,11 +53,11 @@ class ConsoleProgress:
     """Shows tasks as the standard error allows; see :class:`tunesmith.components.progress`."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty() and not log_lines.is_json()
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
-        click.echo(line, err=True)
+        log_lines.say(line)
 
     @contextmanager
     def task(self, title: str, total: float | None = None) -> Iterator[Task]:
@@ -98,7 +98,7 @@ class _PlainTask:
         self._total = total
         self._last = time.monotonic()
         self._pace = Pace(total)
-        click.echo(f"{title} ...", err=True)
+        log_lines.say(f"{title} ...")
 
     def update(self, done: float, note: str = "") -> None:
         now = time.monotonic()
@@ -108,4 +108,4 @@ class _PlainTask:
         self._last = now
         share = f" {done / self._total:.0%}" if self._total else ""
         parts = [f"{self._title}{share}", note, left]
-        click.echo(", ".join(part for part in parts if part), err=True)
+        log_lines.say(", ".join(part for part in parts if part))

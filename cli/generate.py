@@ -11,14 +11,12 @@ import click
 
 from tunesmith.cli.console import ConsoleProgress
 from tunesmith.cli.options import FILE, FOLDER, add_options
+from tunesmith.cli.signals import Terminated, exit_code
 
 if TYPE_CHECKING:
     from tunesmith.client import Composer, Song, SongsInProgress
 
 DEFAULT_SERVER = "localhost:8500"
-
-INTERRUPTED = 130
-"""The exit code of a program that Ctrl-C ended, as a shell counts it."""
 
 # What is written of each song: the option, and the method of Song.
 _WRITERS = {
@@ -187,8 +185,9 @@ def _compose_and_write(
             raise
         kept = f"after {length} of {steps} frames, which are written"
         when = kept if length else "before the first frame"
-        click.echo(f"tunesmith: interrupted {when}", err=True)
-        raise SystemExit(INTERRUPTED) from None
+        how = "terminated" if isinstance(stopped, Terminated) else "interrupted"
+        click.echo(f"tunesmith: {how} {when}", err=True)
+        raise SystemExit(exit_code(stopped)) from None
     _write(songs, outputs, playing)
 
 

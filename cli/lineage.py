@@ -27,7 +27,7 @@ FILES_SHOWN = 10
     type=FOLDER,
     help="Folder of the pipeline's work.  [default: the one that ARTIFACT lies in]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Everything there is, for a program.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(artifact: str, root: Path | None, as_json: bool) -> None:
     """Trace ARTIFACT back to the MIDI files and every parameter.
 
@@ -45,6 +45,7 @@ def command(artifact: str, root: Path | None, as_json: bool) -> None:
 
 def _draw(lineage: Lineage) -> Tree:
     """Return the way back as a tree; what several steps read is drawn once, the last time named."""
+    from rich.markup import escape
     from rich.tree import Tree
 
     executions = {execution.id: execution for execution in lineage.executions}
@@ -62,6 +63,8 @@ def _draw(lineage: Lineage) -> Tree:
     def add_execution(branch: Tree, execution: RecordedExecution) -> None:
         drawn.add(execution.id)
         node = branch.add(_describe(execution))
+        if execution.libraries:
+            node.add(f"[dim]{escape(_libraries(execution))}[/]")
         if parameters := dict(flat(execution.parameters)):
             node.add(_table(parameters))
         for name, artifact in execution.inputs.items():
@@ -102,6 +105,10 @@ def _describe(execution: RecordedExecution) -> str:
         escape(execution.message),
     ]
     return ", ".join(filter(None, parts))
+
+
+def _libraries(execution: RecordedExecution) -> str:
+    return ", ".join(f"{name} {version}" for name, version in execution.libraries.items())
 
 
 def _table(parameters: dict[str, str]) -> Table:

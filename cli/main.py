@@ -1,6 +1,7 @@
-"""The ``tunesmith`` command: finds the subcommand, and tells errors in one line.
+"""The ``tunesmith`` command: finds the subcommand, and reports errors in one line.
 
-Exit codes: 0 done, 1 it could not be done, 2 the command line itself is wrong, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong, 3 a gate refused,
+130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ import importlib
 import logging
 import os
 import sys
-from importlib.metadata import version
+from typing import Any
 
 import click
+
+from tunesmith.cli import log_lines
+from tunesmith.cli.environment import PREFIX, EnvironmentGroup, told_as
+from tunesmith.cli.signals import INTERRUPTED, Ended, terminated_like_interrupted, tidied_up
 
 SUBCOMMANDS = {
     "demo": "pipeline,serving,demo",
@@ -21,6 +26,7 @@ SUBCOMMANDS = {
     "generate": "serving",
     "runs": "pipeline",
     "lineage": "pipeline",
+    "versions": "pipeline",
     "component": "pipeline",
     "rollback": "pipeline",
 }
@@ -28,8 +34,10 @@ SUBCOMMANDS = {
 
 DEBUG_VARIABLE = "TUNESMITH_DEBUG"
 
+FAILED, USAGE, REFUSED = 1, 2, 3
 
-class LazyGroup(click.Group):
+
+class LazyGroup(EnvironmentGroup):
     """Imports a subcommand when it is used: the client must start without TensorFlow or Beam."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -44,9 +52,14 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the subcommand."""
+        with tidied_up():
+            return super().invoke(ctx)
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("tunesmith"), prog_name="tunesmith")
+
+@click.group(cls=LazyGroup, prefix=PREFIX, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tunesmith", prog_name="tunesmith")
 def cli() -> None:
     """Learn to compose from a folder of MIDI files, and serve the composer."""
 
@@ -56,19 +69,25 @@ def main() -> None:
     # Libraries warn about themselves at import; what matters to the user is raised as an error.
     logging.getLogger().addHandler(logging.NullHandler())
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    sys.exit(_run())
+    log_lines.use_format("text")
+    with terminated_like_interrupted():
+        code = _run()
+    sys.exit(code)
 
 
 def _run() -> int:
     try:
-        cli(prog_name="tunesmith", standalone_mode=False)
+        cli.main(prog_name="tunesmith", standalone_mode=False)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "tunesmith"
-        return _fail(f"{error.format_message()} (see {where} --help)", 2)
+        return _fail(f"{_usage_message(error)} (see {where} --help)", USAGE)
     except click.ClickException as error:
-        return _fail(error.format_message(), 1)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted", 130)
+        return _fail(error.format_message(), FAILED)
+    except click.Abort:
+        return _fail("interrupted", INTERRUPTED)
+    except Ended as ended:
+        (code,) = ended.args
+        return _fail("interrupted" if code == INTERRUPTED else "terminated", code)
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -76,14 +95,28 @@ def _run() -> int:
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise
-        return _fail(_explain(error), 1)
+        return _fail(_explain(error), REFUSED if _is_refusal(error) else FAILED)
     return 0
 
 
 def _fail(message: str, code: int) -> int:
-    line = " ".join(message.split())
-    click.echo(f"tunesmith: error: {line}", err=True)
+    log_lines.fail(message)
     return code
+
+
+def _usage_message(error: click.UsageError) -> str:
+    """Return what is wrong, with the variable's name where a value came from the environment."""
+    if isinstance(error, click.BadParameter) and isinstance(error.param, click.Option):
+        name = told_as(error.param, error.ctx)
+        if name == error.param.envvar:
+            error.param_hint = name
+    return error.format_message()
+
+
+def _is_refusal(error: Exception) -> bool:
+    from tunesmith.components.errors import GateClosed
+
+    return isinstance(error, GateClosed)
 
 
 def _explain(error: Exception) -> str:

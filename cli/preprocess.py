@@ -3,45 +3,85 @@
 from __future__ import annotations
 
 import gc
-import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tunesmith.cli.console import ConsoleProgress
-from tunesmith.cli.options import (
-    BEAM_OPTIONS,
-    FOLDER,
-    MIDI_DIR,
-    check_beam_options,
-    reading_options,
-    usage_errors,
-)
+from tunesmith.cli.derived_command import DerivedCommand
+from tunesmith.cli.options import BEAM_OPTIONS, FOLDER, check_beam_options
+
+if TYPE_CHECKING:
+    from tunesmith.components.example_gen.component import ExampleGenParameters
+    from tunesmith.components.transform.component import TransformParameters
 
 
-@click.command("preprocess")
-@MIDI_DIR
+def _derived() -> Sequence[click.Parameter]:
+    from tunesmith.cli.derived_options import component_options, run_options
+
+    reading = [*component_options("ExampleGen"), *component_options("Transform")]
+    return [*run_options("midi_dir"), *reading]
+
+
+@click.command("preprocess", cls=DerivedCommand, derive=_derived)
 @click.option("--output", type=FOLDER, required=True, help="Folder for the records.")
-@reading_options
 @BEAM_OPTIONS
-def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **reading: Any) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    output: Path,
+    beam_options: tuple[str, ...],
+    midi_dir: Path | None,
+    **_: Any,
+) -> None:
     """Turn MIDI files into records of tokens and a vocabulary, on any Beam runner.
 
     Leaves train-*.tfrecord, eval-*.tfrecord (and test-*.tfrecord), vocabulary.json,
     statistics.json, summary.json, rejected.jsonl and report.html. What follows a -- goes to Beam
     untouched.
     """
+    if midi_dir is None:
+        raise click.UsageError("Missing option '--midi-dir'.")
+    midi_dir, output, example_gen, transform = _configured(ctx, output)
+    _preprocess(midi_dir, output, example_gen, transform, check_beam_options(beam_options))
+
+
+def _configured(
+    ctx: click.Context, output: Path
+) -> tuple[Path, Path, ExampleGenParameters, TransformParameters]:
+    """Return the folders, absolute, and the parameters of both components."""
+    from tunesmith.cli.derived_options import given_settings, usage_errors
+    from tunesmith.components.example_gen.component import EXAMPLE_GEN
+    from tunesmith.components.transform.component import TRANSFORM
+    from tunesmith.pipeline.configuration import component_parameters, local_path
+
+    with usage_errors():
+        # A worker may have another working directory than this process.
+        folder = local_path("--output", output, Path())
+        settings = given_settings(ctx)
+        return (
+            settings["midi_dir"].value,
+            folder,
+            component_parameters(EXAMPLE_GEN, settings),
+            component_parameters(TRANSFORM, settings),
+        )
+
+
+def _preprocess(
+    midi_dir: Path,
+    output: Path,
+    example_gen: ExampleGenParameters,
+    transform: TransformParameters,
+    beam_options: tuple[str, ...],
+) -> None:
     from tunesmith.components.errors import OutputInTheWay
     from tunesmith.components.example_gen.reading import start_reading
     from tunesmith.components.publishing import staged_directory
     from tunesmith.components.sources.midi_folder import list_midi_files
 
-    # A worker may have another working directory than this process.
-    output = check_local("--output", output).absolute()
-    check_local("--midi-dir", midi_dir)
-    example_gen, transform = reading_parameters(**reading)
-    beam = check_beam_options(beam_options)
     files = list_midi_files(midi_dir)
     if output.exists() and any(output.iterdir()) and not (output / "vocabulary.json").is_file():
         raise OutputInTheWay(
@@ -51,7 +91,7 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
     with (
         staged_directory(output, replace=True) as staging,
         progress.task(f"preprocessing {len(files)} MIDI files"),
-        start_reading(files, example_gen, beam, transform.keys) as songs,
+        start_reading(files, example_gen, beam_options, transform.keys) as songs,
     ):
         # Importing Beam takes seconds, in which the files are read already. What it makes stays to
         # the end, so there is no garbage to look for, then or later.
@@ -67,52 +107,6 @@ def command(midi_dir: Path, output: Path, beam_options: tuple[str, ...], **readi
         counted = ", ".join(f"{name} {count}" for name, count in counters.items())
         progress.say(f"Beam's counters: {counted}")
     progress.say(f"records and vocabulary are in {output}; {output / 'report.html'} draws them")
-
-
-def reading_parameters(**options: Any) -> tuple[Any, Any]:
-    """Return (ExampleGenParameters, TransformParameters) of the shared reading options."""
-    from tunesmith.components.example_gen.song_files import ExampleGenParameters
-    from tunesmith.components.transform.song_tokens import TransformParameters
-    from tunesmith.music import Grid
-
-    with usage_errors():
-        lowest, highest = options["pitch_range"]
-        grid = Grid(
-            options["fps"],
-            options["frames_per_beat"],
-            options["keep_short_notes"],
-            lowest,
-            highest,
-        )
-        return (
-            ExampleGenParameters(
-                track=options["track"],
-                grid=grid,
-                minimum_frames=options["min_frames"],
-                eval_fraction=options["eval_fraction"],
-                test_fraction=options["test_fraction"],
-            ),
-            TransformParameters(
-                track=options["track"],
-                grid=grid,
-                transpose=options["transpose"],
-                maximum_frames=options["max_vocabulary"],
-                minimum_count=options["min_count"],
-            ),
-        )
-
-
-def check_local(option: str, path: Path) -> Path:
-    """Return `path`.
-
-    Raises:
-        click.UsageError: it looks like an address.
-    """
-    if re.match(r"[A-Za-z0-9+.-]{2,}:/", str(path)):
-        raise click.UsageError(
-            f"{option} {path} is an address: give a folder, such as where the bucket is mounted"
-        )
-    return path
 
 
 _PURPOSES = {"train": "to learn from", "eval": "held out", "test": "to test with"}

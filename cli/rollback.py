@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tunesmith.cli.console import ConsoleProgress
 from tunesmith.cli.options import FOLDER
 
 
@@ -27,10 +28,13 @@ def command(model_dir: Path, to: int | None) -> None:
 
     A server serves the highest number, so it takes the copy up, and no request fails. The version
     that was rolled back stays. Running it again goes one model further back.
-    """
-    from tunesmith.components.pusher.executor import read_origin, roll_back
 
-    version = roll_back(model_dir, to)
+    It is recorded where the folder lies in the --root of a pipeline, also while a run is at work.
+    """
+    from tunesmith.components.pusher.versions import read_origin
+    from tunesmith.pipeline.rollback import roll_back
+
+    version = roll_back(model_dir, to, ConsoleProgress())
     origin = read_origin(model_dir / str(version))
     click.echo(
         f"version {version} is the model of version {origin.copy_of} again, instead of "

@@ -2,125 +2,218 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tunesmith.cli import log_lines
 from tunesmith.cli.console import ConsoleProgress
-from tunesmith.cli.gates import (
-    evaluator_parameters,
-    gate_options,
-    infra_parameters,
-    pusher_parameters,
-    validator_parameters,
-)
-from tunesmith.cli.options import (
-    BEAM_OPTIONS,
-    FOLDER,
-    MIDI_DIR,
-    check_beam_options,
-    reading_options,
-    usage_errors,
-)
-from tunesmith.cli.preprocess import check_local, describe_songs, reading_parameters
-from tunesmith.cli.training import trainer_parameters, training_options, upkeep
+from tunesmith.cli.derived_command import DerivedCommand
+from tunesmith.cli.options import BEAM_OPTIONS, FILE, NO_WAIT
 
 if TYPE_CHECKING:
+    from tunesmith.components.artifacts import TrainedModel
+    from tunesmith.pipeline.configuration import Setting, Settings
     from tunesmith.pipeline.dag import PipelineConfig, PipelineResult
+    from tunesmith.pipeline.run import PlannedStep
 
 
-@click.command("run")
-@MIDI_DIR
-@click.option("--root", type=FOLDER, required=True, help="Folder of the pipeline's work.")
-@reading_options
-@training_options
-@click.option(
-    "--program",
-    type=int,
-    default=0,
-    show_default=True,
-    help="General MIDI program that songs are written with; 0 is the grand piano.",
+def _derived() -> Sequence[click.Parameter]:
+    from tunesmith.cli.derived_options import component_options, run_options
+    from tunesmith.pipeline.dag import COMPONENTS
+
+    own = run_options("midi_dir", "root", "from", "until", "rerun")
+    return [*own, *(option for each in COMPONENTS for option in component_options(each.name))]
+
+
+@click.command(
+    "run",
+    cls=DerivedCommand,
+    derive=_derived,
+    epilog="Each option can be given in the environment as well: TUNESMITH_RUN_EPOCHS=20.",
 )
-@gate_options
-@click.option("--no-wait", is_flag=True, help="End with an error where another run is at work.")
+@click.option("--config", type=FILE, help="Configuration file (TOML); options come before it.")
+@click.option(
+    "--again",
+    type=int,
+    metavar="RUN",
+    help="Use the configuration of this run of --root; options come before it.",
+)
+@click.option(
+    "--print-config",
+    is_flag=True,
+    help="Print the configuration in force as TOML, and run nothing.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Print which components would be executed and why; run nothing."
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Progress as words, or as one JSON object a line with time and level.",
+)
+@NO_WAIT
 @BEAM_OPTIONS
+@click.pass_context
 def command(
-    midi_dir: Path, root: Path, no_wait: bool, beam_options: tuple[str, ...], **options: Any
+    ctx: click.Context,
+    /,
+    config: Path | None,
+    again: int | None,
+    print_config: bool,
+    dry_run: bool,
+    no_wait: bool,
+    **_: Any,
 ) -> None:
     """Learn from a folder of MIDI files and push a model that can be served.
 
-    Every step is recorded in --root and skipped when nothing that it depends on has changed, so a
-    run that was stopped goes on when it is started again. Songs with anomalies, a model that beats
-    no baseline, or one that the engine does not serve as it must, stop the run. It leaves
-    report.html in --root. What follows a -- goes to Beam untouched.
+    Every component is recorded in --root and skipped if nothing that it depends on has changed, so
+    a run that was stopped goes on when it is started again. A gate that refuses the songs or the
+    model stops the run with exit code 3. It leaves report.html in --root. What follows a -- goes to
+    Beam untouched.
     """
-    config = pipeline_config(midi_dir, root, check_beam_options(beam_options), options)
-    run_and_report(config, ConsoleProgress(), wait=not no_wait)
+    from tunesmith.cli.derived_options import usage_errors
+    from tunesmith.pipeline.configuration import merged, pipeline_config
+    from tunesmith.pipeline.configuration_file import configuration_text
 
-
-def pipeline_config(
-    midi_dir: Path, root: Path, beam_options: tuple[str, ...], options: dict[str, Any]
-) -> PipelineConfig:
-    """Return the configuration that the command line's options say."""
-    from tunesmith.pipeline.dag import PipelineConfig
-
-    example_gen, transform = reading_parameters(**options)
+    given = _given(ctx)
     with usage_errors():
-        trainer = trainer_parameters(options)
-        return PipelineConfig(
-            # Workers of Beam, and readers of the record, may have another working directory.
-            check_local("--midi-dir", midi_dir).absolute(),
-            check_local("--root", root).absolute(),
-            example_gen,
-            transform,
-            trainer,
-            example_validator=validator_parameters(options),
-            evaluator=evaluator_parameters(options),
-            infra_validator=infra_parameters(options),
-            pusher=pusher_parameters(options),
-            beam_options=beam_options,
-            upkeep=upkeep(options),
-        )
+        settings = merged(_base(config, again, given), given)
+        text = configuration_text(settings)
+        if print_config:
+            click.echo(text, nl=False)
+            return
+        configured = pipeline_config(settings)
+    _warn_of_unused(given, configured)
+    if dry_run:
+        from tunesmith.pipeline.run import plan_pipeline
+
+        for step in plan_pipeline(configured):
+            click.echo(_planned(step))
+        return
+    run_and_report(configured, ConsoleProgress(), not no_wait, text)
+
+
+def _given(ctx: click.Context) -> dict[str, Setting]:
+    """Return what the command line and the environment set."""
+    from tunesmith.cli.derived_options import given_settings
+    from tunesmith.pipeline.configuration import Setting
+
+    found = given_settings(ctx)
+    beam_options = ctx.params["beam_options"]
+    if beam_options:
+        found["beam_options"] = Setting(beam_options, "options after --", "--")
+    return found
+
+
+def _base(config: Path | None, again: int | None, given: Settings) -> dict[str, Setting]:
+    """Return what the configuration file sets, or what a run was recorded with."""
+    from tunesmith.pipeline.configuration_file import read_configuration, recorded_configuration
+    from tunesmith.pipeline.lineage import find_root
+
+    if config is not None and again is not None:
+        raise click.UsageError("give --config or --again, not both")
+    if again is not None:
+        root = given["root"].value if "root" in given else find_root(Path())
+        return recorded_configuration(root, again)
+    return read_configuration(config) if config is not None else {}
+
+
+def _warn_of_unused(given: Settings, config: PipelineConfig) -> None:
+    """Warn of an option that is for a component which this run leaves out."""
+    from tunesmith.pipeline.configuration import table_name
+    from tunesmith.pipeline.dag import COMPONENTS
+
+    executed = {each.name for each in config.steps()}
+    for component in COMPONENTS:
+        if component.name in executed:
+            continue
+        for key, setting in given.items():
+            # The Evaluator compares the model with the one that is served under this name.
+            is_read = key == "pusher.model_name" and "Evaluator" in executed
+            of_component = key.startswith(f"{table_name(component.name)}.")
+            if of_component and setting.origin.startswith("option") and not is_read:
+                log_lines.warn(
+                    f"{setting.name} has no effect: {component.name} is left out of this run"
+                )
+
+
+def _planned(step: PlannedStep) -> str:
+    """Return one line of a dry run."""
+    words = {True: "would be executed", False: "would not be executed", None: "may be executed"}
+    return f"{step.component}: {words[step.executed]}: {'; '.join(step.reasons)}"
 
 
 def run_and_report(
-    config: PipelineConfig, progress: ConsoleProgress, wait: bool = True
+    config: PipelineConfig, progress: ConsoleProgress, wait: bool = True, config_text: str = ""
 ) -> PipelineResult:
     """Run the pipeline, say what came of it, and leave ``report.html`` in the root.
 
-    The report of a run that a gate stopped tells what the gate saw.
+    The report of a run that a gate stopped shows what the gate saw.
+
+    Args:
+        config: what to run.
+        progress: where it is reported.
+        wait: whether to wait for another run in the root, or to raise.
+        config_text: the configuration file that repeats the run, to be recorded with it.
     """
     from tunesmith.components.errors import GateClosed
-    from tunesmith.components.pusher.executor import versions_of
-    from tunesmith.pipeline.dag import run_pipeline
     from tunesmith.pipeline.report import write_report
+    from tunesmith.pipeline.run import run_pipeline
 
-    report = config.root / "report.html"
     try:
-        result = run_pipeline(config, progress, wait)
+        result = run_pipeline(config, progress, wait, config_text)
     except GateClosed:
-        write_report(report, config.root)
-        progress.say(f"{report} draws what the gate saw")
+        report = write_report(config.root)
+        progress.say(f"{report} shows what the gate saw")
         raise
-    write_report(report, config.root)
-    for line in describe_songs(result.sequences.path, result.examples.path):
+    report = write_report(config.root)
+    for line in _summary(result):
         progress.say(line)
-    history = result.model.history()
-    for epoch in history["epochs"]:
-        kept = "  <- kept" if epoch["epoch"] == history["best_epoch"] else ""
+    progress.say(f"{report} shows the run")
+    if result.pushed is not None:
         progress.say(
-            f"epoch {epoch['epoch']:3}  loss {epoch['train_loss']:.3f}  "
-            f"held out {epoch['eval_loss']:.3f} nats a window{kept}"
+            f"next: tunesmith generate --model-dir {result.pushed.path.parent} --out song.mid"
         )
-    model_dir, version = result.pushed.path.parent, result.pushed.version
-    progress.say(f"pushed version {version} to {model_dir}")
-    newest = versions_of(model_dir)[-1]
-    if version < newest:
-        progress.say(
-            f"version {newest} was pushed after it and is served: tunesmith rollback --model-dir "
-            f"{model_dir} --to {version} serves this one again"
-        )
-    progress.say(f"{report} draws the run")
-    progress.say(f"next: tunesmith generate --model-dir {model_dir} --out song.mid")
     return result
+
+
+def _summary(result: PipelineResult) -> list[str]:
+    """Return what a person asks first of a run: songs, losses, version."""
+    from tunesmith.cli.preprocess import describe_songs
+    from tunesmith.components.artifacts import TrainedModel
+    from tunesmith.components.example_gen.component import EXAMPLE_GEN
+    from tunesmith.components.pusher.versions import versions_of
+    from tunesmith.components.transform.component import TRANSFORM
+
+    made = result.artifacts
+    lines = []
+    if TRANSFORM.name in made:
+        lines += describe_songs(made[EXAMPLE_GEN.name].path, made[TRANSFORM.name].path)
+    for artifact in made.values():
+        if isinstance(artifact, TrainedModel):
+            lines += _epochs(artifact)
+    if result.pushed is not None:
+        model_dir, version = result.pushed.path.parent, result.pushed.version
+        lines.append(f"pushed version {version} to {model_dir}")
+        newest = versions_of(model_dir)[-1]
+        if version < newest:
+            lines.append(
+                f"version {newest} was pushed after it and is served: tunesmith rollback "
+                f"--model-dir {model_dir} --to {version} serves this one again"
+            )
+    return lines
+
+
+def _epochs(model: TrainedModel) -> list[str]:
+    history = model.history()
+    return [
+        f"epoch {epoch['epoch']:3}  loss {epoch['train_loss']:.3f}  "
+        f"held out {epoch['eval_loss']:.3f} nats a window"
+        f"{'  <- kept' if epoch['epoch'] == history['best_epoch'] else ''}"
+        for epoch in history["epochs"]
+    ]

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tunesmith.cli.options import given
+from tunesmith.cli.ready_file import Ready, write_when_it_answers
 from tunesmith.cli.serving import serving_options
+from tunesmith.serving.addresses import join
 from tunesmith.serving.options import ServerOptions
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def command(
     image: str | None,
     gpu: bool,
     log_level: str,
+    ready_file: Path | None,
     dry_run: bool,
     **values: Any,
 ) -> None:
@@ -53,8 +56,10 @@ def command(
             engine, container, every_interface=options.host in EVERY_INTERFACE, options=options
         )
     )
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)
     if chosen == "embedded":
-        _serve_embedded(model_dir, options, log_level, dry_run=dry_run)
+        _serve_embedded(model_dir, options, log_level, ready_file, dry_run=dry_run)
         return
     if log_level != "info":
         raise click.UsageError(f"--log-level is for the embedded engine, and this one is {chosen}")
@@ -62,6 +67,12 @@ def command(
     if dry_run:
         click.echo(shlex.join(line))
         return
+    if ready_file is not None:
+        host = options.host if options.host not in EVERY_INTERFACE else "127.0.0.1"
+        address = join(host, options.port) if options.port else f"unix:{options.socket}"
+        write_when_it_answers(
+            ready_file, _ready(chosen, address, options), options.ssl_config_file is not None
+        )
     sys.stderr.flush()
     os.execvp(line[0], line)
 
@@ -100,8 +111,18 @@ def _command_line(
     return program_command(model_dir, options)
 
 
+def _ready(engine: str, address: str, options: ServerOptions) -> Ready:
+    model = options.model_name if options.model_config_file is None else None
+    return Ready(engine, address, model, os.getpid())
+
+
 def _serve_embedded(
-    model_dir: Path | None, options: ServerOptions, log_level: str, *, dry_run: bool
+    model_dir: Path | None,
+    options: ServerOptions,
+    log_level: str,
+    ready_file: Path | None,
+    *,
+    dry_run: bool,
 ) -> None:
     from tunesmith.serving import logs
     from tunesmith.serving.foreground import serve
@@ -116,6 +137,8 @@ def _serve_embedded(
     logs.configure(options.log_format, getattr(logging, log_level.upper()))
 
     def ready(server: EmbeddedServer) -> None:
+        if ready_file is not None:
+            _ready("embedded", server.address, options).write(ready_file)
         if options.log_format == "json":
             return
         what = options.model_config_file or options.model_name

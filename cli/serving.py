@@ -184,6 +184,11 @@ _PROGRAM = (
         "--gpu/--cpu", default=True, show_default=True, help="Hand the GPUs to the container."
     ),
     click.option(
+        "--ready-file",
+        type=FILE,
+        help="When the server answers, write its engine, address, model and process here, as JSON.",
+    ),
+    click.option(
         "--dry-run", is_flag=True, help="Say what would be run, after looking at everything."
     ),
 )

@@ -1,4 +1,4 @@
-"""How records are written to standard output: for a person, or as JSON for a program."""
+"""How tables are written to standard output: for a person, or as JSON for a program."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
-def print_json(record: Any) -> None:
+def print_json(content: Any) -> None:
     """Print a dataclass, or a list of them, as JSON."""
-    click.echo(json.dumps(record, indent=2, default=dataclasses.asdict))
+    click.echo(json.dumps(content, indent=2, default=dataclasses.asdict))
 
 
 def styled(outcome: str) -> str:
@@ -59,10 +59,14 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}"
 
 
-def flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield nested parameters as (``architecture.units``, ``128``)."""
-    for name, value in parameters.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value if isinstance(value, str) else json.dumps(value)
+def figure(value: float | None) -> str:
+    """Return a measured number with three decimals; nothing where it is not known."""
+    return "" if value is None else f"{value:.3f}"
+
+
+def flat(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield nested parameters as text, as (``architecture.units``, ``128``)."""
+    from tunesmith.pipeline.comparison import flat as flat_values
+
+    for name, value in flat_values(parameters):
+        yield name, value if isinstance(value, str) else json.dumps(value)

@@ -127,7 +127,7 @@ class Address:
                 return errors.NotAComposer(
                     f"the program at {self.target} is no model server: check the address"
                 )
-        return errors.ServerError(f"{self.target} answered {status}: {details}", status)
+        return errors.ServerError(f"{self.target} answered {status}: {details}", status, details)
 
 
 def open_channel(address: Address, library: Any) -> tuple[Any, dict[str, Callable[..., Any]]]:

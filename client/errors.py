@@ -53,11 +53,13 @@ class ServerError(ComposerError):
 
     Attributes:
         status: the name of the gRPC status code, such as ``INTERNAL``.
+        details: the server's own message, in one line.
     """
 
-    def __init__(self, message: str, status: str) -> None:
+    def __init__(self, message: str, status: str, details: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.details = details
 
 
 class ModelNotFound(ComposerError):

@@ -10,8 +10,9 @@ from tunesmith.components.artifacts import Sequences
 from tunesmith.components.beam_jobs.running import JobCounters
 from tunesmith.components.example_gen.executor import run_reading_job, shard_counts
 from tunesmith.components.example_gen.reading import Reading
+from tunesmith.components.transform.component import TransformParameters
 from tunesmith.components.transform.executor import encode_songs, finish
-from tunesmith.components.transform.song_tokens import TransformParameters
+from tunesmith.components.transform.song_tokens import TokenSettings
 
 
 def run_preprocess(reading: Reading, output: Path, parameters: TransformParameters) -> JobCounters:
@@ -27,10 +28,11 @@ def run_preprocess(reading: Reading, output: Path, parameters: TransformParamete
         ComponentError: the Beam job failed.
     """
     shards = shard_counts(len(reading.files), reading.parameters)
+    settings = TokenSettings.of(parameters, reading.parameters.corpus())
 
     def build(pipeline: beam.Pipeline, songs: dict[str, beam.PCollection]) -> None:
         del pipeline
-        encode_songs(songs["songs"], output, parameters, shards)
+        encode_songs(songs["songs"], output, settings, shards)
 
     counters = run_reading_job(reading, output, build)
     finish(output, Sequences(output, ""), shards)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Protocol
+
+_COMPONENT: ContextVar[str] = ContextVar("component", default="")
 
 
 class Task(Protocol):
@@ -22,6 +25,22 @@ class Progress(Protocol):
 
     def say(self, line: str) -> None:
         """Report something finished, in one line."""
+
+
+@contextmanager
+def executing(component: str) -> Iterator[None]:
+    """Name the component whose work is reported until the block ends.
+
+    An error leaves it named, since it is reported when the block has ended.
+    """
+    _COMPONENT.set(component)
+    yield
+    _COMPONENT.set("")
+
+
+def current_component() -> str:
+    """Return the component whose work is being reported; empty if nobody said."""
+    return _COMPONENT.get()
 
 
 class _SilentTask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import shutil
@@ -9,6 +10,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tunesmith.components.processes import number_in_use
 
 
 def sync_tree(directory: Path) -> None:
@@ -20,6 +23,46 @@ def sync_tree(directory: Path) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+@contextmanager
+def staging_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Yield an empty folder in `parent`, whose name begins with a dot, and remove it afterwards.
+
+    What is complete in it is made visible by :func:`publish`. Left by a killed process of this
+    machine, it is tidied up by the next call for the same name.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    _tidy_up(parent / name)
+    staging = _aside(parent / name, _PARTIAL, os.getpid())
+    staging.mkdir()
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def publish(staging: Path, final: Path) -> None:
+    """Flush the folder `staging` to the disk and rename it to `final`, which must be absent.
+
+    Raises:
+        FileExistsError: something is at `final`; `staging` is untouched.
+        OSError: it cannot be written.
+    """
+    sync_tree(staging)
+    # An empty folder would give way to a rename without a word.
+    if final.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final))
+    try:
+        staging.rename(final)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final)) from error
+        raise
+    sync_folder(final.parent)
 
 
 @contextmanager
@@ -36,22 +79,19 @@ def staged_directory(final: Path, replace: bool = False) -> Iterator[Path]:
         replace: whether a folder that is there gives way; otherwise it must be absent.
 
     Raises:
-        OSError: the folder cannot be made, or `final` is there and `replace` is not set.
+        FileExistsError: `final` is there and `replace` is not set.
+        OSError: the folder cannot be made.
     """
-    final.parent.mkdir(parents=True, exist_ok=True)
-    _tidy_up(final)
-    staging, retired = (_aside(final, kind, os.getpid()) for kind in (_PARTIAL, _RETIRED))
-    staging.mkdir()
-    try:
+    with staging_folder(final.parent, final.name) as staging:
         yield staging
-        sync_tree(staging)
-        if replace and final.exists():
-            final.rename(retired)
-        staging.rename(final)
-        sync_folder(final.parent)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        shutil.rmtree(retired, ignore_errors=True)
+        retired = _aside(final, _RETIRED, os.getpid())
+        try:
+            if replace and final.exists():
+                sync_tree(staging)
+                final.rename(retired)
+            publish(staging, final)
+        finally:
+            shutil.rmtree(retired, ignore_errors=True)
 
 
 _PARTIAL, _RETIRED = "partial", "retired"
@@ -66,21 +106,13 @@ def _tidy_up(final: Path) -> None:
     for kind in (_RETIRED, _PARTIAL):
         for left in final.parent.glob(glob.escape(_aside(final, kind, "").name) + "*"):
             process = left.name.rpartition("-")[2]
-            if process.isdigit() and (int(process) == os.getpid() or not _is_running(int(process))):
+            if process.isdigit() and (
+                int(process) == os.getpid() or not number_in_use(int(process))
+            ):
                 if kind == _RETIRED and not final.exists():
                     left.rename(final)
                 else:
                     shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def sync_folder(folder: Path) -> None:

@@ -44,6 +44,45 @@ class CorpusSettings:
         """Return the settings as JSON can hold them."""
         return {"track": str(self.track), **asdict(self.grid), "transpose": list(self.transpose)}
 
+    def served(self) -> dict[str, str | int]:
+        """Return the settings as the model's ``settings`` signature answers them, by its outputs.
+
+        The frames per second are not among them: of songs that follow their tempo the model has a
+        speed of its own, the mean.
+        """
+        grid = self.grid
+        return {
+            "track": str(self.track),
+            "frames_per_beat": grid.frames_per_beat,
+            "keep_short_notes": int(grid.keep_short_notes),
+            "lowest_pitch": grid.lowest,
+            "highest_pitch": grid.highest,
+            "transpose_from": self.transpose[0],
+            "transpose_to": self.transpose[1],
+        }
+
+    @classmethod
+    def from_served(
+        cls, answered: Mapping[str, str | int], frames_per_second: float
+    ) -> CorpusSettings:
+        """Read what :meth:`served` gave, and the model's frames per second.
+
+        Raises:
+            MusicError: a setting is missing, or is none.
+        """
+        try:
+            grid = Grid(
+                frames_per_second,
+                int(answered["frames_per_beat"]),
+                bool(answered["keep_short_notes"]),
+                int(answered["lowest_pitch"]),
+                int(answered["highest_pitch"]),
+            )
+            transpose = int(answered["transpose_from"]), int(answered["transpose_to"])
+            return cls(TrackChoice.parse(str(answered["track"])), grid, transpose)
+        except (KeyError, ValueError) as error:
+            raise MusicError(f"not the settings of a model: {error}") from error
+
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> CorpusSettings:
         """Read what :meth:`to_dict` gave.

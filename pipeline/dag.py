@@ -1,130 +1,197 @@
-"""The pipeline: from a folder of MIDI files through every gate to a served version."""
+"""The pipeline: which components there are, and what each of them reads from the others.
+
+The arrows follow from the types: a component reads the newest artifact of each type that its inputs
+name. A new component is one line of :data:`COMPONENTS`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
-from tunesmith.components.artifacts import (
-    ExampleAnomalies,
-    Examples,
-    ExampleStatistics,
-    InfraBlessing,
-    ModelEvaluation,
-    PushedModel,
-    Sequences,
-    TrainedModel,
+from tunesmith.components.artifacts import Artifact, PushedModel, TrainedModel
+from tunesmith.components.component import Component, condition_names
+from tunesmith.components.evaluator.component import EVALUATOR
+from tunesmith.components.example_gen.component import EXAMPLE_GEN
+from tunesmith.components.example_validator.component import EXAMPLE_VALIDATOR
+from tunesmith.components.infra_validator.component import INFRA_VALIDATOR
+from tunesmith.components.pusher.component import PUSHER
+from tunesmith.components.statistics_gen.component import STATISTICS_GEN
+from tunesmith.components.trainer.component import TRAINER
+from tunesmith.components.transform.component import TRANSFORM
+
+COMPONENTS: tuple[Component[Any, Any, Any], ...] = (
+    EXAMPLE_GEN,
+    TRANSFORM,
+    STATISTICS_GEN,
+    EXAMPLE_VALIDATOR,
+    TRAINER,
+    EVALUATOR,
+    INFRA_VALIDATOR,
+    PUSHER,
 )
-from tunesmith.components.evaluator.executor import EvaluatorParameters
-from tunesmith.components.example_gen.song_files import ExampleGenParameters
-from tunesmith.components.example_validator.executor import ExampleValidatorParameters
-from tunesmith.components.infra_validator.executor import InfraValidatorParameters
-from tunesmith.components.progress import Progress
-from tunesmith.components.pusher.executor import reclaim
-from tunesmith.components.sources.midi_folder import list_midi_files
-from tunesmith.components.statistics_gen.executor import StatisticsGenParameters
-from tunesmith.components.trainer.executor import TrainerParameters, Upkeep
-from tunesmith.components.transform.song_tokens import TransformParameters
-from tunesmith.pipeline import steps
-from tunesmith.pipeline.blessed import last_blessed
-from tunesmith.pipeline.runner import Runner
-from tunesmith.pipeline.sources import midi_folder
+"""Every component, in the order of execution."""
+
+BY_NAME: Mapping[str, Component[Any, Any, Any]] = {each.name: each for each in COMPONENTS}
+
+Made = TypeVar("Made", bound=Artifact)
+
+
+@dataclass(frozen=True)
+class InputField:
+    """A field of a component's inputs.
+
+    Args:
+        name: the field's.
+        type: the artifact's type.
+        needed: whether it must be given.
+        several: whether it takes any number of artifacts.
+        is_condition: see :func:`tunesmith.components.component.condition`.
+    """
+
+    name: str
+    type: type[Artifact]
+    needed: bool
+    several: bool
+    is_condition: bool
+
+
+def input_fields(kind: type[Any]) -> list[InputField]:
+    """Return the fields of an inputs dataclass."""
+    found = []
+    conditions = condition_names(kind)
+    for name, hint in typing.get_type_hints(kind).items():
+        arguments = typing.get_args(hint)
+        is_condition = name in conditions
+        if isinstance(hint, types.UnionType):
+            (artifact,) = (each for each in arguments if each is not type(None))
+            found.append(InputField(name, artifact, False, False, is_condition))
+        elif typing.get_origin(hint) is tuple:
+            found.append(InputField(name, arguments[0], False, True, is_condition))
+        else:
+            found.append(InputField(name, hint, True, False, is_condition))
+    return found
+
+
+def connect(component: Component[Any, Any, Any], made: Iterable[Artifact]) -> Any:
+    """Return the inputs of `component` out of the artifacts made before it.
+
+    Args:
+        component: whose inputs.
+        made: the artifacts of this run, in the order in which they were made.
+
+    Raises:
+        LookupError: one that is needed has not been made.
+    """
+    artifacts = list(made)
+    values: dict[str, Any] = {}
+    for each in input_fields(component.inputs):
+        fitting = [artifact for artifact in artifacts if isinstance(artifact, each.type)]
+        if each.several:
+            values[each.name] = tuple(fitting)
+        elif fitting:
+            values[each.name] = fitting[-1]
+        elif each.needed:
+            raise LookupError(f"{component.name} needs {each.type.__name__}")
+    return component.inputs(**values)
+
+
+def producers(
+    component: Component[Any, Any, Any], components: tuple[Component[Any, Any, Any], ...]
+) -> list[Component[Any, Any, Any]]:
+    """Return the components whose artifacts decide what `component` makes.
+
+    Args:
+        component: one of `components`.
+        components: a pipeline, in the order of execution.
+    """
+    wanted = [each.type for each in input_fields(component.inputs) if not each.is_condition]
+    before = components[: components.index(component)]
+    return [each for each in before if any(issubclass(each.output, kind) for kind in wanted)]
 
 
 @dataclass(frozen=True)
 class PipelineConfig:
-    """Everything that a run is told.
+    """Everything that a run is given.
 
     Args:
         midi_dir: the folder of MIDI files.
-        root: the folder of the record, the artifacts and the models.
-        example_gen: see the component; so the others.
-        transform: see the component.
-        trainer: see the component.
-        statistics_gen: see the component.
-        example_validator: what stops a run before training.
-        evaluator: what a model must do to be blessed.
-        infra_validator: what the engine must do with it.
-        pusher: where the model goes.
-        beam_options: handed to Beam untouched; they say where a job runs, not what it makes, so
-            they do not count as a change.
-        upkeep: what training leaves beside its result; its checkpoints are the runner's.
+        root: the folder of the metadata store, the artifacts and the models.
+        parameters: of each component, by its name; the defaults for those left out.
+        beam_options: for Beam, untouched; they say where a job runs, not what it makes, so they are
+            no part of a fingerprint.
+        first: the component to begin with: the newest artifacts of those before it are taken as
+            they are. None to begin with the first one.
+        last: the component to end with; None for the last one.
+        rerun: components to execute even where an equal execution is recorded.
+        components: the pipeline, in the order of execution.
     """
 
     midi_dir: Path
     root: Path
-    example_gen: ExampleGenParameters
-    transform: TransformParameters
-    trainer: TrainerParameters
-    statistics_gen: StatisticsGenParameters = field(default_factory=StatisticsGenParameters)
-    example_validator: ExampleValidatorParameters = field(
-        default_factory=ExampleValidatorParameters
-    )
-    evaluator: EvaluatorParameters = field(default_factory=EvaluatorParameters)
-    infra_validator: InfraValidatorParameters = field(default_factory=InfraValidatorParameters)
-    pusher: steps.PusherParameters = field(default_factory=steps.PusherParameters)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     beam_options: tuple[str, ...] = ()
-    upkeep: Upkeep = field(default_factory=Upkeep)
+    first: str | None = None
+    last: str | None = None
+    rerun: frozenset[str] = frozenset()
+    components: tuple[Component[Any, Any, Any], ...] = COMPONENTS
+
+    def steps(self) -> tuple[Component[Any, Any, Any], ...]:
+        """Return the components that the run goes through, from `first` to `last`."""
+        names = [each.name for each in self.components]
+        begin = names.index(self.first) if self.first else 0
+        end = names.index(self.last) if self.last else len(names) - 1
+        return self.components[begin : end + 1]
+
+    def before(self) -> tuple[Component[Any, Any, Any], ...]:
+        """Return the components before the one that the run begins with."""
+        names = [each.name for each in self.components]
+        return self.components[: names.index(self.first)] if self.first else ()
+
+    def parameters_of(self, component: Component[Any, Any, Any]) -> Any:
+        """Return the parameters of a component."""
+        found = self.parameters.get(component.name)
+        return component.parameters() if found is None else found
+
+    def model_dir(self) -> Path:
+        """Return the base path that the model is published in."""
+        assert PUSHER.model_dir is not None
+        return PUSHER.model_dir(self.root, self.parameters_of(PUSHER))
 
 
-@dataclass(frozen=True)
+@dataclass
 class PipelineResult:
-    """The artifacts of a run that no gate stopped."""
+    """The artifacts of a run, by the name of the component that made them."""
 
-    sequences: Sequences
-    examples: Examples
-    statistics: ExampleStatistics
-    anomalies: ExampleAnomalies
-    model: TrainedModel
-    evaluation: ModelEvaluation
-    infra: InfraBlessing
-    pushed: PushedModel
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+
+    def of(self, component: Component[Any, Any, Made]) -> Made:
+        """Return the artifact of a component.
+
+        Raises:
+            KeyError: the run ended before it.
+        """
+        return cast("Made", self.artifacts[component.name])
+
+    @property
+    def pushed(self) -> PushedModel | None:
+        """The version that was published; None where the run ended before."""
+        found = self.artifacts.get(PUSHER.name)
+        return found if isinstance(found, PushedModel) else None
 
 
-def run_pipeline(config: PipelineConfig, progress: Progress, wait: bool = True) -> PipelineResult:
-    """Run the components that have not run yet, and return every artifact.
+def served_model(config: PipelineConfig, made: Iterable[Artifact]) -> PushedModel | None:
+    """Return the version that a candidate among `made` is compared with, the served one."""
+    from tunesmith.components.pusher.versions import served_before
 
-    Args:
-        config: what to do.
-        progress: where it is told.
-        wait: whether to wait for another run in the root, or to raise.
-
-    Raises:
-        GateClosed: a gate stopped the run; its artifact says why.
-        ComponentError: a component failed; what came before it stays done.
-        OSError: the root cannot be written.
-    """
-    files = list_midi_files(config.midi_dir)
-    told = asdict(config)
-    with Runner(config.root, progress, command="run", told=told, wait=wait) as runner:
-        midi = midi_folder(config.midi_dir, files)
-        sequences = runner.run(
-            steps.example_gen(config.beam_options, files),
-            steps.FromMidi(midi),
-            config.example_gen,
-        )
-        examples = runner.run(
-            steps.transform(config.beam_options), steps.FromSequences(sequences), config.transform
-        )
-        statistics = runner.run(
-            steps.STATISTICS_GEN, steps.FromRecords(examples, sequences), config.statistics_gen
-        )
-        anomalies = runner.run(
-            steps.EXAMPLE_VALIDATOR, steps.FromStatistics(statistics), config.example_validator
-        )
-        model = runner.run(
-            steps.trainer(config.upkeep, config.root), steps.FromExamples(examples), config.trainer
-        )
-        baseline = last_blessed(config.root, config.pusher.model_name, model)
-        evaluation = runner.run(
-            steps.EVALUATOR, steps.ToEvaluate(examples, model, baseline), config.evaluator
-        )
-        infra = runner.run(
-            steps.INFRA_VALIDATOR, steps.ToServe(model, examples), config.infra_validator
-        )
-        pushed = runner.run(steps.PUSHER, steps.ToPush(model, evaluation, infra), config.pusher)
-        for version in reclaim(pushed.path.parent, config.pusher.keep):
-            progress.say(f"version {version} of {config.pusher.model_name} was removed")
-    return PipelineResult(
-        sequences, examples, statistics, anomalies, model, evaluation, infra, pushed
-    )
+    models = [each for each in made if isinstance(each, TrainedModel)]
+    if not models:
+        return None
+    served = served_before(config.model_dir(), models[-1].digest)
+    if served is None:
+        return None
+    return PushedModel(served, PushedModel(served, "").content_digest())

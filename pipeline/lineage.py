@@ -1,24 +1,26 @@
 """Where an artifact comes from: the executions that led to it, back to the user's own files.
 
-Everything is read from the record of the root; the artifacts themselves may be gone.
+Everything is read from the root's metadata store; the artifacts themselves may be gone.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tunesmith.components.errors import ComponentError
-from tunesmith.pipeline.history import open_record
-from tunesmith.pipeline.store import STORE_NAME, connect
+from tunesmith.components.pusher.versions import read_origin
+from tunesmith.pipeline.database import connect
+from tunesmith.pipeline.history import store_path
+from tunesmith.pipeline.store import STORE_NAME, recorded_path
 
 
 class NotRecorded(ComponentError):
-    """The record knows nothing of what was asked for."""
+    """The metadata store has nothing of what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class RecordedArtifact:
         type: the name of its class.
         path: absolute.
         digest: names the content.
-        execution: the id of the execution that made it; None for the user's own.
+        execution: the id of the execution that made it, or what it is a copy of; None for the
+            user's own.
         files: what it held, for the user's own.
     """
 
@@ -62,10 +65,11 @@ class RecordedExecution:
 
     Args:
         id: counts the executions of a root.
-        run: the id of its run; None for one of a record that knew no runs.
+        run: the id of its run; None for one from before there were runs.
         component: its component's name.
-        parameters: everything that it was told.
+        parameters: all of them.
         code: digest of the source that ran.
+        libraries: version of each library that decides results; empty where nobody recorded it.
         version: of tunesmith; None as for `run`.
         started: in seconds since the epoch.
         ended: as `started`; None for one that was killed.
@@ -80,6 +84,7 @@ class RecordedExecution:
     component: str
     parameters: dict[str, Any]
     code: str
+    libraries: Mapping[str, str]
     version: str | None
     started: float
     ended: float | None
@@ -117,7 +122,7 @@ class Lineage:
 
 
 def find_root(path: Path) -> Path:
-    """Return the root that `path` lies in: the nearest folder above it, or itself, with a record.
+    """Return the root that `path` lies in: itself or the nearest folder above with a store.
 
     Raises:
         NotRecorded: there is none.
@@ -141,71 +146,69 @@ def read_lineage(what: str, root: Path | None = None) -> Lineage:
 
     Raises:
         NotRecorded: there is no such artifact or execution, or no root.
-        RecordError: the record cannot be read.
+        StoreError: the metadata store cannot be read.
     """
     is_number = what.isdecimal() and not Path(what).exists()
     if root is None:
         root = find_root(Path() if is_number else Path(what))
     root = root.resolve()
-    with connect(open_record(root)) as connection:
+    with connect(store_path(root)) as connection:
         read = _Reader(connection, root)
         if is_number:
-            execution, artifact = int(what), read.made_by(int(what))
+            execution: int | None = int(what)
+            artifact = read.made_by(int(what))
         else:
             artifact = read.at(what)
-            execution = -1 if artifact.execution is None else artifact.execution
+            execution = artifact.execution
         executions = tuple(read.leading_to(execution))
     if is_number and not executions:
         raise NotRecorded(f"there is no execution {what} in {root}: tunesmith runs lists them")
     return Lineage(str(root), artifact, executions)
 
 
-_LEADING_TO = """
-WITH RECURSIVE leading (execution) AS (
-    SELECT ?
-    UNION
-    SELECT artifacts.execution FROM leading
-    JOIN inputs ON inputs.execution = leading.execution
-    JOIN artifacts ON artifacts.id = inputs.artifact
-    WHERE artifacts.execution NOTNULL
-)
-SELECT executions.id, run, component, executions.parameters, code, version, executions.started,
-    executions.ended, executions.outcome, executions.message
+_EXECUTION = """
+SELECT executions.id, run, component, executions.parameters, code, libraries, version,
+    executions.started, executions.ended, executions.outcome, executions.message
 FROM executions LEFT JOIN runs ON runs.id = executions.run
-WHERE executions.id IN leading
-ORDER BY executions.id
+WHERE executions.id = ?
 """
-"""An execution reads what earlier ones made, so the order of their ids is that of their work."""
 
 
 class _Reader:
-    """Reads one root's record within one transaction."""
+    """Reads one root's metadata store within one transaction."""
 
     def __init__(self, connection: sqlite3.Connection, root: Path) -> None:
         self._connection = connection
         self._root = root
 
-    def leading_to(self, execution: int) -> Iterator[RecordedExecution]:
-        for row in self._connection.execute(_LEADING_TO, (execution,)).fetchall():
-            number, run, component, parameters, code, version, started, ended, *end = row
-            outcome, message = end
-            inputs = self._connection.execute(
-                "SELECT name, artifact FROM inputs WHERE execution = ?", (number,)
-            ).fetchall()
-            yield RecordedExecution(
-                number,
-                run,
-                component,
-                json.loads(parameters),
-                code,
-                version,
-                started,
-                ended,
-                outcome,
-                message,
-                {name: self._artifacts("id = ?", artifact)[0] for name, artifact in inputs},
-                self.made_by(number),
-            )
+    def leading_to(self, execution: int | None) -> list[RecordedExecution]:
+        """Return an execution and all that it depends on, each after those that it depends on."""
+        found: dict[int, RecordedExecution] = {}
+        waiting = [] if execution is None else [execution]
+        while waiting:
+            number = waiting.pop()
+            recorded = None if number in found else self._execution(number)
+            if recorded is not None:
+                found[number] = recorded
+                makers = (artifact.execution for artifact in recorded.inputs.values())
+                waiting += [maker for maker in makers if maker is not None]
+        # It reads what earlier ones made, so the order of their ids is that of their work.
+        return [found[number] for number in sorted(found)]
+
+    def _execution(self, number: int) -> RecordedExecution | None:
+        row = self._connection.execute(_EXECUTION, (number,)).fetchone()
+        if row is None:
+            return None
+        inputs = self._connection.execute(
+            "SELECT name, artifact FROM inputs WHERE execution = ?", (number,)
+        ).fetchall()
+        read = {name: self._artifacts("id = ?", artifact)[0] for name, artifact in inputs}
+        decoded = {name: json.loads(row[name]) for name in ("parameters", "libraries")}
+        return RecordedExecution(
+            **{**dict(row), **decoded},
+            inputs={name: self._followed(artifact) for name, artifact in read.items()},
+            output=self.made_by(number),
+        )
 
     def made_by(self, execution: int) -> RecordedArtifact | None:
         found = self._artifacts("execution = ?", execution)
@@ -219,7 +222,10 @@ class _Reader:
             for folder in (path, *path.parents):
                 if folder == stop:
                     break
-                if found := self._recorded_at(folder) or self._copied_to(folder):
+                found = self._recorded_at(folder)
+                if found is None or _is_copy(found):
+                    found = self._copied_to(folder) or found
+                if found:
                     return found
         raise NotRecorded(
             f"no artifact is recorded at {what} in {self._root}: "
@@ -227,38 +233,45 @@ class _Reader:
         )
 
     def _recorded_at(self, folder: Path) -> RecordedArtifact | None:
-        inside = folder.is_relative_to(self._root)
-        recorded = folder.relative_to(self._root) if inside else folder
-        text = str(recorded).encode("utf-8", "backslashreplace").decode()
-        found = self._artifacts("path = ? ORDER BY id DESC LIMIT 1", text)
+        path = recorded_path(self._root, folder)
+        found = self._artifacts("path = ? ORDER BY id DESC LIMIT 1", path)
         return found[0] if found else None
 
-    def _copied_to(self, version: Path) -> RecordedArtifact | None:
-        """Return what a version that no execution pushed holds: a roll-back, or one copied away."""
-        # It imports numpy, which most calls can do without.
-        from tunesmith.components.pusher.executor import read_origin
+    def _followed(self, artifact: RecordedArtifact) -> RecordedArtifact:
+        """Return the artifact, and if it is a copy, with the execution that made its content."""
+        if not _is_copy(artifact):
+            return artifact
+        original = self._copied_to(Path(artifact.path)) or self._model(artifact.digest)
+        return artifact if original is None else replace(artifact, execution=original.execution)
 
-        try:
-            origin = read_origin(version)
-        except (OSError, ValueError, TypeError):
-            return None
+    def _copied_to(self, version: Path) -> RecordedArtifact | None:
+        """Return what a version that no execution published holds, by what it says itself."""
+        origin = read_origin(version)
         if origin.copy_of is not None:
             source = version.with_name(str(origin.copy_of))
-            if found := self._recorded_at(source) or self._copied_to(source):
+            recorded = self._recorded_at(source)
+            if recorded is not None and not _is_copy(recorded):
+                return recorded
+            if found := self._copied_to(source):
                 return found
         # The version that it is a copy of may have made way; the model's own digest stays.
-        named = "type = 'TrainedModel' AND digest = ? ORDER BY id DESC LIMIT 1"
-        models = self._artifacts(named, origin.model) if origin.model else []
-        return models[0] if models else None
+        return self._model(origin.model)
+
+    def _model(self, digest: str) -> RecordedArtifact | None:
+        """Return the first model of a digest; None where there is none, or the digest is empty."""
+        named = "type = 'TrainedModel' AND digest = ? ORDER BY id LIMIT 1"
+        found = self._artifacts(named, digest) if digest else []
+        return found[0] if found else None
 
     def _artifacts(self, condition: str, value: object) -> list[RecordedArtifact]:
         rows = self._connection.execute(
             f"SELECT id, type, path, digest, execution FROM artifacts WHERE {condition}", (value,)
         ).fetchall()
         return [
-            RecordedArtifact(number, kind, str(self._root / path), digest, execution, files)
-            for number, kind, path, digest, execution in rows
-            for files in [self._files(number)]
+            RecordedArtifact(
+                **{**dict(row), "path": str(self._root / row["path"])}, files=self._files(row["id"])
+            )
+            for row in rows
         ]
 
     def _files(self, artifact: int) -> tuple[RecordedFile, ...]:
@@ -266,6 +279,11 @@ class _Reader:
             "SELECT path, digest FROM files WHERE artifact = ? ORDER BY path", (artifact,)
         )
         return tuple(RecordedFile(_text(path), digest.hex()) for path, digest in rows)
+
+
+def _is_copy(artifact: RecordedArtifact) -> bool:
+    """Return whether it is a version that no execution published: a copy, unless it is foreign."""
+    return artifact.type == "PushedModel" and artifact.execution is None
 
 
 def _text(path: bytes) -> str:

@@ -1,9 +1,9 @@
-"""The report of a run: one self-contained HTML page that opens without a network.
+"""The reports of runs: self-contained HTML pages that open without a network.
 
-It is drawn from the record and the artifacts, so a run that a gate stopped has one, too, with what
-there was by then. The page is a jinja2 template with autoescaping; curves are matplotlib's SVG,
-songs come with their piano roll as PNG and a small player that synthesises the notes in the
-browser.
+A run that a gate stopped has a report, too, of what there was by then. How an artifact is drawn is
+said by its type: the template that :attr:`Artifact.REPORT` names has the macros ``facts`` and
+``section``. Curves are matplotlib's SVG; songs come with their piano roll as PNG and a small player
+that synthesises the notes in the browser.
 """
 
 from __future__ import annotations
@@ -11,28 +11,38 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.components.artifacts import (
-    ExampleAnomalies,
+    LOSS,
+    NATS,
+    Artifact,
     Examples,
-    InfraBlessing,
     ModelEvaluation,
-    Sequences,
-    TrainedModel,
 )
+from tunesmith.components.errors import ComponentError
 from tunesmith.components.trainer.loss_curve import TRAIN, draw_losses
-from tunesmith.pipeline.history import Run, read_runs
+from tunesmith.pipeline.figures import artifact_type
+from tunesmith.pipeline.history import Run, read_run, read_runs
 from tunesmith.pipeline.lineage import read_lineage
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from matplotlib.axes import Axes
 
     from tunesmith.client import Song
+
+REPORTS = "reports"
+"""The folder of a root that keeps the report of every run, and an index of them."""
+
+INDEX = "index.html"
+_TO_INDEX = f'href="{INDEX}"'
+"""The link to the index, in a report that lies beside it."""
 
 SONGS = 3
 """Songs of the Evaluator that the page plays where no others are given."""
@@ -60,78 +70,140 @@ class ReportedSong:
         return cls(song.summary(), song.picture(), notes)
 
 
-def write_report(
-    path: Path,
-    root: Path,
-    songs: Iterable[ReportedSong] = (),
-    now: datetime | None = None,
-) -> None:
-    """Write the report of the last run in `root` to `path`.
+@dataclass(frozen=True)
+class _Section:
+    """What a template draws.
 
     Args:
-        path: the HTML file.
+        component: the name of the component that left the artifact.
+        artifact: the artifact.
+        figures: what it measures.
+    """
+
+    component: str
+    artifact: Artifact
+    figures: Mapping[str, float]
+
+    @property
+    def template(self) -> str:
+        return self.artifact.REPORT
+
+
+def write_report(
+    root: Path,
+    songs: Iterable[ReportedSong] = (),
+    run: int | None = None,
+    now: datetime | None = None,
+) -> Path:
+    """Write the report of a run to ``reports/<run>.html``, and the index of all reports.
+
+    The report of the newest run is ``report.html`` as well.
+
+    Args:
         root: the pipeline's.
-        songs: what to hear; those that the Evaluator measured if there are none.
+        songs: what to hear; songs that the Evaluator measured if there are none.
+        run: its id; None for the newest run of the whole pipeline.
         now: the time that the report states; the present one if None.
 
+    Returns:
+        ``report.html`` for the newest run of the pipeline, ``reports/<run>.html`` for an older one.
+
     Raises:
-        ComponentError: there is no record of a run.
+        ComponentError: there is no such run.
+        OSError: a page cannot be written.
     """
+    runs = read_runs(root)
+    newest = max((each.id for each in runs if each.command == "run"), default=None)
+    if run is None and newest is None:
+        raise ComponentError(f"no run of the pipeline is recorded in {root}: tunesmith run is one")
+    reported = read_run(root, run if run is not None else newest or 0)
+    made = _utc((now or datetime.now(UTC)).timestamp())
+    folder = root / REPORTS
+    folder.mkdir(exist_ok=True)
+    page = _page(root, reported, songs, made)
+    path = folder / f"{reported.id}.html"
+    _write(path, page)
+    if reported.id == newest:
+        path = root / "report.html"
+        _write(path, page.replace(_TO_INDEX, f'href="{REPORTS}/{INDEX}"'))
+    _write(folder / INDEX, _index(runs, folder, made))
+    return path
+
+
+def _page(root: Path, run: Run, songs: Iterable[ReportedSong], made: str) -> str:
+    sections = _sections(root, run)
+    heard = list(songs) or _measured_songs([each.artifact for each in sections])
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            run=run,
+            made=made,
+            sections=[each for each in reversed(sections) if each.template],
+            songs=[_embedded(song) for song in heard],
+            inputs={step.execution: _inputs(root, step.execution) for step in run.steps},
+        )
+    )
+
+
+def _index(runs: Sequence[Run], folder: Path, made: str) -> str:
+    reported = {run.id for run in runs if (folder / f"{run.id}.html").is_file()}
+    return (
+        _environment()
+        .get_template("index.html")
+        .render(runs=runs, reported=reported, made=made, nats=NATS, loss=LOSS)
+    )
+
+
+def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, select_autoescape
 
-    (run,) = read_runs(root, last=1)
-    folders = {step.component: root / step.artifact for step in run.steps if step.artifact}
-    page: dict[str, Any] = {}
-    if "ExampleGen" in folders:
-        page["summary"] = Sequences(folders["ExampleGen"], "").summary()
-    if "Transform" in folders:
-        page["statistics"] = Examples(folders["Transform"], "").statistics()
-        page["coverage_svg"] = coverage_curve(page["statistics"]["vocabulary_coverage"])
-    if "ExampleValidator" in folders:
-        page["anomalies"] = ExampleAnomalies(folders["ExampleValidator"], "").content()
-    if "Trainer" in folders:
-        page["training"] = _training(TrainedModel(folders["Trainer"], ""))
-    if "Evaluator" in folders:
-        page["evaluation"] = ModelEvaluation(folders["Evaluator"], "").content()
-        speed = Examples(folders["Transform"], "").vocabulary().frames_per_second
-        songs = list(songs) or _measured_songs(
-            folders["Evaluator"], page["evaluation"]["songs"], speed
-        )
-    if "InfraValidator" in folders:
-        page["infra"] = InfraBlessing(folders["InfraValidator"], "").content()
     environment = Environment(
         loader=PackageLoader("tunesmith.pipeline", "templates"),
         autoescape=select_autoescape(),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template("report.html").render(
-        **page | {"songs": [_embedded(song) for song in songs]},
-        made=(now or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
-        run=run,
-        steps=_steps(run, root),
-    )
-    path.write_text(text, encoding="utf-8")
-
-
-def _training(model: TrainedModel) -> dict[str, Any]:
-    history = model.history()
-    epochs, best_epoch = history["epochs"], history["best_epoch"]
-    return {
-        **history,
-        "best": next(each for each in epochs if each["epoch"] == best_epoch),
-        "loss_svg": loss_curve(epochs, best_epoch),
+    environment.globals |= {
+        "utc": _utc,
+        "loss_curve": lambda history: loss_curve(history["epochs"], history["best_epoch"]),
+        "coverage_curve": lambda statistics: coverage_curve(statistics["vocabulary_coverage"]),
     }
+    return environment
 
 
-def _measured_songs(folder: Path, names: Sequence[str], speed: float) -> list[ReportedSong]:
+def _write(path: Path, text: str) -> None:
+    """Write a page so that a reader finds the old one or the new one."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
+def _sections(root: Path, run: Run) -> list[_Section]:
+    """Return the artifacts of a run that are still there, in the order of the pipeline."""
+    found = []
+    for step in run.steps:
+        kind = artifact_type(step.type or "")
+        if kind is not None and step.artifact and (root / step.artifact).is_dir():
+            artifact = kind(root / step.artifact, step.digest or "")
+            found.append(_Section(step.component, artifact, step.figures))
+    return found
+
+
+def _measured_songs(artifacts: Sequence[Artifact]) -> list[ReportedSong]:
+    """Return songs that a model was measured by, at the speed of the examples."""
+    evaluations = [each for each in artifacts if isinstance(each, ModelEvaluation)]
+    examples = [each for each in artifacts if isinstance(each, Examples)]
+    if not evaluations or not examples:
+        return []
     from tunesmith.client import Song
     from tunesmith.music import TrackChoice
     from tunesmith.music.grid import Grid
     from tunesmith.music.reading import read_song
 
-    grid = Grid(speed)
-    readings = [read_song(folder / name, TrackChoice("all"), grid) for name in names[:SONGS]]
+    speed = examples[-1].vocabulary().frames_per_second
+    paths = [evaluations[-1].path / name for name in evaluations[-1].content()["songs"][:SONGS]]
+    readings = [read_song(path, TrackChoice("all"), Grid(speed)) for path in paths]
     return [ReportedSong.of(Song(tuple(each.frames), speed)) for each in readings]
 
 
@@ -143,27 +215,18 @@ def _embedded(song: ReportedSong) -> dict[str, str]:
     }
 
 
-def _steps(run: Run, root: Path) -> list[dict[str, Any]]:
-    """Return what the page tells of each step: the record's facts and everything it was told."""
-    found = []
-    for step in run.steps:
-        execution = read_lineage(str(step.execution), root).executions[-1]
-        found.append(
-            {
-                "step": step,
-                "parameters": json.dumps(execution.parameters, indent=2),
-                "code": execution.code,
-                "inputs": {
-                    name: artifact.execution or artifact.path
-                    for name, artifact in execution.inputs.items()
-                },
-            }
-        )
-    return found
+def _inputs(root: Path, execution: int) -> dict[str, int | str]:
+    """Return the execution that made each input, or the path of the user's own."""
+    inputs = read_lineage(str(execution), root).executions[-1].inputs
+    return {name: artifact.execution or artifact.path for name, artifact in inputs.items()}
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def loss_curve(epochs: Sequence[dict[str, Any]], best_epoch: int) -> str:
-    """Return the losses by epoch, in nats a window, as SVG."""
+    """Return the losses by epoch, in nats per window, as SVG."""
     return _svg(lambda axes: draw_losses(axes, epochs, best_epoch))
 
 

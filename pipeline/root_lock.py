@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from tunesmith.components.errors import ComponentError
-from tunesmith.pipeline.processes import this_process
+from tunesmith.components.processes import this_process
 
 LOCK_NAME = "tunesmith.lock"
 

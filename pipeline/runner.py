@@ -12,76 +12,53 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Concatenate, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from tunesmith.components.artifacts import Artifact, MidiFolder
+from tunesmith.components.artifacts import Artifact, Blessing
+from tunesmith.components.component import Component, Context
 from tunesmith.components.errors import ComponentError, GateClosed
+from tunesmith.components.processes import is_running, this_process
 from tunesmith.components.progress import Progress
-from tunesmith.components.publishing import staged_directory
-from tunesmith.pipeline.processes import is_running, this_process
+from tunesmith.components.publishing import publish, staging_folder
+from tunesmith.components.pusher.versions import STAGING_NAME, next_version, publish_as_next
+from tunesmith.pipeline.database import StoreError
+from tunesmith.pipeline.planner import Plan, Planner, changed_libraries
 from tunesmith.pipeline.root_lock import lock_root
-from tunesmith.pipeline.sources import ListedMidiFolder, digest_of, midi_folder, source_digest
-from tunesmith.pipeline.store import ArtifactRow, Execution, ExecutionStore, Known, RecordError
-
-__all__ = ["CHECKPOINTS", "Component", "Runner", "midi_folder", "source_digest"]
+from tunesmith.pipeline.store import (
+    ArtifactRow,
+    CachedExecution,
+    ExecutionStore,
+)
 
 Inputs = TypeVar("Inputs")
 Parameters = TypeVar("Parameters")
 Output = TypeVar("Output", bound=Artifact)
-
-CHECKPOINTS = "checkpoints"
-"""Folder of the root in which a resumable execution keeps what it goes on from."""
 
 
 class RootUnusable(ComponentError):
     """The root cannot be written, or is full."""
 
 
-@dataclass(frozen=True)
-class Component(Generic[Inputs, Parameters, Output]):
-    """A component as the runner knows it.
-
-    Args:
-        name: TFX's name for it.
-        output: the artifact type that it leaves.
-        execute: writes the artifact into an empty folder. It may end with
-            :class:`~tunesmith.components.errors.GateClosed`: the artifact is kept, the run stops.
-        code: the modules and packages whose source is the component's version.
-        destination: where its artifact goes, from the pipeline's root and the execution's id.
-        resumable: `execute` takes a folder more, in which it may keep what it needs to go on after
-            a kill or a failure. An equal execution finds the folder again; it is removed when one
-            is complete.
-        asks_again: a refusal depends on more than the inputs, such as the machine's speed, so that
-            the next run executes it anew; otherwise an equal execution is refused unseen.
-    """
-
-    name: str
-    output: type[Output]
-    execute: Callable[Concatenate[Inputs, Parameters, Path, Progress, ...], None]
-    code: tuple[str, ...]
-    destination: Callable[[Path, int, Parameters], Path]
-    resumable: bool = False
-    asks_again: bool = False
-
-
 class Runner:
     """Executes components below one root folder, one run at a time.
 
-    A ``with`` block is one run: it holds the root's lock, and the record ties its executions
+    A ``with`` block is one run: it holds the root's lock, and the store ties its executions
     together. Outside of a block each call of :meth:`run` is a run of its own.
 
     Args:
-        root: the folder that holds the record and every artifact; made if it is not there.
+        root: the folder of the metadata store and every artifact; made if it is not there.
         progress: where it says what it does.
         clock: seconds since the epoch.
-        command: what was called, for the record.
-        told: what it was told, for the record; what JSON cannot say is recorded as text.
+        command: the command that was called, for the metadata store.
+        config: its parameters, for the metadata store; what JSON cannot say is recorded as text.
+        config_text: the configuration file that repeats the run; empty for none.
         wait: whether to wait for another run in this root, or to raise.
+        beam_options: for Beam, untouched.
+        rerun: components to execute even where an equal execution is recorded.
     """
 
     def __init__(
@@ -91,14 +68,20 @@ class Runner:
         clock: Callable[[], float] = time.time,
         *,
         command: str = "Runner",
-        told: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
+        config_text: str = "",
         wait: bool = True,
+        beam_options: tuple[str, ...] = (),
+        rerun: Collection[str] = (),
     ) -> None:
         self._root = root
         self._progress = progress
         self._clock = clock
         self._command = command
-        self._told = json.dumps(dict(told or {}), sort_keys=True, default=str)
+        self._config = json.dumps(dict(config or {}), sort_keys=True, default=str)
+        self._config_text = config_text
+        self._beam_options = beam_options
+        self._rerun = frozenset(rerun)
         self._wait = wait
         self._held = ExitStack()
         self._run: int | None = None
@@ -109,17 +92,23 @@ class Runner:
         Raises:
             RootBusy: another run works here, and `wait` is not set.
             RootUnusable: the root cannot be written.
-            RecordError: the record cannot be used.
+            StoreError: the metadata store cannot be used.
         """
-        with self._held, _told_in_one_line(self._root):
+        with self._held, _one_line_errors(self._root):
             self._root.mkdir(parents=True, exist_ok=True)
             self._held.enter_context(
                 lock_root(self._root, self._wait, self._progress.say, self._clock)
             )
             self._store = ExecutionStore(self._root)
-            self._bury_the_dead()
+            self.planner = Planner(self._root, self._store, self._rerun)
+            self._mark_killed_runs()
             self._run = self._store.begin_run(
-                self._command, self._told, version("tunesmith"), this_process(), self._clock()
+                self._command,
+                self._config,
+                version("tunesmith"),
+                this_process(),
+                self._clock(),
+                self._config_text,
             )
             self._held = self._held.pop_all()
         return self
@@ -132,8 +121,8 @@ class Runner:
             if error is None:
                 self._store.close_run(run, "complete", "", self._clock())
                 return
-            # What happened is worth more than that the record could not take it.
-            with suppress(RecordError):
+            # The original error is raised even if it cannot be recorded.
+            with suppress(StoreError):
                 self._store.close_run(run, _outcome(error), _message(error), self._clock())
 
     def run(
@@ -147,100 +136,124 @@ class Runner:
         Raises:
             GateClosed: the component refused what it was given, now or in an earlier execution.
             RootUnusable: there is no space left, or the root cannot be written.
-            RecordError: the record cannot be used.
+            StoreError: the metadata store cannot be used.
         """
         if self._run is None:
             with self:
                 return self.run(component, inputs, parameters)
-        execution = self._describe(self._run, component, inputs, parameters)
-        kept = self._root / CHECKPOINTS / execution.fingerprint
-        known = self._store.find(execution.fingerprint)
-        if known is not None and not (known.outcome == "refused" and component.asks_again):
+        plan = self.planner.plan(component, inputs, parameters, self._run)
+        if plan.cached is not None:
             # The run that completed it may have been killed before it could clear up.
-            shutil.rmtree(kept, ignore_errors=True)
-            self._skip(component.name, known, self._run)
-            return component.output(self._root / known.path, execution.fingerprint)
-        return self._execute(component, inputs, parameters, execution, kept)
+            shutil.rmtree(plan.kept, ignore_errors=True)
+            self._take_cached(component.name, plan.cached)
+            path = self._root / plan.cached.path
+            made = component.output(path, plan.cached.digest)
+        else:
+            made = self._execute(component, inputs, parameters, plan)
+        component.tidy_up(made, parameters, self._progress)
+        return made
 
-    def _describe(
-        self,
-        run: int,
-        component: Component[Inputs, Parameters, Output],
-        inputs: Inputs,
-        parameters: Parameters,
-    ) -> Execution:
-        code = source_digest(component.code)
-        parameter_text = json.dumps(asdict(parameters), sort_keys=True)  # type: ignore[call-overload]
-        given = _artifacts(inputs)
-        digests = ["" if artifact is None else artifact.digest for artifact in given.values()]
-        fingerprint = digest_of([component.name, code, parameter_text, *digests])
-        rows = {
-            name: ArtifactRow(
-                # What it lists is a matter of the record; its type is the folder's.
-                "MidiFolder" if isinstance(artifact, MidiFolder) else type(artifact).__name__,
-                self._recorded_path(artifact.path),
-                artifact.digest,
-                artifact.files if isinstance(artifact, ListedMidiFolder) else (),
+    def take(self, execution: CachedExecution) -> None:
+        """Record that this run takes the artifact of an earlier execution as it is."""
+        assert self._run is not None
+        self._store.skip(self._run, execution.id, self._clock())
+
+    def _take_cached(self, name: str, cached: CachedExecution) -> None:
+        self.take(cached)
+        how = "refused" if cached.outcome == "refused" else "done"
+        self._progress.say(f"{name}: {how} before (execution {cached.id}), skipped")
+        for library, before, now in changed_libraries(cached.libraries, self.planner.libraries):
+            self._progress.say(
+                f"warning: {name} was executed with {library} {before}, now {now} is installed: "
+                f"--rerun {name} executes it again"
             )
-            for name, artifact in given.items()
-            if artifact is not None
-        }
-        return Execution(run, component.name, fingerprint, parameter_text, code, rows)
-
-    def _skip(self, name: str, known: Known, run: int) -> None:
-        self._store.skip(run, known.id, self._clock())
-        how = "refused" if known.outcome == "refused" else "done"
-        self._progress.say(f"{name}: {how} before (execution {known.id}), skipped")
-        if known.outcome == "refused":
-            raise GateClosed(known.message)
+        if cached.outcome == "refused":
+            raise GateClosed(cached.message)
 
     def _execute(
         self,
         component: Component[Inputs, Parameters, Output],
         inputs: Inputs,
         parameters: Parameters,
-        execution: Execution,
-        kept: Path,
+        plan: Plan,
     ) -> Output:
         started = self._clock()
         number, destination = self._store.begin(
-            execution,
-            lambda number: component.destination(self._root, number, parameters),
+            plan.execution,
+            lambda number: self._destination(component, parameters, number),
             started,
         )
-        more = (kept,) if component.resumable else ()
-        refusal = None
         try:
-            with _told_in_one_line(self._root), staged_directory(destination) as staging:
-                try:
-                    component.execute(inputs, parameters, staging, self._progress, *more)
-                except GateClosed as gate:
-                    refusal = gate
-                ended = self._clock()
-                self._store.settle(
-                    number,
-                    "refused" if refusal else "complete",
-                    str(refusal or ""),
-                    ArtifactRow(
-                        component.output.__name__,
-                        self._recorded_path(destination),
-                        execution.fingerprint,
-                    ),
-                    ended,
+            with _one_line_errors(self._root):
+                made, refusal, ended = self._publish(
+                    component, inputs, parameters, plan, number, destination
                 )
         except BaseException as error:
-            with suppress(RecordError):
+            with suppress(StoreError):
                 self._store.stop(number, _outcome(error), _message(error), self._clock())
             raise
-        self._store.end(number)
-        shutil.rmtree(kept, ignore_errors=True)
+        self._store.finish(number)
+        shutil.rmtree(plan.kept, ignore_errors=True)
         how = "refused" if refusal else "done"
-        self._progress.say(f"{component.name}: {how} in {ended - started:.1f} s -> {destination}")
-        if refusal is not None:
-            raise refusal
-        return component.output(destination, execution.fingerprint)
+        self._progress.say(f"{component.name}: {how} in {ended - started:.1f} s -> {made.path}")
+        if refusal:
+            raise GateClosed(refusal)
+        return made
 
-    def _bury_the_dead(self) -> None:
+    def _destination(
+        self, component: Component[Any, Parameters, Any], parameters: Parameters, number: int
+    ) -> Path:
+        if component.model_dir is None:
+            return self._root / component.name / str(number)
+        model_dir = component.model_dir(self._root, parameters)
+        return model_dir / str(next_version(model_dir))
+
+    def _publish(
+        self,
+        component: Component[Inputs, Parameters, Output],
+        inputs: Inputs,
+        parameters: Parameters,
+        plan: Plan,
+        number: int,
+        destination: Path,
+    ) -> tuple[Output, str, float]:
+        """Run the executor in a staging folder and make its artifact visible.
+
+        Returns:
+            The artifact, the refusal of a gate (empty for none), and when it ended.
+        """
+        model_dir = component.model_dir and component.model_dir(self._root, parameters)
+        name = STAGING_NAME if model_dir else destination.name
+        with staging_folder(destination.parent, name) as staging:
+            context = Context(
+                staging,
+                self._root,
+                self._progress,
+                self._beam_options,
+                plan.kept if component.resumable else None,
+            )
+            component.execute(inputs, parameters, context)
+            written = component.output(staging, "")
+            refusal = ""
+            if isinstance(written, Blessing) and not written.blessed:
+                refusal = written.refusal()
+            digest, ended = written.content_digest(), self._clock()
+
+            def announce(path: Path) -> None:
+                row = ArtifactRow(
+                    component.output.__name__, self.planner.recorded_path(path), digest
+                )
+                outcome = "refused" if refusal else "complete"
+                self._store.record_result(number, outcome, refusal, row, ended)
+
+            if model_dir:
+                destination = publish_as_next(staging, model_dir, announce)
+            else:
+                announce(destination)
+                publish(staging, destination)
+        return component.output(destination, digest), refusal, ended
+
+    def _mark_killed_runs(self) -> None:
         """Record which runs were killed, and remove what they left half-written."""
         for run, process in self._store.running():
             if is_running(process):
@@ -251,15 +264,9 @@ class Runner:
                     shutil.rmtree(left, ignore_errors=True)
             self._progress.say(f"run {run} was killed: what it completed is kept")
 
-    def _recorded_path(self, path: Path) -> str:
-        root, found = self._root.resolve(), path.resolve()
-        text = str(found.relative_to(root) if found.is_relative_to(root) else found)
-        # A file name need not be valid text, which the record's columns are.
-        return text.encode("utf-8", "backslashreplace").decode()
-
 
 @contextmanager
-def _told_in_one_line(root: Path) -> Iterator[None]:
+def _one_line_errors(root: Path) -> Iterator[None]:
     """Say of a system error below `root` what to do about it."""
     advice = {
         errno.ENOSPC: "free some space and run again; what was done stays done",
@@ -279,10 +286,6 @@ def _told_in_one_line(root: Path) -> Iterator[None]:
         if error.errno not in advice or not where.absolute().is_relative_to(root.absolute()):
             raise
         raise RootUnusable(f"{where}: {error.strerror}: {advice[error.errno]}") from error
-
-
-def _artifacts(inputs: Any) -> dict[str, Artifact | None]:
-    return {field.name: getattr(inputs, field.name) for field in fields(inputs)}
 
 
 def _outcome(error: BaseException) -> str:

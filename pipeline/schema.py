@@ -1,4 +1,4 @@
-"""The tables of the record, and the way from an earlier version's tables to these.
+"""The tables of the metadata store, and the way from an earlier version's tables to these.
 
 An artifact is a node, an execution is a node, and ``inputs`` and ``artifacts.execution`` are the
 edges between them, so that where something comes from is one recursive query.
@@ -6,10 +6,10 @@ edges between them, so that where something comes from is one recursive query.
 
 from __future__ import annotations
 
-import json
 import sqlite3
+from collections.abc import Iterable
 
-VERSION = 2
+VERSION = 3
 """Stands in SQLite's ``user_version``; the first version's tables had 0 there."""
 
 TABLES = """
@@ -24,11 +24,12 @@ CREATE TABLE runs (
     started REAL NOT NULL,          -- seconds since the epoch, as every time here
     ended REAL,
     outcome TEXT NOT NULL,          -- running, complete, refused, failed, interrupted or killed
-    message TEXT NOT NULL DEFAULT ''
+    message TEXT NOT NULL DEFAULT '',
+    config TEXT NOT NULL DEFAULT '' -- TOML: the configuration in force, to run it again
 );
 CREATE TABLE executions (
     id INTEGER PRIMARY KEY,
-    run INTEGER REFERENCES runs (id),  -- absent for those that version 1 recorded
+    run INTEGER REFERENCES runs (id),
     component TEXT NOT NULL,
     fingerprint TEXT NOT NULL,         -- of the component's name, code, parameters and inputs
     parameters TEXT NOT NULL,          -- JSON
@@ -38,7 +39,9 @@ CREATE TABLE executions (
     ended REAL,
     outcome TEXT NOT NULL,             -- as of a run
     verdict TEXT,                      -- the outcome to be, once the artifact stands in its place
-    message TEXT NOT NULL DEFAULT ''
+    message TEXT NOT NULL DEFAULT '',
+    modules TEXT NOT NULL DEFAULT '{}',   -- JSON: digest of each module that counts as its code
+    libraries TEXT NOT NULL DEFAULT '{}'  -- JSON: version of each library that decides results
 );
 CREATE TABLE artifacts (
     id INTEGER PRIMARY KEY,
@@ -70,17 +73,20 @@ CREATE INDEX executions_by_run ON executions (run);
 CREATE INDEX artifacts_by_path ON artifacts (path, digest);
 """
 
-_TYPES = {
-    "ExampleGen": "Sequences",
-    "Transform": "Examples",
-    "Trainer": "TrainedModel",
-    "Pusher": "PushedModel",
-}
-"""What the components of version 1 left."""
+_FROM_2 = (
+    "ALTER TABLE runs ADD COLUMN config TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE executions ADD COLUMN modules TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE executions ADD COLUMN libraries TEXT NOT NULL DEFAULT '{}'",
+)
+"""What version 2, the one of release 0.1.0, lacks."""
+
+
+class OtherSchema(Exception):
+    """The tables are of a version that this program does not know; the message tells what to do."""
 
 
 def establish(connection: sqlite3.Connection) -> None:
-    """Make the tables where there are none, and bring those of version 1 up to date.
+    """Make the tables where there are none, and bring those of version 2 up to date.
 
     All of it is one transaction: a kill leaves the old tables or the new ones.
 
@@ -88,75 +94,40 @@ def establish(connection: sqlite3.Connection) -> None:
         connection: one without transactions of its own (``isolation_level=None``).
 
     Raises:
-        NewerRecord: a later version wrote the record.
+        OtherSchema: the tables are of a later version, or of one before release 0.1.0.
     """
     if _version(connection) == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have been first.
-        found = _version(connection)
-        if found > VERSION:
-            raise NewerRecord(found)
-        if found < VERSION:
-            is_old = connection.execute(
-                "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'executions'"
-            ).fetchone()
-            if is_old:
-                connection.execute("ALTER TABLE executions RENAME TO old_executions")
-            for statement in TABLES.split(";"):
-                connection.execute(statement)
-            if is_old:
-                _take_over(connection)
-                connection.execute("DROP TABLE old_executions")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+        for statement in _missing(connection):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
 
 
-class NewerRecord(Exception):
-    """The record has a version that this program does not know; the argument is its number."""
+def _missing(connection: sqlite3.Connection) -> Iterable[str]:
+    """Return the statements that lead from the tables that are there to those of this version."""
+    found = _version(connection)
+    if found > VERSION:
+        raise OtherSchema(f"has schema version {found}, this tunesmith knows {VERSION}: upgrade it")
+    if found == VERSION:
+        return ()
+    if found == 2:
+        return _FROM_2
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables:
+        raise OtherSchema(
+            "was written before release 0.1.0: run `tunesmith runs` of that release on it once, "
+            "which brings it up to date"
+        )
+    return TABLES.split(";")
 
 
 def _version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
-
-
-def _take_over(connection: sqlite3.Connection) -> None:
-    """Copy what version 1 recorded; an artifact's digest was its execution's fingerprint."""
-    connection.execute(
-        "INSERT INTO executions (id, component, fingerprint, parameters, code, destination, "
-        "started, ended, outcome, verdict) SELECT id, component, fingerprint, parameters, code, "
-        "output, started, ended, CASE outcome WHEN 'running' THEN 'killed' ELSE outcome END, "
-        "CASE outcome WHEN 'complete' THEN 'complete' END FROM old_executions"
-    )
-    rows = connection.execute(
-        "SELECT id, component, fingerprint, output, outcome, inputs FROM old_executions ORDER BY id"
-    )
-    for execution, component, fingerprint, output, outcome, inputs in rows.fetchall():
-        for name, told in json.loads(inputs).items():
-            connection.execute(
-                "INSERT INTO inputs VALUES (?, ?, ?)",
-                (execution, name, _input_of_old(connection, told["path"], told["digest"])),
-            )
-        if outcome == "complete":
-            connection.execute(
-                "INSERT INTO artifacts (type, path, digest, execution) VALUES (?, ?, ?, ?)",
-                (_TYPES.get(component, "Artifact"), output, fingerprint, execution),
-            )
-
-
-def _input_of_old(connection: sqlite3.Connection, path: str, digest: str) -> int:
-    made = connection.execute(
-        "SELECT id FROM artifacts WHERE digest = ? ORDER BY id DESC LIMIT 1", (digest,)
-    ).fetchone()
-    if made:
-        return int(made[0])
-    cursor = connection.execute(
-        "INSERT INTO artifacts (type, path, digest) VALUES ('MidiFolder', ?, ?)", (path, digest)
-    )
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid

@@ -1,28 +1,22 @@
-"""The record of runs, executions and artifacts: one SQLite file in the root of a pipeline."""
+"""The metadata store: runs, executions and artifacts of a pipeline's root, in one SQLite file."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunesmith.components.errors import ComponentError
-from tunesmith.pipeline.processes import ProcessName
-from tunesmith.pipeline.schema import NewerRecord, establish
+from tunesmith.components.processes import ProcessName
+from tunesmith.pipeline.database import connect
 
 STORE_NAME = "tunesmith.sqlite"
 
 
-class RecordError(ComponentError):
-    """The record cannot be read or written."""
-
-
 @dataclass(frozen=True)
 class ArtifactRow:
-    """An artifact as the record knows it.
+    """An artifact as the metadata store has it.
 
     Args:
         type: the name of its class.
@@ -48,6 +42,8 @@ class Execution:
         parameters: as JSON.
         code: digest of the source that runs.
         inputs: the artifacts that it reads, by name.
+        modules: digest of each module that counts as its code, as JSON.
+        libraries: version of each library that decides results, as JSON.
     """
 
     run: int
@@ -56,89 +52,70 @@ class Execution:
     parameters: str
     code: str
     inputs: dict[str, ArtifactRow]
+    modules: str = "{}"
+    libraries: str = "{}"
 
 
 @dataclass(frozen=True)
-class Known:
-    """An execution that ended with an artifact: ``complete`` or ``refused``."""
+class CachedExecution:
+    """An execution that ended with an artifact: ``complete`` or ``refused``.
+
+    Args:
+        id: its id.
+        path: of its artifact, relative to the root.
+        digest: of its artifact.
+        outcome: one of the two.
+        message: why it was refused.
+        fingerprint: equal ones mean equal work.
+        parameters: as JSON.
+        modules: as of :class:`Execution`.
+        libraries: as of :class:`Execution`.
+        inputs: the digest of each artifact that it read, by name.
+    """
 
     id: int
     path: str
+    digest: str
     outcome: str
     message: str
-
-
-@contextmanager
-def connect(path: Path, mode: str = "rw") -> Iterator[sqlite3.Connection]:
-    """Yield a connection to the record at `path`; what the block writes is one transaction.
-
-    Args:
-        path: the SQLite file.
-        mode: ``rw`` for one that is there, ``rwc`` for one that may have to be made.
-
-    Raises:
-        RecordError: anything that SQLite finds wrong, in one line.
-    """
-    try:
-        uri = f"{path.absolute().as_uri()}?mode={mode}"
-        # Transactions begin and end here, not where the library thinks best.
-        opened = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None)
-        with closing(opened) as connection:
-            establish(connection)
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("BEGIN")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-    except sqlite3.Error as error:
-        raise RecordError(f"the record {path} cannot be used: {_what_to_do(error)}") from error
-    except NewerRecord as error:
-        raise RecordError(
-            f"the record {path} was written by a later version (its form is {error}): use that one"
-        ) from error
-
-
-def _what_to_do(error: sqlite3.Error) -> str:
-    advice = {
-        sqlite3.SQLITE_FULL: "free some space and run again",
-        sqlite3.SQLITE_IOERR: "see to the disk, its space included, and run again",
-        sqlite3.SQLITE_READONLY: "make it and its folder writable",
-        sqlite3.SQLITE_CANTOPEN: "make its folder writable",
-        sqlite3.SQLITE_NOTADB: "move it away to begin a new one",
-        sqlite3.SQLITE_CORRUPT: "move it away to begin a new one",
-    }
-    # The low byte of an extended code is the plain one.
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return ": ".join(filter(None, (str(error), advice.get(code))))
+    fingerprint: str
+    parameters: str
+    modules: str
+    libraries: str
+    inputs: Mapping[str, str]
 
 
 class ExecutionStore:
     """What happened in one root.
 
-    Each call is a transaction of its own, so a kill leaves the record consistent. An execution ends
-    in three steps: :meth:`settle` says what it came to, its artifact is renamed into its place,
-    :meth:`end` takes note. Killed between the second and the third, it is complete nevertheless,
+    Each call is a transaction of its own, so a kill leaves the store consistent. An execution ends
+    in three steps: :meth:`record_result`, the rename of its artifact into its place,
+    :meth:`finish`. Killed between the second and the third, it is complete nevertheless,
     which :meth:`close_run` finds out.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, path: Path | None = None) -> None:
+        """Open the record of `root`: the file in it, or a copy at `path`."""
         self._root = root
-        self.path = root / STORE_NAME
+        self.path = root / STORE_NAME if path is None else path
         with connect(self.path, "rwc"):
             pass
 
     def begin_run(
-        self, command: str, parameters: str, version: str, process: ProcessName, started: float
+        self,
+        command: str,
+        parameters: str,
+        version: str,
+        process: ProcessName,
+        started: float,
+        config: str = "",
     ) -> int:
         """Record that a run starts; returns its id."""
-        with connect(self.path) as connection:
+        with connect(self.path, writes=True) as connection:
             return _insert(
                 connection,
                 "INSERT INTO runs (command, parameters, version, process, host, process_started, "
-                "started, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, 'running')",
+                "started, config, outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'running')",
                 command,
                 parameters,
                 version,
@@ -146,6 +123,7 @@ class ExecutionStore:
                 process.host,
                 process.started,
                 started,
+                config,
             )
 
     def running(self) -> list[tuple[int, ProcessName]]:
@@ -162,7 +140,7 @@ class ExecutionStore:
         Returns:
             The destinations of executions that came to nothing; what lies aside there can go.
         """
-        with connect(self.path) as connection:
+        with connect(self.path, writes=True) as connection:
             rows = connection.execute(
                 "SELECT id FROM executions WHERE run = ? AND outcome = 'running'", (run,)
             ).fetchall()
@@ -173,22 +151,38 @@ class ExecutionStore:
             )
         return [path for path in left if path is not None]
 
-    def find(self, fingerprint: str) -> Known | None:
-        """Return the latest execution of `fingerprint` whose artifact is still there."""
+    def find(self, fingerprint: str) -> CachedExecution | None:
+        """Return the newest execution of `fingerprint` whose artifact is still there."""
+        return self._newest("fingerprint = ?", fingerprint)
+
+    def newest(self, component: str) -> CachedExecution | None:
+        """Return the newest execution of `component` whose artifact is still there."""
+        return self._newest("component = ?", component)
+
+    def _newest(self, condition: str, value: str) -> CachedExecution | None:
         with connect(self.path) as connection:
             rows = connection.execute(
-                "SELECT executions.id, path, outcome, message FROM executions "
+                "SELECT executions.id, path, digest, outcome, message, fingerprint, parameters, "
+                "modules, libraries FROM executions "
                 "JOIN artifacts ON artifacts.execution = executions.id "
-                "WHERE fingerprint = ? AND outcome IN ('complete', 'refused') "
+                f"WHERE {condition} AND outcome IN ('complete', 'refused') "
                 "ORDER BY executions.id DESC",
-                (fingerprint,),
-            ).fetchall()
-        found = (Known(*row) for row in rows)
-        return next((known for known in found if (self._root / known.path).is_dir()), None)
+                (value,),
+            )
+            for row in rows.fetchall():
+                if (self._root / row[1]).is_dir():
+                    inputs = connection.execute(
+                        "SELECT name, digest FROM inputs JOIN artifacts "
+                        "ON artifacts.id = inputs.artifact WHERE inputs.execution = ?",
+                        (row[0],),
+                    )
+                    values = (*row, dict(inputs.fetchall()))
+                    return CachedExecution(*values)
+        return None
 
     def skip(self, run: int, execution: int, at: float) -> None:
         """Record that `run` takes what an earlier execution made."""
-        with connect(self.path) as connection:
+        with connect(self.path, writes=True) as connection:
             connection.execute("INSERT OR IGNORE INTO skips VALUES (?, ?, ?)", (run, execution, at))
 
     def begin(
@@ -204,16 +198,19 @@ class ExecutionStore:
         Returns:
             Its id, and where its artifact goes.
         """
-        with connect(self.path) as connection:
+        with connect(self.path, writes=True) as connection:
             number = _insert(
                 connection,
-                "INSERT INTO executions (run, component, fingerprint, parameters, code, "
-                "destination, started, outcome) VALUES (?, ?, ?, ?, ?, '', ?, 'running')",
+                "INSERT INTO executions (run, component, fingerprint, parameters, code, modules, "
+                "libraries, destination, started, outcome) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, '', ?, 'running')",
                 execution.run,
                 execution.component,
                 execution.fingerprint,
                 execution.parameters,
                 execution.code,
+                execution.modules,
+                execution.libraries,
                 started,
             )
             path = destination(number)
@@ -228,10 +225,12 @@ class ExecutionStore:
                 )
         return number, path
 
-    def settle(
+    def record_result(
         self, execution: int, verdict: str, message: str, made: ArtifactRow, at: float
     ) -> None:
-        """Record what an execution came to, before its artifact is renamed into its place.
+        """Record the result of an execution before its artifact is renamed into its place.
+
+        Called again where another publisher has taken that place.
 
         Args:
             execution: its id.
@@ -240,28 +239,26 @@ class ExecutionStore:
             made: its artifact.
             at: seconds since the epoch.
         """
-        with connect(self.path) as connection:
+        with connect(self.path, writes=True) as connection:
             connection.execute(
-                "UPDATE executions SET verdict = ?, message = ?, ended = ? WHERE id = ?",
-                (verdict, message, at, execution),
+                "UPDATE executions SET verdict = ?, message = ?, ended = ?, destination = ? "
+                "WHERE id = ?",
+                (verdict, message, at, made.path, execution),
             )
-            _insert(
-                connection,
-                "INSERT INTO artifacts (type, path, digest, execution) VALUES (?, ?, ?, ?)",
-                made.type,
-                made.path,
-                made.digest,
-                execution,
+            connection.execute(
+                "INSERT INTO artifacts (type, path, digest, execution) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (execution) DO UPDATE SET path = excluded.path",
+                (made.type, made.path, made.digest, execution),
             )
 
-    def end(self, execution: int) -> None:
-        """Record that the artifact of a settled execution stands in its place."""
-        with connect(self.path) as connection:
+    def finish(self, execution: int) -> None:
+        """Record that the artifact of an execution stands in its place."""
+        with connect(self.path, writes=True) as connection:
             connection.execute("UPDATE executions SET outcome = verdict WHERE id = ?", (execution,))
 
     def stop(self, execution: int, outcome: str, message: str, ended: float) -> None:
-        """Record that an execution ended without :meth:`end`: ``failed`` or ``interrupted``."""
-        with connect(self.path) as connection:
+        """Record that an execution ended without :meth:`finish`: ``failed`` or ``interrupted``."""
+        with connect(self.path, writes=True) as connection:
             self._stop(connection, execution, outcome, message, ended)
 
     def _stop(
@@ -273,12 +270,18 @@ class ExecutionStore:
         ended: float | None,
     ) -> Path | None:
         """End an execution; returns its destination if there is nothing."""
-        verdict, relative = connection.execute(
-            "SELECT verdict, destination FROM executions WHERE id = ?", (execution,)
+        verdict, relative, started = connection.execute(
+            "SELECT verdict, destination, started FROM executions WHERE id = ?", (execution,)
         ).fetchone()
         destination = self._root / relative
-        # Nothing but the rename brings it there, and what is renamed is whole.
-        if verdict is not None and destination.is_dir():
+        # Nothing but the rename brings it there, and what is renamed is whole. But another
+        # publisher may have taken the version's number.
+        taken = connection.execute(
+            "SELECT 1 FROM artifacts JOIN executions ON executions.id = artifacts.execution "
+            "WHERE path = ? AND executions.id != ? AND ended >= ?",
+            (relative, execution, started),
+        ).fetchone()
+        if verdict is not None and taken is None and destination.is_dir():
             connection.execute("UPDATE executions SET outcome = verdict WHERE id = ?", (execution,))
             return None
         connection.execute("DELETE FROM artifacts WHERE execution = ?", (execution,))
@@ -299,8 +302,10 @@ def _insert(connection: sqlite3.Connection, statement: str, *values: object) -> 
 def _input(connection: sqlite3.Connection, artifact: ArtifactRow) -> int:
     """Return the id of an artifact that is read; one that no execution made is recorded."""
     known = connection.execute(
-        "SELECT id FROM artifacts WHERE path = ? AND digest = ? ORDER BY id DESC LIMIT 1",
-        (artifact.path, artifact.digest),
+        "SELECT id FROM artifacts WHERE path = ? AND (digest = ? OR execution NOTNULL) "
+        # Release 0.1.0 recorded other digests than that of the content: the folder is the same.
+        "ORDER BY digest = ? DESC, id DESC LIMIT 1",
+        (artifact.path, artifact.digest, artifact.digest),
     ).fetchone()
     if known:
         return int(known[0])
@@ -316,3 +321,11 @@ def _input(connection: sqlite3.Connection, artifact: ArtifactRow) -> int:
         ((number, path, digest) for path, digest in artifact.files),
     )
     return number
+
+
+def recorded_path(root: Path, path: Path) -> str:
+    """Return a path as the metadata store has it: relative to `root` where it is below."""
+    root, found = root.resolve(), path.resolve()
+    text = str(found.relative_to(root) if found.is_relative_to(root) else found)
+    # A file name need not be valid text, which the store's columns are.
+    return text.encode("utf-8", "backslashreplace").decode()

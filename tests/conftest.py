@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+FIXTURES = Path(__file__).resolve().parent / "fixtures"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# Executors of tests are imported by name, as those of components are, also by other processes.
+sys.path.insert(0, str(Path(__file__).resolve().parent / "executors"))
 
 # Those that take longest, before the others: two workers that share the files end together.
 LONGEST_FILES = (
@@ -41,6 +47,27 @@ def jj_lin() -> Path:
 
 
 @pytest.fixture(scope="session")
+def extract_release_0_1_0() -> Callable[[Path], Path]:
+    """Extracts into a folder what release 0.1.0 left, and returns where it is.
+
+    That is ``root/``, ``songs/`` and ``song.mid``; see fixtures/README.md.
+    """
+
+    def extract(folder: Path) -> Path:
+        with tarfile.open(FIXTURES / "root-0.1.0.tar.xz") as archive:
+            archive.extractall(folder, filter="data")
+        return folder / "root-0.1.0"
+
+    return extract
+
+
+@pytest.fixture
+def release_0_1_0(tmp_path: Path, extract_release_0_1_0: Callable[[Path], Path]) -> Path:
+    """What release 0.1.0 left, for one test."""
+    return extract_release_0_1_0(tmp_path)
+
+
+@pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base path with one version: an untrained, narrow network of the contract's signatures."""
     from tunesmith.components.runtime import load_tensorflow
@@ -48,23 +75,20 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     load_tensorflow()
     import keras
 
-    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.networks.paper.network import NETWORK
+    from tunesmith.components.networks.paper.sizes import PaperSizes
     from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
     from tunesmith.music import REST, Vocabulary
 
     keras.utils.set_random_seed(1)
     frames = (REST, *((pitch,) for pitch in range(60, 85)), *CHORDS)
     vocabulary = Vocabulary(frames, frames_per_second=5.0)
-    architecture = Architecture(embedding=8, units=8, dense=8)
+    architecture = PaperSizes(embedding=8, units=8, dense=8)
     base = tmp_path_factory.mktemp("models") / "tunesmith"
     base.mkdir()
-    export_model(
-        build_model(len(vocabulary), architecture),
-        architecture,
-        vocabulary,
-        ServedSettings(),
-        base / "1",
-    )
+    model = NETWORK.build(len(vocabulary), architecture)
+    forward = NETWORK.for_serving(model, len(vocabulary), architecture)
+    export_model(forward, architecture.window, vocabulary, ServedSettings(), base / "1")
     return base
 
 

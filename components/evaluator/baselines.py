@@ -18,14 +18,12 @@ from tunesmith.components.evaluator.likelihood import Predictor
 from tunesmith.components.ngram.counting import ORDER, NGram, Row
 from tunesmith.components.records.eval_windows import EvalWindows, Tokens
 
-BASELINES = ("unigram", "repeat", "5-gram")
-"""By falling loss on most music."""
-
 
 def count_baselines(
     songs: Sequence[NDArray[np.integer[Any]]], vocabulary_size: int
 ) -> dict[str, Predictor]:
-    """Return every baseline by its name in :data:`BASELINES`.
+    """Return every baseline by its name in
+    :data:`tunesmith.components.evaluator.component.BASELINES`.
 
     Args:
         songs: the training split's tokens, integers [n] each.

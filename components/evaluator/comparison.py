@@ -1,15 +1,15 @@
-"""A model beside the last one that was blessed, on the same music.
+"""A candidate compared with the served model on the same music.
 
-The two may have other vocabularies, windows and weights. Both are asked about the same frames: the
-older one gets them as its own tokens, an unknown frame in its window as the nearest that it knows,
-as when it continues a user's song. A model gives a frame that it does not know no probability at
-all, so only the frames that both know can be compared, and of each model's distribution that part,
-scaled to sum to one:
+The two may differ in vocabulary, window and weights. Both predict the same frames: the served one
+gets them as tokens of its own, an unknown frame in its window as the nearest that it knows, as when
+it continues a user's song. A model gives a frame that it does not know no probability at all, so
+only the frames that both know are compared, by that part of each distribution, scaled to sum to
+one:
 
 p(w | h, w is known to both) = p(w | h) / sum of p(v | h) over the frames v known to both
 
-So neither gains by knowing fewer frames. Where the vocabularies are equal this is p(w | h) itself.
-Models of another grid or other tracks hear other music, and are not compared.
+So neither gains by knowing fewer frames. With equal vocabularies this is p(w | h) itself. Models of
+different tracks or grids are not compared.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from tunesmith.components.records.eval_windows import EvalWindows, Tokens
 from tunesmith.music import Vocabulary
 
 LEAST_COMMON_SHARE = 0.9
-"""Of the held-out frames that both must know for a comparison to say anything."""
+"""Minimum share of the held-out frames that both must know."""
 
 
 class Model(Predictor, Protocol):
-    """A predictor that says what its tokens are."""
+    """A predictor with a vocabulary."""
 
     @property
     def window(self) -> int:
-        """How many tokens it looks back."""
+        """Tokens in its input."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -44,14 +44,14 @@ class Model(Predictor, Protocol):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What it came to.
+    """The result of a comparison.
 
     Args:
-        skipped: why there is none; None if there is one.
-        windows: how many were compared; 0 if none.
+        skipped: why the models were not compared; None if they were.
+        windows: compared windows.
         common_share: share of the held-out frames that both models know.
-        nats: of the candidate, a frame; None if skipped.
-        previous_nats: of the model blessed before, a frame; None if skipped.
+        nats: loss of the candidate, nats per frame; None if skipped.
+        previous_nats: loss of the served model, nats per frame; None if skipped.
     """
 
     skipped: str | None = None
@@ -67,17 +67,17 @@ def compare(
     songs: Sequence[Tokens],
     advance: Callable[[int], None] = lambda _: None,
 ) -> Comparison:
-    """Judge both by the frames that both know.
+    """Compare two models by the frames that both know.
 
     Args:
-        candidate: the new model, whose tokens the songs are in.
-        previous: the old one.
+        candidate: the new model; the songs are in its tokens.
+        previous: the served model.
         songs: held out, int32 [n] each.
         advance: called after each batch of either with the number of windows in it.
     """
     new, old = candidate.vocabulary, previous.vocabulary
     if reason := difference(new, old):
-        return Comparison(f"the last blessed model was trained on other music: {reason}")
+        return Comparison(f"the served model was trained on other music: {reason}")
     translation = old.encode(new.frames).astype(np.int32)
     common = np.array([frame in old for frame in new.frames])
     held_out = EvalWindows.of(songs, candidate.window)
@@ -85,7 +85,7 @@ def compare(
     share = float(known.mean())
     if share < LEAST_COMMON_SHARE:
         return Comparison(
-            f"the last blessed model knows {share:.0%} of the held-out frames, too few to compare",
+            f"the served model knows {share:.0%} of the held-out frames, too few to compare",
             common_share=share,
         )
     translated = EvalWindows.of([translation[song] for song in songs], previous.window)
@@ -101,9 +101,9 @@ def compare(
 
 
 def difference(new: Vocabulary, old: Vocabulary) -> str | None:
-    """Return in which setting of the corpus two models differ, or None.
+    """Return which setting of the corpus differs between two models; None if none does.
 
-    Transposition is none: it is a way to learn, and held-out songs are in their own keys.
+    Transposition does not count: it augments the training songs, held-out songs keep their keys.
     """
     if str(new.corpus.track) != str(old.corpus.track):
         return f"track {old.corpus.track}, now {new.corpus.track}"
@@ -111,7 +111,7 @@ def difference(new: Vocabulary, old: Vocabulary) -> str | None:
     for name in ("frames_per_beat", "keep_short_notes", "lowest", "highest"):
         if getattr(a, name) != getattr(b, name):
             return f"{name.replace('_', ' ')} {getattr(b, name)}, now {getattr(a, name)}"
-    # A grid that follows the tempo has its songs' mean speed, which is no setting.
+    # The speed of a grid that follows the tempo is the mean of its songs, not a setting.
     speeds = new.frames_per_second, old.frames_per_second
     if not a.frames_per_beat and not math.isclose(*speeds, rel_tol=1e-5):
         return f"{speeds[1]:g} frames per second, now {speeds[0]:g}"

@@ -1,5 +1,4 @@
-"""``evaluation.json``: the structure that a report and a program read, described in
-docs/evaluation.md."""
+"""``evaluation.json``, whose structure docs/evaluation.md describes."""
 
 from __future__ import annotations
 
@@ -10,8 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tunesmith.components.artifacts import Split
-from tunesmith.components.evaluator.blessing import Check
+from tunesmith.components.artifacts import Check, Split
 from tunesmith.components.evaluator.comparison import Comparison
 from tunesmith.components.evaluator.likelihood import Figures
 
@@ -21,22 +19,24 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found out about a model.
+    """The evaluation of a model.
 
     Args:
         checks: of the blessing.
-        splits: the model's figures.
-        baselines: theirs, by name and split.
-        previous_version: of the last blessed model; None if there is none.
-        previous: the comparison with it; None if there is none.
+        model_digest: of the model that was measured.
+        splits: figures of the model, by split.
+        baselines: figures of the baselines, by name and split.
+        previous_version: the served version; None if none is served.
+        previous: the comparison with it; None if none is served.
         music: of :func:`tunesmith.components.evaluator.song_measures.describe_music`.
         songs: paths of the composed songs below the folder.
         composed_frames: of each of them; 0 if there are none.
-        parameters: what was asked.
-        seconds: what each part took.
+        parameters: of the Evaluator.
+        seconds: time of each part.
     """
 
     checks: Sequence[Check]
+    model_digest: str
     splits: Mapping[Split, Figures]
     baselines: Mapping[str, Mapping[Split, Figures]]
     previous_version: str | None
@@ -63,6 +63,7 @@ class Evaluation:
         content = {
             "format": FORMAT,
             "blessed": self.blessed,
+            "model_digest": self.model_digest,
             "checks": [asdict(check) for check in self.checks],
             "splits": {split: _table(figures, True) for split, figures in self.splits.items()},
             "baselines": {

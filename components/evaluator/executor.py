@@ -1,7 +1,7 @@
-"""Evaluator: measures an exported model on held-out songs and says whether it may be served.
+"""Evaluator's executor: measures an exported model on held-out songs and blesses it or not.
 
-The SavedModel itself is measured, through its signatures. A model that falls short is an outcome
-and no error: ``evaluation.json`` says which check it failed, and by how much.
+The SavedModel itself is measured, through its signatures. A model that is not blessed is a result,
+no error: ``evaluation.json`` says which check it failed, and by how much.
 """
 
 from __future__ import annotations
@@ -10,15 +10,23 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tunesmith.components.artifacts import Examples, PushedModel, Split, TrainedModel
+from tunesmith.components.artifacts import (
+    Examples,
+    ModelEvaluation,
+    PushedModel,
+    Split,
+    TrainedModel,
+)
+from tunesmith.components.component import Context
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.evaluator.baselines import count_baselines
-from tunesmith.components.evaluator.blessing import BlessingParameters, check_model
+from tunesmith.components.evaluator.blessing import check_model
 from tunesmith.components.evaluator.comparison import Comparison, compare
+from tunesmith.components.evaluator.component import EvaluatorInputs, EvaluatorParameters
 from tunesmith.components.evaluator.composing import compose
 from tunesmith.components.evaluator.evaluation_file import Evaluation
 from tunesmith.components.evaluator.likelihood import Figures, Predictor, judge
@@ -30,65 +38,19 @@ from tunesmith.components.records.tfrecord import read_tokens
 from tunesmith.music import write_midi
 
 
-@dataclass(frozen=True)
-class EvaluatorParameters:
-    """What Evaluator is told.
-
-    Args:
-        blessing: what the model must do.
-        songs: that it composes for the music measures.
-        steps: frames of each; 300 are a minute at 5 frames a second, as a client composes.
-        seed: of the songs.
-        maximum_composing_seconds: after which the songs end where they are.
-        copied_frames: frames of a stretch found in the training split that counts as copied; 25
-            are 5 s at 5 frames a second.
-        corpus_songs: training songs at most, evenly spread, that the measures are compared with.
-    """
-
-    blessing: BlessingParameters = field(default_factory=BlessingParameters)
-    songs: int = 16
-    steps: int = 300
-    seed: int = 0
-    maximum_composing_seconds: float = 60.0
-    copied_frames: int = 25
-    corpus_songs: int = 500
-
-    def __post_init__(self) -> None:
-        for name in ("songs", "steps", "copied_frames", "corpus_songs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name.replace('_', ' ')} must be at least 1")
-        if self.seed < 0:
-            raise ValueError(f"the seed must be at least 0, not {self.seed}")
-        if not self.maximum_composing_seconds > 0:
-            raise ValueError("maximum composing seconds must be above 0")
-
-
-def evaluate(
-    examples: Examples,
-    model: TrainedModel,
-    baseline: PushedModel | None,
-    output: Path,
-    parameters: EvaluatorParameters,
-    progress: Progress,
-) -> None:
-    """Write a :class:`~tunesmith.components.artifacts.ModelEvaluation` into the folder `output`.
+def execute(inputs: EvaluatorInputs, parameters: EvaluatorParameters, context: Context) -> None:
+    """Write a :class:`~tunesmith.components.artifacts.ModelEvaluation` into the output
+    folder.
 
     ``evaluation.json``, and ``songs/<number>.mid``, the songs that were measured.
 
-    Args:
-        examples: that the model was trained on, with the eval split and perhaps a test split.
-        model: what is judged.
-        baseline: the last blessed model; None if there is none.
-        output: an empty folder.
-        parameters: what is asked.
-        progress: is told how far it is.
-
     Raises:
-        ComponentError: there is nothing to judge by, or `model` is no model of these examples.
+        ComponentError: a split has no songs, or the model was trained on other examples.
     """
     seconds: dict[str, float] = {}
-    candidate = _load(model, examples)
-    songs = _read_splits(examples)
+    output, progress = context.output, context.progress
+    candidate = _load(inputs.model, inputs.examples)
+    songs = _read_splits(inputs.examples)
     held_out: dict[Split, EvalWindows] = {
         split: EvalWindows.of(some, candidate.window)
         for split, some in songs.items()
@@ -100,7 +62,7 @@ def evaluate(
         counted = count_baselines(songs["train"], len(candidate.vocabulary))
         baselines = _judge(counted, held_out, progress, "judging the baselines")
     with _timed(seconds, "previous"):
-        previous = _compare(candidate, baseline, songs["eval"], progress)
+        previous = _compare(candidate, inputs.previous, songs["eval"], progress)
     checks = check_model(
         splits["eval"],
         {name: figures["eval"] for name, figures in baselines.items()},
@@ -108,7 +70,7 @@ def evaluate(
         parameters.blessing,
     )
     with _timed(seconds, "composing"):
-        # What is no distribution cannot be drawn from.
+        # Rows that are not finite cannot be sampled.
         drawable = math.isfinite(splits["eval"].sum_error)
         composed = _compose(candidate, parameters, progress) if drawable else None
         paths = _write_songs(candidate, composed, output)
@@ -116,9 +78,10 @@ def evaluate(
         music = _music(candidate, composed, songs, parameters)
     evaluation = Evaluation(
         checks=checks,
+        model_digest=inputs.model.digest,
         splits=splits,
         baselines=baselines,
-        previous_version=None if baseline is None else baseline.path.name,
+        previous_version=None if inputs.previous is None else inputs.previous.path.name,
         previous=previous,
         music=music,
         songs=paths,
@@ -126,7 +89,7 @@ def evaluate(
         parameters=asdict(parameters),
         seconds=seconds,
     )
-    evaluation.write(output / "evaluation.json")
+    evaluation.write(output / ModelEvaluation.FILE)
     progress.say(evaluation.verdict())
 
 
@@ -134,7 +97,8 @@ def _load(model: TrainedModel, examples: Examples) -> SavedPredictor:
     candidate = SavedPredictor.load(model.saved_model)
     if candidate.vocabulary.names != examples.vocabulary().names:
         raise ComponentError(
-            f"{model.path} knows other frames than {examples.path}: train on these examples"
+            f"the vocabulary of {model.path} differs from that of {examples.path}: train on these "
+            "examples"
         )
     return candidate
 
@@ -173,19 +137,19 @@ def _judge(
 
 def _compare(
     candidate: SavedPredictor,
-    baseline: PushedModel | None,
+    served: PushedModel | None,
     songs: Sequence[Tokens],
     progress: Progress,
 ) -> Comparison | None:
-    if baseline is None:
+    if served is None:
         return None
     try:
-        previous = SavedPredictor.load(baseline.path)
+        previous = SavedPredictor.load(served.path)
     except ComponentError as error:
-        # What cannot be loaded cannot be served either, and is nothing to fall behind.
-        return Comparison(f"the last blessed model cannot be compared: {error}")
+        # A model that cannot be loaded cannot be served either.
+        return Comparison(f"the served model cannot be compared: {error}")
     total = 2 * sum(map(len, songs))
-    title = f"comparing with version {baseline.path.name}"
+    title = f"comparing with version {served.path.name}"
     with _counting(progress, title, total) as advance:
         return compare(candidate, previous, songs, advance)
 

@@ -1,7 +1,7 @@
-"""An exported model as a predictor: asked through its signatures, as a server asks it.
+"""An exported model as a predictor: called through its signatures, as a server calls it.
 
-Whatever this knows of a model comes from the SavedModel itself, so that a version that was pushed
-long ago can be judged like the one that was trained a minute ago.
+All that is known of a model comes from the SavedModel itself, so that a version that was pushed
+long ago is measured like one that has just been trained.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.records.eval_windows import Tokens
 from tunesmith.components.runtime import load_tensorflow
-from tunesmith.music import CorpusSettings, Grid, MusicError, TrackChoice, Vocabulary, parse_frame
+from tunesmith.music import CorpusSettings, MusicError, Vocabulary, parse_frame
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -30,7 +30,7 @@ class SavedPredictor:
     """A loaded SavedModel; make it with :meth:`load`.
 
     Args:
-        window: tokens that it looks back.
+        window: tokens in its input.
         vocabulary: the frame of each token, and how its corpus was read.
         program: General MIDI program 0..127 that its songs are written with.
         serving_default: the signature.
@@ -46,7 +46,7 @@ class SavedPredictor:
         """Load the SavedModel in the folder `directory`.
 
         Raises:
-            ComponentError: it is none, or has not the signatures of the contract.
+            ComponentError: it is no SavedModel, or lacks signatures of the contract.
         """
         tf = load_tensorflow()
         try:
@@ -56,19 +56,17 @@ class SavedPredictor:
             )
         except (OSError, KeyError) as error:
             reason = str(error).splitlines()[0]
-            raise ComponentError(f"{directory} is no model of ours ({reason})") from error
+            raise ComponentError(f"{directory} is not a tunesmith model ({reason})") from error
         window = default.structured_input_signature[1]["tokens"].shape[1]
         size = default.structured_outputs["probabilities"].shape[1]
-        answered = {
-            name: value[0]
-            for name, value in _ask(settings, token_ids=np.zeros(1, np.int32)).items()
-        }
+        answered = _settings(settings)
         frames = _ask(names, token_ids=np.arange(size, dtype=np.int32))["frames"]
         try:
+            speed = float(answered["frames_per_second"])
             vocabulary = Vocabulary(
                 tuple(parse_frame(name.decode("ascii")) for name in frames.tolist()),
-                float(answered["frames_per_second"]),
-                _corpus(answered),
+                speed,
+                CorpusSettings.from_served(answered, speed),
             )
         except (KeyError, MusicError) as error:
             raise ComponentError(
@@ -81,21 +79,18 @@ class SavedPredictor:
         return _ask(self.serving_default, tokens=windows)["probabilities"]
 
 
+def _settings(signature: Signature) -> dict[str, Any]:
+    """Return what the ``settings`` signature answers, strings as text."""
+    answered = _ask(signature, token_ids=np.zeros(1, np.int32))
+    values = {name: value[0] for name, value in answered.items()}
+    return {
+        name: value.decode("utf-8") if isinstance(value, bytes) else value
+        for name, value in values.items()
+    }
+
+
 def _ask(signature: Signature, **inputs: NDArray[Any]) -> dict[str, NDArray[Any]]:
     import tensorflow as tf
 
     given = {name: tf.constant(value) for name, value in inputs.items()}
     return {name: value.numpy() for name, value in signature(**given).items()}
-
-
-def _corpus(answered: dict[str, Any]) -> CorpusSettings:
-    """Return what the ``settings`` signature says of the corpus."""
-    grid = Grid(
-        frames_per_second=float(answered["frames_per_second"]),
-        frames_per_beat=int(answered["frames_per_beat"]),
-        keep_short_notes=bool(answered["keep_short_notes"]),
-        lowest=int(answered["lowest_pitch"]),
-        highest=int(answered["highest_pitch"]),
-    )
-    transpose = int(answered["transpose_from"]), int(answered["transpose_to"])
-    return CorpusSettings(TrackChoice.parse(answered["track"].decode("utf-8")), grid, transpose)

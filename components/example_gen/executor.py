@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,19 +12,33 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
 from tunesmith.components.beam_jobs.running import JobCounters, check_written, run_job
+from tunesmith.components.component import Context
+from tunesmith.components.example_gen.component import ExampleGenInputs, ExampleGenParameters
 from tunesmith.components.example_gen.job_report import WriteReport, check_usable
 from tunesmith.components.example_gen.reading import Reading, start_reading
-from tunesmith.components.example_gen.song_files import ExampleGenParameters
 from tunesmith.components.example_gen.transforms import REPORT, ReadSequences, TakeSongs
 from tunesmith.components.records.shards import WriteShards, shard_names, shard_of, shards_of
 from tunesmith.components.records.songs import read_frames
-from tunesmith.components.sources.midi_folder import MidiFiles
+from tunesmith.components.sources.midi_folder import (
+    ListedMidiFolder,
+    MidiFiles,
+    list_midi_files,
+)
 
 LISTED_IN_THE_GRAPH = 10_000
 """Files up to which a job's graph holds their names; runners bound its size. Of more it holds the
 name of a file that lists them."""
 
 _LISTING = ".files"
+
+
+def execute(inputs: ExampleGenInputs, parameters: ExampleGenParameters, context: Context) -> None:
+    """Write a :class:`Sequences` artifact; see :func:`run_example_gen`."""
+    midi = inputs.midi
+    # Those whose digests were taken, where they were.
+    files = midi.midi_files() if isinstance(midi, ListedMidiFolder) else list_midi_files(midi.path)
+    with context.progress.task(f"reading {len(files)} MIDI files"):
+        run_example_gen(files, context.output, parameters, context.beam_options)
 
 
 def run_example_gen(
@@ -45,6 +60,8 @@ def run_example_gen(
     with start_reading(files, parameters, beam_options) as reading:
         counters = run_reading_job(reading, output, build)
     check_written(output, shard_names(shards))
+    corpus = json.dumps(parameters.corpus().to_dict(), indent=2)
+    (output / "corpus.json").write_text(corpus, "utf-8")
     return counters
 
 

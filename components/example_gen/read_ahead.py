@@ -22,14 +22,14 @@ from collections.abc import Iterator, Sequence
 from typing import IO, BinaryIO
 
 from tunesmith.components.errors import ComponentError
+from tunesmith.components.example_gen.component import ExampleGenParameters
 from tunesmith.components.example_gen.song_files import (
-    ExampleGenParameters,
     Rejection,
     Song,
     read_local_file,
     read_song_file,
 )
-from tunesmith.music import Grid
+from tunesmith.components.parameter_values import parameters_from
 
 FILES_A_PROCESS = 50
 """Fewer files are not worth a process of their own: it takes as long to start as to read them."""
@@ -152,11 +152,11 @@ def _main() -> None:
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     task = json.load(sys.stdin)
-    parameters = task["parameters"]
-    parameters["grid"] = Grid(**parameters["grid"])
-    told = ExampleGenParameters(**parameters)
+    parameters = parameters_from(ExampleGenParameters, task["parameters"])
     for song_id, path in task["files"]:
-        result = read_song_file(os.fsencode(song_id), os.fsencode(path), told, read_local_file)
+        result = read_song_file(
+            os.fsencode(song_id), os.fsencode(path), parameters, read_local_file
+        )
         try:
             _write_result(result, sys.stdout.buffer)
             # At once: who waits for the last of few files should not wait for a full buffer.

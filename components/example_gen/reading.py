@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tunesmith.components.example_gen.component import ExampleGenParameters
 from tunesmith.components.example_gen.read_ahead import FILES_A_PROCESS, ReadAhead
-from tunesmith.components.example_gen.song_files import ExampleGenParameters
 from tunesmith.components.sources.midi_folder import MidiFiles
 
 COPIES_FOR_MULTI_PROCESSING = 5000

@@ -6,49 +6,14 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tunesmith.components.artifacts import Split
+from tunesmith.components.example_gen.component import ExampleGenParameters
 from tunesmith.components.records.songs import SongFrames, write_frames
-from tunesmith.music import Grid, TrackChoice, UnusableFile, read_song
-from tunesmith.music.reading import DEFAULT_MINIMUM_FRAMES, LARGEST_FILE, SongReading
+from tunesmith.music import TrackChoice, UnusableFile, read_song
+from tunesmith.music.reading import LARGEST_FILE, SongReading
 
 DIGEST_BYTES = 16
-
-
-@dataclass(frozen=True)
-class ExampleGenParameters:
-    """What ExampleGen is told.
-
-    Args:
-        track: a track choice, see :class:`tunesmith.music.TrackChoice`.
-        grid: what a frame is; the paper's five a second by default.
-        minimum_frames: shorter songs are rejected.
-        eval_fraction: share of the songs held out, above 0 and below 1.
-        test_fraction: share of the songs set aside besides, 0 for none.
-    """
-
-    track: str = "first"
-    grid: Grid = field(default_factory=Grid)
-    minimum_frames: int = DEFAULT_MINIMUM_FRAMES
-    eval_fraction: float = 0.1
-    test_fraction: float = 0.0
-
-    def __post_init__(self) -> None:
-        TrackChoice.parse(self.track)
-        if not 0 < self.eval_fraction < 1:
-            raise ValueError(f"the eval fraction must be between 0 and 1, not {self.eval_fraction}")
-        if not 0 <= self.test_fraction < 1 - self.eval_fraction:
-            raise ValueError(
-                f"the test fraction must be 0 or more and leave songs to learn from beside the "
-                f"eval fraction of {self.eval_fraction}, not {self.test_fraction}"
-            )
-
-    @property
-    def splits(self) -> tuple[Split, ...]:
-        """The splits that a job writes."""
-        return ("train", "eval", "test") if self.test_fraction else ("train", "eval")
 
 
 class Song(NamedTuple):
@@ -102,7 +67,7 @@ def read_song_file(
         song = read_song(
             _content(path, read),
             TrackChoice.parse(parameters.track),
-            parameters.grid,
+            parameters.grid.grid(),
             parameters.minimum_frames,
         )
     except UnusableFile as error:

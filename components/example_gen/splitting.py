@@ -11,7 +11,7 @@ from typing import NamedTuple
 import apache_beam as beam
 
 from tunesmith.components.artifacts import Split
-from tunesmith.components.example_gen.song_files import ExampleGenParameters
+from tunesmith.components.example_gen.component import ExampleGenParameters
 
 
 class Bounds(NamedTuple):

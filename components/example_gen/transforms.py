@@ -11,9 +11,9 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from tunesmith.components.beam_jobs.running import COUNTERS
+from tunesmith.components.example_gen.component import ExampleGenParameters
 from tunesmith.components.example_gen.read_ahead import ReadAhead
 from tunesmith.components.example_gen.song_files import (
-    ExampleGenParameters,
     Rejection,
     Song,
     read_song_file,

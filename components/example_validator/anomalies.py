@@ -1,48 +1,22 @@
 """What can be wrong with a collection, from StatisticsGen's numbers alone.
 
-Every anomaly has a name that stays, the value, the threshold, and a sentence that says what to do.
-
-What the thresholds were set beside (``tunesmith preprocess``, first track unless said otherwise):
-
-======================= ========= ======== ================ ========== ===================
-measured                JJ Lin 22 POP909   chorales (demo)  two songs  ``--track all``
-======================= ========= ======== ================ ========== ===================
-mapped share, eval      0.135     0.004    0.005            0.177      0.835 JJ Lin, 0.663
-token drift, bits       0.34      0.013    0.051            0.14       0.43, 0.044
-… its chance            0.41      0.80     0.37             1          1.0, 0.76
-pitch-class drift, bits 0.051     0.0017   0.0016           0.053      0.044, 0.0040
-largest song's share    0.14      0.003    0.011            1          0.13, 0.003
-rest share, train       0.16      0.32     0.009            0          0.045, 0.013
-known 32-frame stretches 0        0.0022   0.0064           0          0, 0.0002
-windows a token         39        1,223    79               6.8        11, 885
-======================= ========= ======== ================ ========== ===================
+Every anomaly has a stable name, the value, the threshold, and one line that says what to do. What
+the thresholds were chosen beside is the table of docs/gates.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-KNOWN = (
-    "empty-split",
-    "too-few-songs",
-    "too-few-windows",
-    "too-many-rejected-files",
-    "dominant-song",
-    "nearly-all-rests",
-    "one-frame-songs",
-    "vocabulary-too-small",
-    "vocabulary-too-large",
-    "high-mapped-share",
-    "token-drift",
-    "pitch-drift",
-    "copies-across-splits",
+from tunesmith.components.example_validator.component import (
+    ANOMALIES,
+    ExampleValidatorParameters,
 )
-"""Every anomaly's name."""
 
 ADVISORY = frozenset({"too-few-songs"})
-"""Those that are told and stop nothing."""
+"""Anomalies that are reported and stop nothing."""
 
 COMPARISONS = frozenset(
     {
@@ -54,71 +28,20 @@ COMPARISONS = frozenset(
         "copies-across-splits",
     }
 )
-"""Those that compare songs with each other. Of a handful of songs every one is a large part and
-unlike the rest, so these only advise in a collection of too few songs."""
-
-
-@dataclass(frozen=True)
-class ExampleValidatorParameters:
-    """What ExampleValidator takes for an anomaly; the module says what real collections measure.
-
-    Shares are of 1.
-
-    Args:
-        minimum_songs: to learn from; with fewer the comparisons of songs only advise.
-        minimum_windows: to learn from; a batch of the paper's.
-        maximum_rejected_share: of the files found. Second copies of the same music do not count.
-        maximum_song_share: of the frames to learn from, by one song.
-        maximum_rest_share: of a split's frames.
-        maximum_one_frame_songs: share of a split's songs in which one frame sounds from the start
-            to the end.
-        minimum_sounding_frames: in the vocabulary; with one there is nothing to choose.
-        minimum_windows_a_token: training windows for each token of the vocabulary.
-        maximum_mapped_share: of a split's frames, outside the vocabulary.
-        maximum_token_drift: bits, 0 to 1, from the training songs to a split held out.
-        maximum_pitch_drift: the same, of pitch classes.
-        minimum_drift_chance: a drift that this share of random divisions of the songs reach is no
-            anomaly, however large.
-        maximum_known_share: of a held-out split's longest stretches, in training songs.
-        allow: names of anomalies that do not stop a run.
-    """
-
-    minimum_songs: int = 10
-    minimum_windows: int = 64
-    maximum_rejected_share: float = 0.5
-    maximum_song_share: float = 0.5
-    maximum_rest_share: float = 0.9
-    maximum_one_frame_songs: float = 0.1
-    minimum_sounding_frames: int = 2
-    minimum_windows_a_token: float = 3.0
-    maximum_mapped_share: float = 0.3
-    maximum_token_drift: float = 0.1
-    maximum_pitch_drift: float = 0.05
-    minimum_drift_chance: float = 0.01
-    maximum_known_share: float = 0.2
-    allow: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        unknown = sorted(set(self.allow) - set(KNOWN))
-        if unknown:
-            raise ValueError(
-                f"there is no anomaly {unknown[0]!r} to allow; there are: {', '.join(KNOWN)}"
-            )
-        for name, value in asdict(self).items():
-            if name != "allow" and value < 0:
-                raise ValueError(f"{name.replace('_', ' ')} must not be negative")
+"""Anomalies that compare songs with each other. In a collection of too few songs each song is a
+large part of it and unlike the others, so that these are only reported there."""
 
 
 @dataclass(frozen=True)
 class Anomaly:
-    """One finding.
+    """An anomaly that was found.
 
     Args:
-        name: one of :data:`KNOWN`.
-        split: where; empty where it is of the whole collection.
-        value: what was found.
-        threshold: what it may be.
-        message: what it is and what to do, a sentence.
+        name: one of :data:`tunesmith.components.example_validator.component.ANOMALIES`.
+        split: the split that has it; empty for the whole collection.
+        value: the figure that was measured.
+        threshold: its bound.
+        message: one line that says what is wrong and what to do.
     """
 
     name: str
@@ -131,9 +54,10 @@ class Anomaly:
 def find_anomalies(
     statistics: dict[str, Any], parameters: ExampleValidatorParameters
 ) -> list[Anomaly]:
-    """Return every anomaly of StatisticsGen's ``statistics.json``, in the order of :data:`KNOWN`.
+    """Return every anomaly of StatisticsGen's ``statistics.json``, in the order of
+    :data:`~tunesmith.components.example_validator.component.ANOMALIES`.
 
-    A split without songs is empty and nothing else: the other questions have no answer there.
+    A split without songs is reported as empty and not checked further.
     """
     found = [
         *_of_files(statistics["files"], parameters),
@@ -144,21 +68,21 @@ def find_anomalies(
         found += _of_split(split, content, parameters)
     for split in statistics["drift"]:
         found += _of_held_out(split, statistics, parameters)
-    return sorted(found, key=lambda each: KNOWN.index(each.name))
+    return sorted(found, key=lambda each: ANOMALIES.index(each.name))
 
 
 def _of_files(files: dict[str, Any], parameters: ExampleValidatorParameters) -> Iterator[Anomaly]:
     reasons = {k: v for k, v in files["rejected_by_reason"].items() if k != "duplicate"}
     share = sum(reasons.values()) / files["found"] if files["found"] else 0.0
     if share > parameters.maximum_rejected_share:
-        told = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+        reasons_found = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
         yield Anomaly(
             "too-many-rejected-files",
             "",
             share,
             parameters.maximum_rejected_share,
-            f"{share:.0%} of {files['found']} files cannot be used ({told}): see rejected.jsonl, "
-            "or choose another track",
+            f"{share:.0%} of {files['found']} files were rejected ({reasons_found}): see "
+            "rejected.jsonl, or choose another track",
         )
 
 
@@ -174,7 +98,7 @@ def _of_training(
             "train",
             train["songs"],
             parameters.minimum_songs,
-            f"{train['songs']} songs to learn from: the model will know them by heart, add more",
+            f"only {train['songs']} training songs: the model will overfit: add songs",
         )
     if train["frames"] < parameters.minimum_windows:
         yield Anomaly(
@@ -182,7 +106,7 @@ def _of_training(
             "train",
             train["frames"],
             parameters.minimum_windows,
-            f"{train['frames']} windows to learn from are less than one batch: add songs",
+            f"{train['frames']} training windows are less than one batch: add songs",
         )
     largest = train["largest_songs"][0]
     if largest["share"] > parameters.maximum_song_share:
@@ -191,8 +115,8 @@ def _of_training(
             "train",
             largest["share"],
             parameters.maximum_song_share,
-            f"{largest['song_id']} is {largest['share']:.0%} of the frames to learn from: shorten "
-            "it or add songs",
+            f"{largest['song_id']} has {largest['share']:.0%} of the training frames: shorten it "
+            "or add songs",
         )
 
 
@@ -209,8 +133,8 @@ def _of_vocabulary(
             size - 1,
             parameters.minimum_sounding_frames,
             f"the vocabulary has {size - 1} sounding frames of the "
-            f"{statistics['distinct_sounding_frames']} heard: lower the minimum count, or read "
-            "another track",
+            f"{statistics['distinct_sounding_frames']} in the training songs: lower the minimum "
+            "count, or read another track",
         )
     if frames / size < parameters.minimum_windows_a_token:
         yield Anomaly(
@@ -218,8 +142,8 @@ def _of_vocabulary(
             "",
             frames / size,
             parameters.minimum_windows_a_token,
-            f"{frames} windows for {size} tokens are {frames / size:.1f} for each: add songs, or "
-            "bound the vocabulary",
+            f"{frames} training windows for {size} tokens are {frames / size:.1f} per token: add "
+            "songs, or bound the vocabulary",
         )
 
 
@@ -237,7 +161,7 @@ def _of_split(
             split,
             rests,
             parameters.maximum_rest_share,
-            f"{rests:.0%} of the frames of {split} are rests: is the music on another track?",
+            f"{rests:.0%} of the frames of {split} are rests: check the track choice",
         )
     held = content["songs_of_one_frame"]["count"] / content["songs"]
     if held > parameters.maximum_one_frame_songs:
@@ -246,7 +170,7 @@ def _of_split(
             split,
             held,
             parameters.maximum_one_frame_songs,
-            f"{held:.0%} of the songs of {split} hold one frame from start to end, the first "
+            f"in {held:.0%} of the songs of {split} one frame sounds throughout, such as "
             f"{content['songs_of_one_frame']['first'][0]}: leave them out",
         )
     mapped = content["mapped_share"]
@@ -256,7 +180,7 @@ def _of_split(
             split,
             mapped,
             parameters.maximum_mapped_share,
-            f"{mapped:.0%} of the frames of {split} are outside the vocabulary and stand as "
+            f"{mapped:.0%} of the frames of {split} are outside the vocabulary and were mapped to "
             "others: enlarge it, read fewer tracks or pitches, or add songs",
         )
 
@@ -265,8 +189,8 @@ def _of_held_out(
     split: str, statistics: dict[str, Any], parameters: ExampleValidatorParameters
 ) -> Iterator[Anomaly]:
     kinds = (
-        ("token-drift", "tokens", "frames", parameters.maximum_token_drift),
-        ("pitch-drift", "pitch_classes", "pitch classes", parameters.maximum_pitch_drift),
+        ("token-drift", "tokens", "token", parameters.maximum_token_drift),
+        ("pitch-drift", "pitch_classes", "pitch class", parameters.maximum_pitch_drift),
     )
     for name, key, what, threshold in kinds:
         drift = statistics["drift"][split][key]
@@ -280,8 +204,9 @@ def _of_held_out(
                 split,
                 drift["bits"],
                 threshold,
-                f"the {what} of {split} lie {drift['bits']:.2f} bits from those of train, random "
-                f"divisions {drift['expected_bits']:.2f}: hold out more of it",
+                f"{what} distribution of {split} differs from train (JS divergence "
+                f"{drift['bits']:.2f} bits; {drift['expected_bits']:.2f} expected by chance): use "
+                f"a larger {split} split",
             )
     copies = statistics["copies"][split]
     longest = max(copies, key=lambda each: each["frames"])
@@ -292,6 +217,7 @@ def _of_held_out(
             split,
             longest["known_share"],
             parameters.maximum_known_share,
-            f"{longest['known_share']:.0%} of {split}'s stretches of {longest['frames']} frames "
-            f"stand in training songs, most of {most['song_id']}: leave one of the copies out",
+            f"{longest['known_share']:.0%} of the {longest['frames']}-frame stretches of {split} "
+            f"also occur in training songs, most often those of {most['song_id']}: leave one of "
+            "the copies out",
         )

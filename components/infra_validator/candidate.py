@@ -1,54 +1,72 @@
-"""A candidate model behind the engine that will serve it: started, asked over gRPC, and ended.
+"""A candidate model behind the engine that will serve it: started, sent requests, and stopped.
 
-This is what :mod:`tunesmith.components.infra_validator.executor` is handed. The engine runs in a
-process of its own by ``tunesmith serve``, as in production, and ends with the run, even a killed
-one.
+:mod:`tunesmith.components.infra_validator.executor` is given it as a function. The engine runs in a
+process of its own by ``tunesmith serve``, as in production, which says in its ready file where it
+answers; it ends with the run, even with a killed one.
 """
 
 from __future__ import annotations
 
-import re
+import json
+import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import grpc
-import numpy as np
-from numpy.typing import NDArray
-
 from tunesmith.client.connection import Connection, ModelVersion
-from tunesmith.client.errors import ComposerError
-from tunesmith.client.protos import tunesmith_wire_pb2 as wire
-from tunesmith.client.tensors import to_array
-from tunesmith.components.infra_validator.checks import Answer, Arrays, Signature
-from tunesmith.components.infra_validator.executor import EngineFailed, Host
-from tunesmith.components.trainer.export.saved_model import MODEL_NAME
+from tunesmith.client.errors import ComposerError, ServerError
+from tunesmith.client.tensors import to_tensor
+from tunesmith.components.errors import ComponentError
+from tunesmith.components.infra_validator.checks import Answer, Arrays, Candidate, Signature
+
+MODEL_NAME = "tunesmith"
+"""The name that the candidate is served under."""
+
+ALSO_RUNS = (
+    "tunesmith.components.infra_validator.supervised",
+    "tunesmith.cli.main",
+    "tunesmith.cli.serve",
+)
+"""The programs that serve the candidate; another server may answer otherwise. They count as code of
+what imports this module, see :mod:`tunesmith.pipeline.code_version`."""
 
 START_SECONDS = 300.0
-"""An engine may take to import its libraries, load the model and warm it up."""
+"""Time for an engine to import its libraries, load the model and warm it up."""
 
 ANSWER_SECONDS = 60.0
-"""One answer may take; far above any bound of a latency."""
+"""Deadline of one request; far above any bound of a latency."""
 
+_POLL_SECONDS = 0.05
 _KEPT_LINES = 40
-_TOLD_LINES = 3
-_ENDED_AS_ASKED = (0, 128 + 15)
-"""Exit codes after SIGTERM: tidied up, or ended by the signal at once, as TensorFlow Serving is."""
-
-_DTYPES = {"int32": wire.DT_INT32, "int64": wire.DT_INT64, "float32": wire.DT_FLOAT}
-_PREDICT = "/tensorflow.serving.PredictionService/Predict"
+_LAST_LINES = 3
+_STOPPED = (0, 128 + 15)
+"""Exit codes after SIGTERM: ended by itself, or by the signal at once as TensorFlow Serving is."""
 
 
-def candidate_host(engine: str = "embedded", start_seconds: float = START_SECONDS) -> Host:
+class EngineFailed(ComponentError):
+    """The engine did not start, or did not stop; the message has the end of its log."""
+
+
+ServerFactory = Callable[[Path], AbstractContextManager[Candidate]]
+"""Serves the base path that it is given, ``<base>/1/saved_model.pb``, until the block ends.
+
+Raises EngineFailed when it is entered or left.
+"""
+
+
+def serve_candidate(
+    engine: str = "embedded", start_seconds: float = START_SECONDS
+) -> ServerFactory:
     """Return what serves a base path with `engine`, one of those of ``tunesmith serve``."""
     return partial(_serve, engine, start_seconds)
 
@@ -57,31 +75,55 @@ def candidate_host(engine: str = "embedded", start_seconds: float = START_SECOND
 def _serve(engine: str, start_seconds: float, base: Path) -> Iterator[ServedCandidate]:
     process = _EngineProcess(engine, base)
     try:
-        address = process.wait_until_it_answers(start_seconds)
-        with grpc.insecure_channel(
-            address, options=[("grpc.max_receive_message_length", -1)]
-        ) as channel:
-            yield ServedCandidate(process.engine, address, channel, process)
+        ready = process.wait_until_ready(start_seconds)
+        # A server that fails is not waited for: that is what the checks look for.
+        with closing(Connection(ready.address, ANSWER_SECONDS, patience=0)) as connection:
+            yield ServedCandidate(ready.engine, ready.model, connection, process)
     except BaseException:
         process.end()
         raise
     code = process.end()
-    if code not in _ENDED_AS_ASKED:
-        raise EngineFailed(f"the engine ended with code {code}: {process.last_words()}")
+    if code not in _STOPPED:
+        raise EngineFailed(f"the engine ended with code {code}: {process.log_tail()}")
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What ``tunesmith serve`` writes into its ready file; see docs/serving.md."""
+
+    engine: str
+    address: str
+    model: str
+    pid: int
+
+
+def engine_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for the engine: without the options of the user's own server in them."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("TUNESMITH_SERVE_")
+    }
 
 
 class _EngineProcess:
     """``tunesmith serve`` under supervision, and what it prints."""
 
     def __init__(self, engine: str, base: Path) -> None:
-        self.engine = engine
-        # Only the embedded server chooses a port by itself.
-        self._port = 0 if engine == "embedded" else _free_port()
+        self._engine = engine
+        self._folder = tempfile.TemporaryDirectory(prefix="tunesmith-serve-")
+        self._ready = Path(self._folder.name, "ready.json")
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._address = "" if engine == "embedded" else f"127.0.0.1:{self._port}"
-        self._settled = threading.Event()
+        # Only the embedded server can choose a port by itself.
+        port = 0 if engine == "embedded" else _free_port()
         serve = [sys.executable, "-m", "tunesmith.cli.main", "serve"]
-        options = [f"--model-dir={base}", f"--engine={engine}", f"--port={self._port}"]
+        options = [
+            f"--model-dir={base}",
+            f"--model-name={MODEL_NAME}",
+            f"--engine={engine}",
+            f"--port={port}",
+            f"--ready-file={self._ready}",
+        ]
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -95,6 +137,7 @@ class _EngineProcess:
             stderr=subprocess.PIPE,
             # Ctrl-C is for the run, which then ends the engine.
             start_new_session=True,
+            env=engine_environment(os.environ),
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -105,34 +148,28 @@ class _EngineProcess:
             line = raw.decode("utf-8", "replace").strip()
             if line:
                 self._lines.append(line)
-            if found := re.match(rf"serving {re.escape(MODEL_NAME)} on (\S+);", line):
-                self._address = found[1]
-                self._settled.set()
-        self._settled.set()
 
-    def wait_until_it_answers(self, seconds: float) -> str:
-        """Return its address.
+    def wait_until_ready(self, seconds: float) -> _Ready:
+        """Return what the ready file says.
 
         Raises:
-            EngineFailed: it ended, or the time did.
+            EngineFailed: the process ended, or the time did.
         """
         until = time.monotonic() + seconds
-        if self.engine == "embedded":
-            self._settled.wait(seconds)
         while self._process.poll() is None and time.monotonic() < until:
-            if self._address and _answers(self._address):
-                return self._address
-            time.sleep(0.1)
-        ended = self._process.poll()
+            if self._ready.exists():
+                return _Ready(**json.loads(self._ready.read_text("utf-8")))
+            time.sleep(_POLL_SECONDS)
+        code = self._process.poll()
         self.end()
-        what = f"did not answer in {seconds:g} s" if ended is None else f"ended with code {ended}"
-        raise EngineFailed(f"the engine {self.engine} {what}: {self.last_words()}")
+        what = f"did not answer in {seconds:g} s" if code is None else f"ended with code {code}"
+        raise EngineFailed(f"the engine {self._engine} {what}: {self.log_tail()}")
 
-    def last_words(self) -> str:
-        """Return its error if it told one, else its last lines."""
+    def log_tail(self) -> str:
+        """Return the error that it printed, or else its last lines, in one line."""
         lines = list(self._lines)
-        told = [line for line in lines if line.startswith("tunesmith: error: ")]
-        return " | ".join(told[-1:] or lines[-_TOLD_LINES:]) or "it printed nothing"
+        errors = [line for line in lines if line.startswith("tunesmith: error: ")]
+        return " | ".join(errors[-1:] or lines[-_LAST_LINES:]) or "it printed nothing"
 
     def end(self) -> int:
         """End it and return its exit code."""
@@ -140,6 +177,7 @@ class _EngineProcess:
         self._process.stdin.close()
         code = self._process.wait()
         self._reader.join(5)
+        self._folder.cleanup()
         return code
 
 
@@ -148,14 +186,14 @@ class ServedCandidate:
     """See :class:`tunesmith.components.infra_validator.checks.Candidate`."""
 
     engine: str
-    address: str
-    channel: Any
+    model: str
+    connection: Connection
     process: _EngineProcess
 
     def signatures(self) -> Mapping[str, Signature]:
-        """Return the shapes that the server's metadata tells."""
+        """Return the shapes in the server's metadata."""
         try:
-            _, found = _signatures(self.address)
+            _, found = self.connection.signatures(ModelVersion(self.model))
         except ComposerError:
             return {}
         return {
@@ -166,59 +204,24 @@ class ServedCandidate:
 
     def ask(self, signature: str, inputs: Arrays) -> Answer:
         """Send one request."""
-        request = wire.PredictRequest(
-            model_spec=ModelVersion(MODEL_NAME).spec(signature),
-            inputs={name: _tensor(values) for name, values in inputs.items()},
-        )
-        call = self.channel.unary_unary(
-            _PREDICT,
-            request_serializer=wire.PredictRequest.SerializeToString,
-            response_deserializer=wire.PredictResponse.FromString,
-        )
+        tensors = {name: to_tensor(values) for name, values in inputs.items()}
         try:
-            response = call(request, timeout=ANSWER_SECONDS)
-            outputs = {name: to_array(name, each) for name, each in response.outputs.items()}
-        except grpc.RpcError as error:
-            return Answer(error.code().name, error.details() or "")
+            outputs = self.connection.predict(ModelVersion(self.model), signature, tensors)
+        except ServerError as error:
+            return Answer(error.status, error.details)
         except ComposerError as error:
-            return Answer("UNREADABLE", str(error))
+            return Answer(type(error).__name__, str(error))
         return Answer("OK", outputs=outputs)
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the end of what the engine printed."""
-        return self.process.last_words()
-
-
-def _tensor(values: NDArray[Any]) -> wire.TensorProto:
-    shape = wire.TensorShapeProto(
-        dim=[wire.TensorShapeProto.Dim(size=size) for size in values.shape]
-    )
-    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-    return wire.TensorProto(
-        dtype=_DTYPES[values.dtype.name], tensor_shape=shape, tensor_content=little.tobytes()
-    )
+        return self.process.log_tail()
 
 
 def _shapes(tensors: Any) -> dict[str, tuple[int, ...]]:
     return {
         name: tuple(dim.size for dim in each.tensor_shape.dim) for name, each in tensors.items()
     }
-
-
-def _signatures(address: str) -> tuple[ModelVersion, dict[str, wire.SignatureDef]]:
-    connection = Connection(address)
-    try:
-        return connection.signatures(ModelVersion(MODEL_NAME))
-    finally:
-        connection.close()
-
-
-def _answers(address: str) -> bool:
-    try:
-        _signatures(address)
-    except ComposerError:
-        return False
-    return True
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""The questions that a served candidate has to answer, good ones and bad ones.
+"""The checks of a served candidate: requests that it must answer, and requests that it must refuse.
 
 Nothing here knows which engine answers or how it is reached. The status codes are those of
 TensorFlow Serving, which every engine gives.
@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.components.artifacts import Check
+from tunesmith.components.infra_validator.component import InfraValidatorParameters
 from tunesmith.music import Vocabulary
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -22,13 +24,13 @@ ROW_SUM_TOLERANCE = 1e-3
 """How far a row's sum may lie from one; float32 over thousands of frames stays below 1e-4."""
 
 ALONE_TOLERANCE = 1e-4
-"""How far an answer may depend on the other rows of its request: sums in another order."""
+"""How far a row may differ between a request of its own and a batch: sums in another order."""
 
 _WARM = 3
-"""Requests before the clock runs."""
+"""Requests before the timed ones."""
 
 _COMPOSED = 8
-"""Frames asked of the signature ``generate``."""
+"""Frames requested from the signature ``generate``."""
 
 
 class Signature(NamedTuple):
@@ -45,11 +47,12 @@ class Signature(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back.
+    """The answer to one request.
 
     Args:
-        status: the name of the gRPC status code, ``OK`` or ``INVALID_ARGUMENT`` or another.
-        detail: the engine's words where it is not OK.
+        status: the name of the gRPC status code, ``OK`` or ``INVALID_ARGUMENT`` or another; the
+            name of an error of :mod:`tunesmith.client` where there was no such answer.
+        detail: the engine's message where it is not OK.
         outputs: arrays by name where it is; strings as object arrays of bytes.
     """
 
@@ -66,26 +69,26 @@ class Candidate(Protocol):
         """The engine's name."""
 
     def signatures(self) -> Mapping[str, Signature]:
-        """Return what can be asked; nothing if the engine does not tell."""
+        """Return the signatures by name; none if the engine does not say."""
 
     def ask(self, signature: str, inputs: Arrays) -> Answer:
-        """Send one request, its dtypes as they are; a refusal is an answer, nothing is raised."""
+        """Send one request with the dtypes of `inputs`; a refusal is an answer, too."""
 
-    def last_words(self) -> str:
-        """Return the end of what the engine printed, in one line."""
+    def log_tail(self) -> str:
+        """Return the last lines that the engine printed, in one line."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long an answer may take, in milliseconds, as the asking process sees it.
+    """Maximum latency, in milliseconds, measured by the client; see InfraValidatorParameters.
 
     Args:
-        requests: of one window.
-        batch: windows of a large request.
-        batch_requests: of that many.
-        median_ms: of one window, for the middle request.
-        p95_ms: of one window, for the 95th of a hundred.
-        batch_median_ms: of a large request, for the middle one.
+        requests: timed requests of one window.
+        batch: windows in a large request.
+        batch_requests: timed large requests.
+        median_ms: maximum median of the requests of one window.
+        p95_ms: maximum 95th percentile of the requests of one window.
+        batch_median_ms: maximum median of the large requests.
     """
 
     requests: int
@@ -95,42 +98,29 @@ class Bounds:
     p95_ms: float
     batch_median_ms: float
 
-
-@dataclass(frozen=True)
-class Check:
-    """One question and how it went.
-
-    Args:
-        name: stays the same from model to model.
-        passed: whether it went as it must.
-        detail: what was seen, in one line.
-        value: the number that was looked at, if it was one.
-        bound: what it may be at most.
-    """
-
-    name: str
-    passed: bool
-    detail: str
-    value: float | None = None
-    bound: float | None = None
+    @classmethod
+    def of(cls, parameters: InfraValidatorParameters) -> Bounds:
+        """Return the bounds among the parameters of InfraValidator."""
+        names = cls.__dataclass_fields__
+        return cls(**{name: getattr(parameters, name) for name in names})
 
 
 @dataclass(frozen=True)
-class Material:
-    """What is asked with.
+class RequestData:
+    """What requests are made of.
 
     Args:
         songs: int32 [n] each, tokens of real songs, none empty.
-        vocabulary: what the songs were encoded with, which the model must speak.
+        vocabulary: of these songs, which the model must have, too.
     """
 
     songs: list[NDArray[np.int32]]
     vocabulary: Vocabulary
 
     def windows(self, count: int, window: int) -> NDArray[np.int32]:
-        """Return int32 [count, window]: windows from all over the songs, and again if too few.
+        """Return int32 [count, window]: windows spread evenly over the songs, repeated if too few.
 
-        As everywhere a song begins behind `window` rests, token 0.
+        A song begins behind `window` rests, as in training.
         """
         rests = np.zeros(window, np.int32)
         padded = [np.concatenate([rests, song]) for song in self.songs]
@@ -143,39 +133,40 @@ class Material:
         )
 
 
-def examine(
+def run_checks(
     candidate: Candidate,
-    material: Material,
+    request_data: RequestData,
     bounds: Bounds,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Check]:
-    """Ask everything, and yield each check as it is done.
+    """Send every request, and yield each check as it is done.
 
     Args:
-        candidate: what answers.
-        material: real songs.
-        bounds: of the time.
+        candidate: the served model.
+        request_data: real songs.
+        bounds: of the latency.
         clock: seconds, for the latency.
     """
     signatures = candidate.signatures()
     missing = {"serving_default", "vocabulary", "settings"} - signatures.keys()
     names = ", ".join(sorted(signatures)) or "none"
-    yield Check("signatures", not missing, f"answers {names}")
+    lacks = f"the model has no {', '.join(sorted(missing))}; it has " if missing else "found "
+    yield Check("signatures", not missing, lacks + names)
     if missing:
         return
     window = signatures["serving_default"].inputs["tokens"][-1]
-    yield _vocabulary(candidate, material.vocabulary)
-    yield _settings(candidate, material.vocabulary)
-    asked = material.windows(bounds.batch, window)
-    size = len(material.vocabulary)
+    yield _vocabulary(candidate, request_data.vocabulary)
+    yield _settings(candidate, request_data.vocabulary)
+    asked = request_data.windows(bounds.batch, window)
+    size = len(request_data.vocabulary)
     yield _probabilities(candidate, asked, size)
     yield _alone(candidate, asked)
     if "generate" in signatures:
         yield _generate(candidate, asked[:2], size)
     yield from _refusals(candidate, asked[:3], size)
-    # Whatever was sent before: the engine is still there, and says the same.
+    # After all these requests the engine must still answer.
     again = _probabilities(candidate, asked, size)
-    yield Check("still-answers", again.passed, again.detail)
+    yield Check("still-answers", again.passed, again.why)
     if again.passed:
         yield from _latency(candidate, asked, bounds, clock)
 
@@ -195,18 +186,37 @@ def _vocabulary(candidate: Candidate, vocabulary: Vocabulary) -> Check:
         answered += list(answer.outputs.get("frames", []))
     names = [frame.encode("ascii") for frame in vocabulary.names]
     if answered != names:
-        return Check(name, False, "its frames are not those of the Examples it was trained on")
-    return Check(name, True, f"all {len(names)} frames as in the Examples")
+        return Check(name, False, "the frames differ from those of the Examples")
+    return Check(name, True, f"all {len(names)} frames are those of the Examples")
 
 
 def _settings(candidate: Candidate, vocabulary: Vocabulary) -> Check:
     answer = candidate.ask("settings", {"token_ids": np.zeros(2, np.int32)})
     if answer.status != "OK":
         return Check("settings", False, _refused(answer))
-    wanted = np.full(2, vocabulary.frames_per_second, np.float32)
-    speed = answer.outputs.get("frames_per_second")
-    passed = speed is not None and np.array_equal(speed, wanted)
-    return Check("settings", passed, f"frames_per_second {speed} where {wanted} is right")
+    expected: dict[str, Any] = {
+        "frames_per_second": np.float32(vocabulary.frames_per_second),
+        **vocabulary.corpus.served(),
+    }
+    wrong = [
+        f"{name} is {_shown(answer.outputs.get(name))}, expected {value}"
+        for name, value in expected.items()
+        if not _says(answer.outputs.get(name), value)
+    ]
+    return Check("settings", not wrong, "; ".join(wrong) or "as the Examples were made with")
+
+
+def _says(answered: NDArray[Any] | None, value: Any) -> bool:
+    """Return whether both rows of an output hold `value`."""
+    content = value.encode("utf-8") if isinstance(value, str) else value
+    return answered is not None and answered.tolist() == [content] * 2
+
+
+def _shown(answered: NDArray[Any] | None) -> str:
+    if answered is None or not answered.size:
+        return "missing"
+    value = answered.flat[0]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _probabilities(candidate: Candidate, windows: NDArray[np.int32], size: int) -> Check:
@@ -214,25 +224,28 @@ def _probabilities(candidate: Candidate, windows: NDArray[np.int32], size: int) 
     if answer.status != "OK":
         return Check("probabilities", False, _refused(answer))
     fault = _fault(answer.outputs.get("probabilities"), (len(windows), size))
-    told = f"{len(windows)} windows of real songs: {size} probabilities each"
-    return Check("probabilities", not fault, fault or told)
+    found = f"{len(windows)} windows of real songs have {size} probabilities each"
+    return Check("probabilities", not fault, fault or found)
 
 
 def _fault(rows: NDArray[Any] | None, shape: tuple[int, int]) -> str:
-    """Return what is wrong with rows of probabilities; nothing if they are good."""
+    """Return what is wrong with rows of probabilities; empty if nothing is."""
     if rows is None or rows.shape != shape or rows.dtype != np.float32:
-        found = "nothing" if rows is None else f"{rows.dtype} {list(rows.shape)}"
-        return f"{found} instead of float32 {list(shape)}"
+        found = "missing" if rows is None else f"{rows.dtype} {list(rows.shape)}"
+        return f"probabilities are {found}, expected float32 {list(shape)}"
     if not np.isfinite(rows).all():
         return f"{int((~np.isfinite(rows)).any(axis=1).sum())} of {len(rows)} rows are not finite"
     worst = float(np.abs(rows.sum(axis=1, dtype=np.float64) - 1).max())
     if rows.min() < 0 or worst > ROW_SUM_TOLERANCE:
-        return f"no probabilities: smallest {rows.min():.3g}, a sum is {worst:.3g} from one"
+        return (
+            f"rows are no distributions: the smallest value is {rows.min():.3g}, and a sum differs "
+            f"from 1 by {worst:.3g}"
+        )
     return ""
 
 
 def _alone(candidate: Candidate, windows: NDArray[np.int32]) -> Check:
-    """A window's answer must not depend on what else the request holds."""
+    """Check that a window's answer does not depend on the other windows of its request."""
     name = "alone-as-in-a-batch"
     answers = [
         candidate.ask("serving_default", {"tokens": each}) for each in (windows, windows[:1])
@@ -242,13 +255,13 @@ def _alone(candidate: Candidate, windows: NDArray[np.int32]) -> Check:
             return Check(name, False, _refused(answer))
     batch, alone = (answer.outputs["probabilities"][0] for answer in answers)
     apart = float(np.abs(batch - alone).max())
-    return _bounded(name, "the largest difference is {:.2g}", apart, ALONE_TOLERANCE)
+    return _bounded(name, "largest difference {:.2g}", apart, ALONE_TOLERANCE)
 
 
-def _bounded(name: str, told: str, value: float, bound: float) -> Check:
-    # NaN and infinity, which no bound lets through, are no numbers for a report.
+def _bounded(name: str, why: str, value: float, threshold: float) -> Check:
+    # JSON has neither NaN nor infinity, which are above any threshold.
     number = value if np.isfinite(value) else None
-    return Check(name, bool(value <= bound), told.format(value), number, bound)
+    return Check(name, bool(value <= threshold), why.format(value), number, threshold, "most")
 
 
 def _generate(candidate: Candidate, windows: NDArray[np.int32], size: int) -> Check:
@@ -268,9 +281,12 @@ def _generate(candidate: Candidate, windows: NDArray[np.int32], size: int) -> Ch
     songs, again = (answer.outputs["tokens"] for answer in answers)
     good = songs.shape == (rows, _COMPOSED) and bool(((songs >= 0) & (songs < size)).all())
     if not good:
-        return Check("generate", False, f"no {rows} songs of {_COMPOSED} tokens of 0..{size - 1}")
+        return Check(
+            "generate", False, f"the answer is not {rows} songs of {_COMPOSED} tokens 0..{size - 1}"
+        )
     same = np.array_equal(songs, again)
-    return Check("generate", same, "the same seeds twice: " + ("same" if same else "other songs"))
+    why = "the same seeds give the same songs" if same else "the same seeds give other songs"
+    return Check("generate", same, why)
 
 
 def _refusals(candidate: Candidate, windows: NDArray[np.int32], size: int) -> Iterator[Check]:
@@ -290,7 +306,7 @@ def _refusals(candidate: Candidate, windows: NDArray[np.int32], size: int) -> It
 
 
 def _spoilt_row(candidate: Candidate, windows: NDArray[np.int32], name: str, token: int) -> Check:
-    """A token out of range is refused, or spoils its own row and no other."""
+    """Check that an invalid token is refused, or that NaN stands in its own row alone."""
     name = f"refuses-{name}-token"
     spoilt = windows.copy()
     spoilt[1, -1] = token
@@ -300,7 +316,8 @@ def _spoilt_row(candidate: Candidate, windows: NDArray[np.int32], name: str, tok
     rows = answer.outputs["probabilities"]
     others = np.delete(rows, 1, axis=0)
     passed = bool(np.isnan(rows[1]).all()) and bool(np.isfinite(others).all())
-    return Check(name, passed, "answered, with NaN in that row" + ("" if passed else ": not so"))
+    good, bad = "NaN in that row alone", "the invalid row is not NaN, or another row is affected"
+    return Check(name, passed, good if passed else bad)
 
 
 def _latency(
@@ -317,7 +334,7 @@ def _latency(
     single = milliseconds([windows[[at % len(windows)]] for at in range(bounds.requests)])
     batch = milliseconds([windows] * bounds.batch_requests)
     one, many = f"{bounds.requests} requests of one window", f"{bounds.batch} windows"
-    for name, value, bound, told in (
+    for name, value, bound, what in (
         ("latency-median", np.median(single), bounds.median_ms, one),
         ("latency-p95", np.quantile(single, 0.95), bounds.p95_ms, one),
         (
@@ -327,4 +344,4 @@ def _latency(
             f"{bounds.batch_requests} requests of {many}",
         ),
     ):
-        yield _bounded(name, f"{{:.1f}} ms, {told}", float(value), bound)
+        yield _bounded(name, f"{{:.1f}} ms over {what}", float(value), bound)

@@ -1,129 +1,80 @@
-"""InfraValidator: has the engine that will serve load the candidate, asks it, and shuts it down.
+"""InfraValidator's executor: starts the serving engine with the candidate and sends it requests.
 
-What starts the engine, and what speaks to it, is handed in: components know neither the servers nor
-their clients (the arrows of the package point the other way), and a check is a check whichever
-engine answers. A finding is a line of ``infra.json``, an engine that does not start included.
+Whatever is wrong is a failed check in ``infra.json``; so is an engine that does not start.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 
-from tunesmith.components.artifacts import SPLITS, Examples, TrainedModel
-from tunesmith.components.errors import ComponentError
-from tunesmith.components.infra_validator.checks import Bounds, Candidate, Check, Material, examine
-from tunesmith.components.progress import Progress
+from tunesmith.components.artifacts import SPLITS, Check, Examples, InfraBlessing
+from tunesmith.components.component import Context
+from tunesmith.components.infra_validator.candidate import (
+    EngineFailed,
+    ServerFactory,
+    serve_candidate,
+)
+from tunesmith.components.infra_validator.checks import Bounds, RequestData, run_checks
+from tunesmith.components.infra_validator.component import (
+    InfraValidatorInputs,
+    InfraValidatorParameters,
+)
 from tunesmith.components.records.tfrecord import read_songs
 
-INFRA_FILE = "infra.json"
-
 SONGS = 64
-"""Held-out songs that windows are taken from, at most."""
+"""Maximum number of held-out songs that windows are taken from."""
 
 
-class EngineFailed(ComponentError):
-    """The engine did not start, or did not end when asked; the message has its last words."""
+def execute(
+    inputs: InfraValidatorInputs, parameters: InfraValidatorParameters, context: Context
+) -> None:
+    """Write an :class:`InfraBlessing`; see :func:`validate`."""
+    validate(inputs, parameters, context, serve_candidate(parameters.engine))
 
 
-Host = Callable[[Path], AbstractContextManager[Candidate]]
-"""Serves the base path it is given, ``<base>/1/saved_model.pb``, until the block ends.
-
-Raises EngineFailed when it is entered or left.
-"""
-
-
-@dataclass(frozen=True)
-class InfraValidatorParameters:
-    """What InfraValidator is told.
-
-    The bounds are for a frame that plays 200 ms: one song is composed faster than it is heard, even
-    where another program has the processor for a moment, and 64 songs at a time in a tenth of the
-    time that all of them play.
-
-    Args:
-        engine: which engine serves; ``embedded``, ``tensorflow-serving``, ``docker`` or ``auto``.
-        requests: of one window, to take the time of.
-        batch: windows of a large request.
-        batch_requests: large requests to take the time of.
-        median_ms: an answer to one window may take, in the middle.
-        p95_ms: an answer to one window may take, in 95 of 100.
-        batch_median_ms: an answer to a large request may take, in the middle.
-    """
-
-    engine: str = "embedded"
-    requests: int = 50
-    batch: int = 64
-    batch_requests: int = 10
-    median_ms: float = 200.0
-    p95_ms: float = 1000.0
-    batch_median_ms: float = 1280.0
-
-    def __post_init__(self) -> None:
-        if self.engine not in ("auto", "embedded", "tensorflow-serving", "docker"):
-            raise ValueError(
-                f"an engine is auto, embedded, tensorflow-serving or docker, not {self.engine!r}"
-            )
-        if min(self.requests, self.batch_requests) < 1 or self.batch < 3:
-            raise ValueError("at least one request of each kind, and three windows in a batch")
-
-    @property
-    def bounds(self) -> Bounds:
-        """Those of the time."""
-        named = {name: value for name, value in asdict(self).items() if name != "engine"}
-        return Bounds(**named)
-
-
-def validate_infrastructure(
-    model: TrainedModel,
-    examples: Examples,
-    output: Path,
+def validate(
+    inputs: InfraValidatorInputs,
     parameters: InfraValidatorParameters,
-    progress: Progress,
-    host: Host,
-) -> bool:
-    """Write ``infra.json`` of an InfraBlessing artifact into the folder `output`.
+    context: Context,
+    server: ServerFactory,
+) -> None:
+    """Write ``infra.json`` of an InfraBlessing artifact into the output folder.
 
-    ``infra.json`` holds ``blessed``, the ``engine``, every check in its order, the ``log``'s end
-    where one failed, and the parameters. The engine gets a copy of the model, in `output` while it
-    runs.
+    It holds ``blessed``, the ``engine`` that served (never ``auto``, unless none did), the
+    ``model_digest``, every check in its order, the end of the engine's ``log`` if one failed, and
+    the parameters. The engine gets a copy of the model, in
+    the output folder while it runs.
 
     Args:
-        model: the candidate.
-        examples: what it was trained on; windows come from the songs held out.
-        output: an empty folder.
-        parameters: bounds, and the engine, which is `host`'s to choose.
-        progress: where it is told.
-        host: starts the engine.
-
-    Returns:
-        Whether every check passed.
+        inputs: the candidate, and the songs that requests are made of.
+        parameters: the bounds.
+        context: the output folder.
+        server: starts the engine.
 
     Raises:
         ComponentError: the Examples are damaged.
         OSError: something cannot be read or written.
     """
-    material = _material(examples)
+    request_data = _request_data(inputs.examples)
+    bounds = Bounds.of(parameters)
     checks: list[Check] = []
     engine, log = parameters.engine, ""
-    base = output / "serving"
-    shutil.copytree(model.saved_model, base / "1")
+    base = context.output / "serving"
+    shutil.copytree(inputs.model.saved_model, base / "1")
+    title = "serving the candidate and sending it requests"
     try:
-        with progress.task("serving the candidate and asking it") as task, host(base) as candidate:
+        with context.progress.task(title) as task, server(base) as candidate:
             engine = candidate.engine
-            checks.append(Check("starts", True, f"{engine} serves it"))
-            for check in examine(candidate, material, parameters.bounds):
+            checks.append(Check("starts", True, f"{engine} serves the model"))
+            for check in run_checks(candidate, request_data, bounds):
                 checks.append(check)
                 task.update(len(checks), check.name)
-            log = candidate.last_words()
-        checks.append(Check("stops", True, "when it was asked to"))
+            log = candidate.log_tail()
+        checks.append(Check("stops", True, "after the drain"))
     except EngineFailed as error:
         checks.append(Check("stops" if checks else "starts", False, str(error)))
     finally:
@@ -132,27 +83,18 @@ def validate_infrastructure(
     report = {
         "blessed": not failed,
         "engine": engine,
+        "model_digest": inputs.model.digest,
         "checks": [asdict(check) for check in checks],
         **({"log": log} if failed else {}),
         "parameters": asdict(parameters),
     }
-    (output / INFRA_FILE).write_text(json.dumps(report, indent=2), "utf-8")
+    (context.output / InfraBlessing.FILE).write_text(json.dumps(report, indent=2), "utf-8")
     for check in failed:
-        progress.say(f"failed {check.name}: {check.detail}")
-    return not failed
+        context.progress.say(f"failed {check.name}: {check.why}")
 
 
-def failing_sentence(infra: dict[str, Any]) -> str:
-    """Return one line on why a model is not blessed, from the content of ``infra.json``.
-
-    It is what a closed gate says.
-    """
-    failed = [f"{each['name']}: {each['detail']}" for each in infra["checks"] if not each["passed"]]
-    return f"{infra['engine']} does not serve the model as it must: {'; '.join(failed)}"
-
-
-def _material(examples: Examples) -> Material:
-    """Take songs held out; training songs where none are."""
+def _request_data(examples: Examples) -> RequestData:
+    """Return held-out songs; training songs if there are none."""
     for split in reversed(SPLITS):
         songs = []
         for song in read_songs(examples.shards(split)):
@@ -161,5 +103,5 @@ def _material(examples: Examples) -> Material:
             if len(songs) == SONGS:
                 break
         if songs:
-            return Material(songs, examples.vocabulary())
-    return Material([np.zeros(1, np.int32)], examples.vocabulary())
+            return RequestData(songs, examples.vocabulary())
+    return RequestData([np.zeros(1, np.int32)], examples.vocabulary())

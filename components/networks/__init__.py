@@ -1,1 +1,1 @@
-"""The networks, each in a folder of its own behind one protocol."""
+"""The networks, each in a folder of its own behind one protocol; and what several share."""

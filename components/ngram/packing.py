@@ -26,9 +26,6 @@ Songs = Iterable[NDArray[np.integer[Any]]]
 FORMAT = 1
 """Of the packed rows; a client that does not know it goes without a drafter."""
 
-DEFAULT_BYTES = 2**20
-"""Of all packed rows together: read within a few milliseconds, and most of a corpus."""
-
 CERTAIN = 127
 """Stands for a weight of one: a weight is packed into one byte."""
 
@@ -52,7 +49,7 @@ class PackedDrafter:
     rows: list[bytes]
 
     @classmethod
-    def count(cls, songs: Songs, size: int, maximum_bytes: int = DEFAULT_BYTES) -> PackedDrafter:
+    def count(cls, songs: Songs, size: int, maximum_bytes: int) -> PackedDrafter:
         """Count an n-gram of the baselines' order and pack its most frequent contexts.
 
         Args:

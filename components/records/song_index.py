@@ -7,7 +7,7 @@ shards, or under other names, have the same index but for the places.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,6 +95,11 @@ class SongIndex:
     def tokens(self) -> int:
         """Tokens of all songs."""
         return int(self.lengths.sum())
+
+    def in_order(self) -> Iterator[NDArray[np.int32]]:
+        """Yield the tokens of every song, int32 [n], in the order of the index."""
+        for some in np.array_split(np.arange(len(self)), 1 + len(self) // _RECORDS):
+            yield from sorted(self.read(some), key=song_digest)
 
     def read(self, songs: NDArray[np.int64]) -> list[NDArray[np.int32]]:
         """Return the tokens, int32 [n] each, of the songs with the numbers `songs`, int64 [k].

@@ -54,8 +54,11 @@ def read_songs(shards: Iterable[Path]) -> Iterator[SongTokens]:
 
 
 def read_tokens(shards: Iterable[Path]) -> list[NDArray[np.int32]]:
-    """Return the tokens, int32 [n], of every song that :func:`read_songs` yields."""
-    return [song.tokens for song in read_songs(shards)]
+    """Return the tokens, int32 [n], of every song, in the order of the songs' ids.
+
+    So the result depends on the songs alone, and not on how they are spread over files.
+    """
+    return [song.tokens for song in sorted(read_songs(shards), key=lambda song: song.song_id)]
 
 
 def read_records(path: Path) -> Iterator[bytes]:

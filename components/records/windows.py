@@ -1,4 +1,4 @@
-"""Windows of tokens and the token that follows each, cut from song records in tf.data.
+"""Windows of tokens and what follows them, cut from song records in tf.data.
 
 Disk and memory hold each token once. A song of n tokens gives n windows: the first is all rests and
 its target is the song's first token, which follows the paper's text.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,13 @@ half a batch of parsed records; benchmarks/windows.py prints what it is."""
 STREAM_BYTES = 32
 """Of memory a token of a block, at the peak: one block in use, one waiting, one being read;
 benchmarks/windows.py prints what it is."""
+
+
+Targets = Literal["last", "every"]
+"""Which tokens are to be predicted: the one after the window, or the one after each position."""
+
+Cut = tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]
+"""Windows, targets and weights, as :meth:`Windows.batches` has them."""
 
 
 class Shuffle(NamedTuple):
@@ -52,17 +59,26 @@ class Windows(Protocol):
         """How many windows there are."""
 
     def batches(
-        self, batch: int, shuffle: Shuffle | None = None, first_step: int = 0
+        self,
+        batch: int,
+        shuffle: Shuffle | None = None,
+        first_step: int = 0,
+        targets: Targets = "last",
     ) -> tf.data.Dataset:
-        """Return one pass as (tokens int32 [batch, window], target int32 [batch], weight).
+        """Return one pass as (tokens int32 [batch, window], target int32, weight float32).
 
-        Every batch has the same static shape. The last is filled up with windows whose weight,
-        float32 [batch], is 0; all others weigh 1.
+        Target and weight are [batch]; with every target [batch, window], where position t has the
+        token after position t. The weight is 1; with every target 1 / window, and 0 for a target
+        that is a rest before the song's start. So each token of a song weighs as much as any other
+        in a pass, but for those of its end, which fewer windows hold.
+
+        Every batch has the same static shape. The last is filled up with windows of weight 0.
 
         Args:
             batch: windows in a batch.
             shuffle: the order; in the order of the songs' digests if None.
             first_step: batches that are left out at the start, at no cost.
+            targets: see above.
         """
 
 
@@ -111,7 +127,11 @@ class WindowTable:
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def batches(
-        self, batch: int, shuffle: Shuffle | None = None, first_step: int = 0
+        self,
+        batch: int,
+        shuffle: Shuffle | None = None,
+        first_step: int = 0,
+        targets: Targets = "last",
     ) -> tf.data.Dataset:
         """See :meth:`Windows.batches`."""
         import tensorflow as tf
@@ -119,12 +139,11 @@ class WindowTable:
         tokens, ends = tf.constant(self.tokens), tf.constant(self.ends)
         count = tf.constant(len(self), tf.int64)
         seed = None if shuffle is None else tf.constant(shuffle, tf.int64)
+        fill_up = _fill_up(batch)
 
-        def numbered(first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            places = first + tf.range(batch, dtype=tf.int64)
-            weight = tf.cast(places < count, tf.float32)
-            windows, targets = _cut(tokens, ends, tf.minimum(places, count - 1), self.window, seed)
-            return windows, targets, weight
+        def numbered(first: tf.Tensor) -> Cut:
+            places = tf.range(first, tf.minimum(first + batch, count))
+            return fill_up(*_cut(tokens, ends, places, self.window, seed, targets))
 
         firsts = tf.data.Dataset.range(first_step * batch, len(self), batch)
         return firsts.map(numbered).prefetch(2)
@@ -152,7 +171,11 @@ class WindowStream:
         return self.index.tokens
 
     def batches(
-        self, batch: int, shuffle: Shuffle | None = None, first_step: int = 0
+        self,
+        batch: int,
+        shuffle: Shuffle | None = None,
+        first_step: int = 0,
+        targets: Targets = "last",
     ) -> tf.data.Dataset:
         """See :meth:`Windows.batches`."""
         import tensorflow as tf
@@ -182,9 +205,9 @@ class WindowStream:
                 seed = tf.stack([shuffle.seed, number * 2**31 + shuffle.epoch])
             firsts = tf.data.Dataset.range(skipped, ends[-1], batch)
 
-            def cut(first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            def cut(first: tf.Tensor) -> Cut:
                 places = tf.range(first, tf.minimum(first + batch, ends[-1]))
-                return _cut(tokens, ends, places, self.window, seed)
+                return _cut(tokens, ends, places, self.window, seed, targets)
 
             return firsts.map(cut)
 
@@ -205,9 +228,14 @@ class WindowStream:
 
 
 def _cut(
-    tokens: tf.Tensor, ends: tf.Tensor, places: tf.Tensor, window: int, seed: tf.Tensor | None
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return windows int32 [n, window] and targets int32 [n] at `places` int64 [n] of an order."""
+    tokens: tf.Tensor,
+    ends: tf.Tensor,
+    places: tf.Tensor,
+    window: int,
+    seed: tf.Tensor | None,
+    targets: Targets,
+) -> Cut:
+    """Return windows int32 [n, window], targets and weights at `places` int64 [n] of an order."""
     import tensorflow as tf
 
     if seed is not None:
@@ -215,20 +243,30 @@ def _cut(
     song = tf.searchsorted(ends, places, side="right", out_type=tf.int64)
     starts = places + window * song
     offsets = tf.range(window, dtype=tf.int64)
-    return tf.gather(tokens, starts[:, None] + offsets), tf.gather(tokens, starts + window)
+    windows = tf.gather(tokens, starts[:, None] + offsets)
+    after = tf.gather(tokens, starts + window)
+    if targets == "last":
+        return windows, after, tf.ones(tf.shape(places)[:1])
+    # The window at a song's place i has its last i tokens, at most, from the song.
+    place = places - tf.gather(tf.concat([[0], ends], axis=0), song)
+    in_song = place[:, None] + offsets + 1 >= window
+    every = tf.concat([windows[:, 1:], after[:, None]], axis=1)
+    return windows, every, tf.cast(in_song, tf.float32) / window
 
 
-def _fill_up(batch: int) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
-    """Return what makes a batch of (windows, targets) as long as `batch`, with its weights."""
+def _fill_up(batch: int) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Cut]:
+    """Return what makes windows, targets and weights as long as `batch`; filling weighs 0."""
     import tensorflow as tf
 
-    def fill_up(windows: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        present = tf.shape(targets)[0]
-        missing = [0, batch - present]
-        weight = tf.pad(tf.ones([present]), [missing])
-        filled = tf.pad(windows, [missing, [0, 0]]), tf.pad(targets, [missing]), weight
+    def fill_up(*columns: tf.Tensor) -> Cut:
+        missing = batch - tf.shape(columns[0])[0]
+        filled = [
+            tf.pad(column, [[0, missing], *([[0, 0]] * (column.shape.rank - 1))])
+            for column in columns
+        ]
         for tensor in filled:
             tensor.set_shape([batch, *tensor.shape[1:]])
-        return filled
+        windows, targets, weight = filled
+        return windows, targets, weight
 
     return fill_up

@@ -1,11 +1,14 @@
-"""The MIDI files of a folder."""
+"""A folder of MIDI files as the source of songs."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from tunesmith.components.artifacts import MidiFolder, digest_of, file_digest
 from tunesmith.components.errors import NoSongs
 
 MIDI_SUFFIXES = (".mid", ".midi")
@@ -35,3 +38,45 @@ def list_midi_files(midi_dir: Path) -> MidiFiles:
     if not found:
         raise NoSongs(f"no MIDI files (.mid, .midi) in {midi_dir} or below: nothing to learn from")
     return sorted(found)
+
+
+@dataclass(frozen=True)
+class ListedMidiFolder(MidiFolder):
+    """A folder of MIDI files that knows what it holds.
+
+    Args:
+        files: (path below the folder as file-system bytes, BLAKE2b digest of 64 bytes) of each
+            file, sorted; the digest of one that cannot be read is empty. The folder's own digest
+            is taken over them.
+    """
+
+    files: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False, compare=False)
+
+    def midi_files(self) -> MidiFiles:
+        """Return the files as ExampleGen reads them."""
+        folder = os.fsencode(self.path.absolute())
+        return [(song_id, folder + b"/" + song_id) for song_id, _ in self.files]
+
+
+def read_midi_folder(path: Path) -> ListedMidiFolder:
+    """Return the user's folder as an artifact, its digest taken over names and contents.
+
+    Raises:
+        NoSongs: the folder is not there or holds no MIDI file.
+    """
+    parts: list[bytes] = []
+    listed = []
+    for song_id, file in list_midi_files(path):
+        named = _digest(Path(os.fsdecode(file)))
+        parts += [song_id, named]
+        listed.append((song_id, named))
+    return ListedMidiFolder(path, digest_of(parts), tuple(listed))
+
+
+def _digest(path: Path) -> bytes:
+    """Return a file's digest; nothing for one that ExampleGen will report as unreadable."""
+    try:
+        # A pipe or a device would be waited for, without end.
+        return file_digest(path) if stat.S_ISREG(path.stat().st_mode) else b""
+    except OSError:
+        return b""

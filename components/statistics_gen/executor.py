@@ -12,17 +12,20 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.components.artifacts import SPLITS, Examples, Sequences, Split
-from tunesmith.components.progress import Progress
+from tunesmith.components.component import Context
 from tunesmith.components.records.tfrecord import SongTokens, read_songs
+from tunesmith.components.statistics_gen.component import (
+    StatisticsGenInputs,
+    StatisticsGenParameters,
+)
 from tunesmith.components.statistics_gen.copies import known_stretches
 from tunesmith.components.statistics_gen.drift import TokenCounts, measure_drift, pitch_class_table
 from tunesmith.music import Vocabulary
@@ -30,36 +33,10 @@ from tunesmith.music import Vocabulary
 STATISTICS_FILE = "statistics.json"
 
 
-@dataclass(frozen=True)
-class StatisticsGenParameters:
-    """What StatisticsGen is told.
-
-    Args:
-        listed_songs: how many songs it names where it names some: the largest, the most copied.
-        stretches: lengths, in frames, of the stretches looked for in the training songs. At five
-            frames a second they are 1.6, 3.2 and 6.4 seconds: a turn of phrase, a bar or two, a
-            phrase.
-        divisions: random divisions of the songs that a drift is compared with; 199 let chance go
-            down to 0.005.
-        seed: of the random divisions.
-    """
-
-    listed_songs: int = 10
-    stretches: tuple[int, ...] = (8, 16, 32)
-    divisions: int = 199
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.stretches or min(self.stretches) < 3:
-            raise ValueError("stretches are at least one length of 3 frames or more")
-        for name in ("listed_songs", "divisions"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name.replace('_', ' ')} must be at least 1")
-
-
 class _Song(NamedTuple):
-    """One record, counted."""
+    """One record, counted; its id, and the name that copies of the song in other keys share."""
 
+    song_id: bytes
     name: bytes
     shifted: bool
     frames: int
@@ -71,14 +48,10 @@ class _Song(NamedTuple):
         return int(self.counts[self.tokens == 0].sum())
 
 
-def generate_statistics(
-    examples: Examples,
-    sequences: Sequences,
-    output: Path,
-    parameters: StatisticsGenParameters,
-    progress: Progress,
+def execute(
+    inputs: StatisticsGenInputs, parameters: StatisticsGenParameters, context: Context
 ) -> None:
-    """Write ``statistics.json`` of an ExampleStatistics artifact into the folder `output`.
+    """Write ``statistics.json`` of an ExampleStatistics artifact into the output folder.
 
     ``splits`` holds, by split, songs, frames, the shares of Transform's own statistics, the largest
     songs with their share of the split (copies in other keys count as one song), songs of which
@@ -91,17 +64,19 @@ def generate_statistics(
         ComponentError: the records are damaged.
         OSError: a file is missing or cannot be written.
     """
+    examples = inputs.examples
     vocabulary = examples.vocabulary()
     transform = examples.statistics()
     names: list[Split] = list(transform["splits"])
     read = partial(_read, examples, vocabulary)
-    with progress.task("looking at the songs of the splits"):
-        songs = {name: list(map(_counted, read(name))) for name in names}
+    with context.progress.task("looking at the songs of the splits"):
+        # In the order of their ids, so that nothing depends on how they are spread over files.
+        songs = {name: sorted(map(_counted, read(name)), key=_id_of) for name in names}
         held_out = [name for name in names if name != "train"]
         content = {
             "vocabulary_size": len(vocabulary),
             "distinct_sounding_frames": transform["distinct_sounding_frames"],
-            "files": _files(sequences),
+            "files": _files(inputs.sequences),
             "splits": {
                 name: _describe_split(songs[name], transform["splits"][name], parameters)
                 for name in names
@@ -112,7 +87,7 @@ def generate_statistics(
             },
             "copies": {name: _copies(examples, name, parameters) for name in held_out},
         }
-    (output / STATISTICS_FILE).write_text(json.dumps(content, indent=2), "utf-8")
+    (context.output / STATISTICS_FILE).write_text(json.dumps(content, indent=2), "utf-8")
 
 
 def _read(
@@ -133,11 +108,15 @@ def _counted(song: tuple[SongTokens, bytes]) -> _Song:
     record, name = song
     tokens, counts = np.unique(record.tokens, return_counts=True)
     shifted = name != record.song_id
-    return _Song(name, shifted, len(record.tokens), tokens.astype(np.int64), counts)
+    return _Song(record.song_id, name, shifted, len(record.tokens), tokens.astype(np.int64), counts)
+
+
+def _id_of(song: _Song) -> bytes:
+    return song.song_id
 
 
 def _files(sequences: Sequences) -> dict[str, Any]:
-    summary = json.loads((sequences.path / "summary.json").read_text("utf-8"))
+    summary = sequences.summary()
     rejected: dict[str, int] = summary["rejected"]
     return {
         "found": sum(summary["songs"].values()) + sum(rejected.values()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.runtime import load_tensorflow
@@ -16,8 +16,7 @@ from tunesmith.components.runtime import load_tensorflow
 if TYPE_CHECKING:
     import tensorflow as tf
 
-StrategyName = Literal["none", "mirrored", "multi-worker"]
-STRATEGIES: tuple[str, ...] = get_args(StrategyName)
+    from tunesmith.components.trainer.component import StrategyName
 
 
 def open_strategy(name: StrategyName, batch: int) -> tf.distribute.Strategy:

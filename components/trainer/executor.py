@@ -7,29 +7,24 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.components.artifacts import SPLITS, Examples, Split
+from tunesmith.components.artifacts import SPLITS, Split
+from tunesmith.components.component import Context, result_parameters
 from tunesmith.components.errors import ComponentError
-from tunesmith.components.networks.paper.keras_model import Architecture
+from tunesmith.components.networks.network import load_network
 from tunesmith.components.progress import Progress
 from tunesmith.components.records.song_index import SongIndex
-from tunesmith.components.records.tfrecord import read_songs
 from tunesmith.components.records.windows import open_windows
 from tunesmith.components.trainer.checkpoints import CheckpointFolder
-from tunesmith.components.trainer.distribution import (
-    STRATEGIES,
-    StrategyName,
-    common_position,
-    open_strategy,
-)
-from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
-from tunesmith.components.trainer.learner import PRECISIONS, Learner, Precision
+from tunesmith.components.trainer.component import TrainerInputs, TrainerParameters
+from tunesmith.components.trainer.distribution import common_position, open_strategy
+from tunesmith.components.trainer.export.content import write_content
+from tunesmith.components.trainer.export.saved_model import export_model
+from tunesmith.components.trainer.learner import Learner
 from tunesmith.components.trainer.loss_curve import write_loss_curve
-from tunesmith.components.trainer.schedule import Schedule
-from tunesmith.components.trainer.training_log import NoLog, ScalarLog, TensorBoardLog
+from tunesmith.components.trainer.training_log import ScalarLog, TensorBoardLog
 from tunesmith.components.trainer.training_loop import (
     STATE_FORMAT,
     Course,
@@ -47,92 +42,9 @@ EVAL_BATCH = 256
 MEBIBYTE = 2**20
 
 
-@dataclass(frozen=True)
-class TrainerParameters:
-    """What Trainer is told; the defaults are the paper's where the paper has one.
-
-    Args:
-        architecture: sizes of the network.
-        epochs: passes over the training windows at most.
-        batch: windows in a step, of all devices together.
-        learning_rate: of Nadam, at its highest; Keras's default, which the paper's program takes.
-        schedule: how the learning rate moves.
-        clip_norm: the gradients' global norm at most; None for no bound.
-        patience: epochs without a better held-out loss before training stops.
-        maximum_seconds: training stops at the end of the step in which this much time has passed;
-            None for no bound.
-        seed: of the weights, the dropout and the shuffle.
-        precision: of the products; weights and loss are float32 in any case.
-        strategy: see :func:`tunesmith.components.trainer.distribution.open_strategy`.
-        memory_mebibytes: that the windows may take. A corpus that needs more is read in blocks,
-            which are shuffled in two levels (see
-            :class:`tunesmith.components.records.windows.WindowStream`).
-        settings: what the served model answers about itself.
-    """
-
-    architecture: Architecture = field(default_factory=Architecture)
-    epochs: int = 50
-    batch: int = 64
-    learning_rate: float = 0.001
-    schedule: Schedule = field(default_factory=Schedule)
-    clip_norm: float | None = None
-    patience: int = 5
-    maximum_seconds: float | None = None
-    seed: int = 0
-    precision: Precision = "float32"
-    strategy: StrategyName = "none"
-    memory_mebibytes: float = 1024
-    settings: ServedSettings = field(default_factory=ServedSettings)
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "patience"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.seed < 0:
-            raise ValueError(f"the seed must be at least 0, not {self.seed}")
-        for name in ("learning_rate", "clip_norm", "memory_mebibytes"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"the {name.replace('_', ' ')} must be above 0, not {value}")
-        for name, known in (("precision", PRECISIONS), ("strategy", STRATEGIES)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}")
-        if self.strategy == "multi-worker" and self.maximum_seconds is not None:
-            raise ValueError("workers must be stopped by epochs: their clocks do not agree")
-
-
-@dataclass(frozen=True)
-class Upkeep:
-    """What a training leaves beside its result; it changes nothing in the result.
-
-    Args:
-        checkpoints: the folder of this training's checkpoints; None for no checkpoints.
-        checkpoint_steps: steps between two checkpoints; None to go by time alone.
-        checkpoint_seconds: between two checkpoints, besides the one after each epoch; None to go
-            by steps alone. Workers of one training go by steps alone.
-        tensorboard: the folder under which the training logs for TensorBoard; None for no log.
-    """
-
-    checkpoints: Path | None = None
-    checkpoint_steps: int | None = None
-    checkpoint_seconds: float | None = 60.0
-    tensorboard: Path | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("checkpoint_steps", "checkpoint_seconds"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name.replace('_', ' ')} must be above 0, not {value}")
-
-
-def train(
-    examples: Examples,
-    output: Path,
-    parameters: TrainerParameters,
-    progress: Progress,
-    upkeep: Upkeep | None = None,
-) -> None:
-    """Write a :class:`~tunesmith.components.artifacts.TrainedModel` into the folder `output`.
+def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Context) -> None:
+    """Write a :class:`~tunesmith.components.artifacts.TrainedModel` into the output
+    folder.
 
     The loss is the sparse categorical cross-entropy in nats per window, the optimizer Nadam
     (Dozat 2016), as in the paper's program. Killed and called again with the same examples,
@@ -143,7 +55,7 @@ def train(
         ComponentError: the examples have no windows, the loss is no longer a number, or the
             checkpoints belong to another training.
     """
-    upkeep = upkeep or Upkeep()
+    examples, output, progress = inputs.examples, context.output, context.progress
     strategy = open_strategy(parameters.strategy, parameters.batch)
     vocabulary = examples.vocabulary()
     indices = {split: SongIndex.of(examples.shards(split)) for split in SPLITS}
@@ -156,7 +68,9 @@ def train(
         )
         for split, index in indices.items()
     }
+    network = load_network(parameters.network)
     learner = Learner(
+        network,
         len(vocabulary),
         parameters.architecture,
         strategy,
@@ -167,28 +81,29 @@ def train(
         precision=parameters.precision,
     )
     fingerprint = _fingerprint(parameters, vocabulary, indices)
-    with _checkpoints(upkeep, fingerprint) as checkpoints:
+    with _checkpoints(context.checkpoints, fingerprint) as checkpoints:
         loop = TrainingLoop(
             learner,
             windows["train"],
             windows["eval"],
-            _course(parameters, upkeep),
+            _course(parameters),
             checkpoints,
-            _log(upkeep, fingerprint),
+            _log(parameters, context, fingerprint),
             _resume(checkpoints, learner, strategy, progress),
         )
         loop.run(progress)
     export_model(
-        learner.model,
-        parameters.architecture,
+        network.for_serving(learner.model, len(vocabulary), parameters.architecture),
+        parameters.architecture.window,
         vocabulary,
         parameters.settings,
         output / "saved_model",
-        (song.tokens for song in read_songs(examples.shards("train"))),
+        indices["train"].in_order(),
     )
+    write_content(output)
     state = loop.state
     history = {
-        "parameters": asdict(parameters),
+        "parameters": result_parameters(parameters),
         "model_parameters": learner.model.count_params(),
         "vocabulary_size": len(vocabulary),
         "windows": {split: len(each) for split, each in windows.items()},
@@ -210,7 +125,7 @@ def _fingerprint(
     """Return what names a training by all that its result depends on, but for the code."""
     parts = [
         STATE_FORMAT,
-        asdict(parameters),
+        result_parameters(parameters),
         vocabulary.to_json(),
         *(indices[split].digest for split in SPLITS),
     ]
@@ -218,7 +133,7 @@ def _fingerprint(
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _course(parameters: TrainerParameters, upkeep: Upkeep) -> Course:
+def _course(parameters: TrainerParameters) -> Course:
     alone = parameters.strategy != "multi-worker"
     return Course(
         parameters.epochs,
@@ -227,26 +142,25 @@ def _course(parameters: TrainerParameters, upkeep: Upkeep) -> Course:
         parameters.schedule,
         parameters.seed,
         parameters.maximum_seconds,
-        upkeep.checkpoint_steps,
+        parameters.checkpoint_steps,
         # Workers save at the same steps, or there is none that all can go on from.
-        upkeep.checkpoint_seconds if alone else None,
+        parameters.checkpoint_seconds if alone else None,
     )
 
 
 @contextmanager
-def _checkpoints(upkeep: Upkeep, fingerprint: str) -> Iterator[CheckpointFolder | None]:
-    if upkeep.checkpoints is None:
+def _checkpoints(path: Path | None, fingerprint: str) -> Iterator[CheckpointFolder | None]:
+    if path is None:
         yield None
         return
-    folder = CheckpointFolder(upkeep.checkpoints, fingerprint)
+    folder = CheckpointFolder(path, fingerprint)
     with folder.locked():
         yield folder
 
 
-def _log(upkeep: Upkeep, fingerprint: str) -> ScalarLog:
-    if upkeep.tensorboard is None:
-        return NoLog()
-    return TensorBoardLog(upkeep.tensorboard / fingerprint[:12])
+def _log(parameters: TrainerParameters, context: Context, fingerprint: str) -> ScalarLog:
+    folder = parameters.tensorboard or context.pipeline_root / "tensorboard"
+    return TensorBoardLog(folder / fingerprint[:12])
 
 
 def _resume(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.components.networks.paper.keras_model import Architecture, build_model
-from tunesmith.components.records.windows import Shuffle, Windows
+from tunesmith.components.networks.network import Network
+from tunesmith.components.records.windows import Shuffle, Targets, Windows
 from tunesmith.components.trainer.distribution import distribute
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-Precision = Literal["float32", "bfloat16"]
-PRECISIONS: tuple[str, ...] = get_args(Precision)
+    from tunesmith.components.trainer.component import Precision
+
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -23,8 +23,9 @@ class Learner:
     """A network and its optimizer, Nadam (Dozat 2016), as in the paper's program.
 
     Args:
+        network: what is built and trained.
         vocabulary_size: V, tokens known.
-        architecture: sizes.
+        sizes: of the network.
         strategy: the devices.
         seed: of the weights and the dropout.
         batch: windows in a step.
@@ -37,8 +38,9 @@ class Learner:
 
     def __init__(
         self,
+        network: Network,
         vocabulary_size: int,
-        architecture: Architecture,
+        sizes: Any,
         strategy: tf.distribute.Strategy,
         *,
         seed: int,
@@ -58,11 +60,13 @@ class Learner:
         keras.config.set_dtype_policy(_POLICIES[precision])
         try:
             with strategy.scope():
-                self.model = build_model(vocabulary_size, architecture)
+                self.model = network.build(vocabulary_size, sizes)
                 self._optimizer = keras.optimizers.Nadam()
                 self._optimizer.build(self.model.trainable_variables)
         finally:
             keras.config.set_dtype_policy(before)
+        self._every_position = network.every_position(self.model)
+        self._targets: Targets = "last" if self._every_position is None else "every"
         self._loss = keras.losses.sparse_categorical_crossentropy
         self.train = tf.function(self._train)
         self.judge = tf.function(self._judge)
@@ -71,7 +75,7 @@ class Learner:
         """Return what :meth:`train` takes, from `first_step` to the end of the epoch."""
         return distribute(
             self._strategy,
-            lambda: windows.batches(self.batch, shuffle, first_step),
+            lambda: windows.batches(self.batch, shuffle, first_step, self._targets),
             self.batch,
         )
 
@@ -121,11 +125,14 @@ class Learner:
     ) -> tf.Tensor:
         """Move the weights by one step; returns the sum of the losses before it.
 
+        The loss of a window with several targets is their mean.
+
         Args:
-            windows: int32 [batch, window], or a part of it for each replica; so `targets`.
-            targets: int32 [batch].
-            weight: float32 [batch], 1 for a window and 0 for filling.
-            count: the sum of all weights, float32.
+            windows: int32 [batch, window], or a part of it for each replica; so the others.
+            targets: int32 [batch], or [batch, window] of a network that predicts at every position.
+            weight: float32 like `targets`, see
+                :meth:`tunesmith.components.records.windows.Windows.batches`.
+            count: windows in the whole batch, float32.
         """
         import tensorflow as tf
 
@@ -133,14 +140,22 @@ class Learner:
             windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor, count: tf.Tensor
         ) -> tf.Tensor:
             with tf.GradientTape() as tape:
-                losses = self._loss(targets, self.model(windows, training=True))
-                total = tf.reduce_sum(losses * weight)
+                total = tf.reduce_sum(self._losses(windows, targets) * weight)
                 mean = total / count
             gradients = tape.gradient(mean, self.model.trainable_weights)
             self._optimizer.apply(self._clipped(gradients))
-            return total
+            return total if self._every_position is None else total * _filled(weight)
 
         return self._summed(step, windows, targets, weight, count)
+
+    def _losses(self, windows: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Return the loss of each target while training, float32 like `targets`."""
+        import tensorflow as tf
+
+        if self._every_position is None:
+            return self._loss(targets, self.model(windows, training=True))
+        logits = self._every_position(windows, training=True)
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
 
     def _judge(self, windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         """Return the sum of the losses, without dropout."""
@@ -169,3 +184,15 @@ class Learner:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         clipped, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
         return [gradient / replicas for gradient in clipped]
+
+
+def _filled(weight: tf.Tensor) -> tf.Tensor:
+    """Return what a batch's weighted sum is multiplied by, so that every window weighs 1.
+
+    Args:
+        weight: float32 [batch, window]; the last position of a window that is no filling weighs.
+    """
+    import tensorflow as tf
+
+    windows = tf.math.count_nonzero(weight[:, -1], dtype=tf.float32)
+    return tf.math.divide_no_nan(windows, tf.reduce_sum(weight))

@@ -16,11 +16,13 @@ from tunesmith.components.progress import Progress, Task
 from tunesmith.components.records.windows import Shuffle, Windows
 from tunesmith.components.trainer.checkpoints import Checkpoint, CheckpointFolder
 from tunesmith.components.trainer.learner import Learner
-from tunesmith.components.trainer.schedule import Schedule
+from tunesmith.components.trainer.schedule import learning_rate
 from tunesmith.components.trainer.training_log import ScalarLog
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+    from tunesmith.components.trainer.component import ScheduleParameters
 
 LOOK_SECONDS = 0.5
 """Between two looks at the loss: each waits for the device, which otherwise runs ahead."""
@@ -32,13 +34,13 @@ STATE_FORMAT = 1
 @dataclass(frozen=True)
 class Course:
     """What a training follows; see
-    :class:`tunesmith.components.trainer.executor.TrainerParameters`.
+    :class:`tunesmith.components.trainer.component.TrainerParameters`.
     """
 
     epochs: int
     patience: int
     learning_rate: float
-    schedule: Schedule
+    schedule: ScheduleParameters
     seed: int
     maximum_seconds: float | None
     checkpoint_steps: int | None
@@ -214,7 +216,8 @@ class TrainingLoop:
 
     def _set_rate(self) -> None:
         state, course = self.state, self._course
-        rate = course.schedule.rate(
+        rate = learning_rate(
+            course.schedule,
             course.learning_rate,
             state.epoch * self._steps + state.step,
             course.epochs * self._steps,

@@ -10,10 +10,18 @@ import apache_beam as beam
 
 from tunesmith.components.artifacts import Sequences
 from tunesmith.components.beam_jobs.running import JobCounters, check_written, run_job
+from tunesmith.components.component import Context
 from tunesmith.components.records.shards import WriteShards, shard_names, shards_of, write_file
-from tunesmith.components.transform.song_tokens import TransformParameters
+from tunesmith.components.transform.component import TransformInputs, TransformParameters
+from tunesmith.components.transform.song_tokens import TokenSettings
 from tunesmith.components.transform.statistics_report import write_report
 from tunesmith.components.transform.transforms import STATISTICS, EncodeSequences
+
+
+def execute(inputs: TransformInputs, parameters: TransformParameters, context: Context) -> None:
+    """Write an :class:`Examples` artifact; see :func:`run_transform`."""
+    with context.progress.task("counting the vocabulary and encoding the songs"):
+        run_transform(inputs.sequences, context.output, parameters, context.beam_options)
 
 
 def run_transform(
@@ -28,6 +36,7 @@ def run_transform(
         ComponentError: the Beam job failed.
     """
     songs: dict[str, int] = sequences.summary()["songs"]
+    settings = TokenSettings.of(parameters, sequences.corpus())
 
     def build(pipeline: beam.Pipeline) -> None:
         read = [
@@ -36,7 +45,7 @@ def run_transform(
             | f"Name-{split}" >> beam.Map(lambda record, split: (split, record), split)
             for split in songs
         ]
-        encode_songs(read | beam.Flatten(), output, parameters, shards_of(songs))
+        encode_songs(read | beam.Flatten(), output, settings, shards_of(songs))
 
     counters = run_job(build, beam_options)
     finish(output, sequences, shards_of(songs))
@@ -54,11 +63,11 @@ def finish(examples: Path, sequences: Sequences, shards: Mapping[str, int]) -> N
 def encode_songs(
     songs: beam.PCollection,
     output: Path,
-    parameters: TransformParameters,
+    settings: TokenSettings,
     shards: Mapping[str, int],
 ) -> None:
     """Add the steps that write songs, vocabulary and statistics to a pipeline."""
-    encoded = songs | "Examples" >> EncodeSequences(parameters, shards)
+    encoded = songs | "Examples" >> EncodeSequences(settings, shards)
     _ = encoded["records"] | "Records" >> WriteShards(str(output), shards)
     for name in ("vocabulary", STATISTICS):
         _ = encoded[name] | f"Write-{name}" >> beam.Map(_write_text, str(output / f"{name}.json"))

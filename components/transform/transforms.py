@@ -15,7 +15,7 @@ from apache_beam.metrics import Metrics
 from tunesmith.components.beam_jobs.running import COUNTERS
 from tunesmith.components.records.shards import shard_of
 from tunesmith.components.records.songs import read_frames, write_tokens
-from tunesmith.components.transform.song_tokens import TransformParameters, transposed
+from tunesmith.components.transform.song_tokens import TokenSettings, transposed
 from tunesmith.components.transform.statistics import SplitStatistics, coverage_curve, describe
 from tunesmith.music import Frame, Vocabulary
 from tunesmith.music.frames import PACKED_BYTES, packed_keys, unpack_frames
@@ -41,9 +41,9 @@ class CountFrames(beam.CombineFn):
     Memory grows with distinct frames only.
     """
 
-    def __init__(self, parameters: TransformParameters) -> None:
+    def __init__(self, settings: TokenSettings) -> None:
         super().__init__()
-        self._parameters = parameters
+        self._settings = settings
 
     def create_accumulator(self) -> CorpusCount:
         return CorpusCount(Counter(), 0)
@@ -57,7 +57,7 @@ class CountFrames(beam.CombineFn):
         # Whole microseconds, so that the order of adding cannot show.
         length = round(1e6 * len(song.ids) / song.frames_per_second)
         microseconds = accumulator.microseconds
-        for copy in transposed(song, self._parameters):
+        for copy in transposed(song, self._settings.corpus):
             microseconds += length
             accumulator.frames.update(dict(zip(packed_keys(copy.distinct), counts, strict=True)))
         return accumulator._replace(microseconds=microseconds)
@@ -78,12 +78,12 @@ class Encode(beam.DoFn):
     """(split, record of frames) to keyed records of tokens; what they hold goes to ``statistics``.
 
     Args:
-        parameters: of the component.
+        settings: how songs become tokens.
         shards: how many each split has.
     """
 
-    def __init__(self, parameters: TransformParameters, shards: Mapping[str, int]) -> None:
-        self._parameters = parameters
+    def __init__(self, settings: TokenSettings, shards: Mapping[str, int]) -> None:
+        self._settings = settings
         self._shards = dict(shards)
         self._vocabulary: Vocabulary | None = None
 
@@ -95,7 +95,7 @@ class Encode(beam.DoFn):
         split, record = element
         song = read_frames(record)
         shard = split, shard_of(song.song_id, self._shards[split])
-        for copy in transposed(song, self._parameters) if split == "train" else [song]:
+        for copy in transposed(song, self._settings.corpus) if split == "train" else [song]:
             distinct, mapped = self._vocabulary.encode_packed(copy.distinct)
             tokens = distinct[copy.ids]
             counted = SplitStatistics.of_song(copy, tokens, mapped[copy.ids])
@@ -135,27 +135,26 @@ class EncodeSequences(beam.PTransform):
     JSON text each.
 
     Args:
-        parameters: of the component.
+        settings: how songs become tokens.
         shards: how many each split has; its splits are those of the songs.
     """
 
-    def __init__(self, parameters: TransformParameters, shards: Mapping[str, int]) -> None:
+    def __init__(self, settings: TokenSettings, shards: Mapping[str, int]) -> None:
         super().__init__()
-        self._parameters = parameters
+        self._settings = settings
         self._shards = dict(shards)
 
     def expand(self, songs: beam.PCollection) -> dict[str, beam.PCollection]:
         counted = (
             songs
-            | "CountFrames"
-            >> beam.CombineGlobally(CountFrames(self._parameters)).without_defaults()
-            | "Build" >> beam.Map(_build_vocabulary, self._parameters)
+            | "CountFrames" >> beam.CombineGlobally(CountFrames(self._settings)).without_defaults()
+            | "Build" >> beam.Map(_build_vocabulary, self._settings)
         )
         # Two steps of one output each: Beam's older runner loses side inputs of a step with two.
         vocabulary = counted | "Vocabulary" >> beam.Map(itemgetter(0))
         facts = counted | "Facts" >> beam.Map(itemgetter(1))
         encoded = songs | "Encode" >> beam.ParDo(
-            Encode(self._parameters, self._shards), beam.pvalue.AsSingleton(vocabulary)
+            Encode(self._settings, self._shards), beam.pvalue.AsSingleton(vocabulary)
         ).with_outputs(STATISTICS, main="records")
         statistics = (
             encoded[STATISTICS]
@@ -169,21 +168,19 @@ class EncodeSequences(beam.PTransform):
         }
 
 
-def _build_vocabulary(
-    corpus: CorpusCount, parameters: TransformParameters
-) -> tuple[str, dict[str, Any]]:
+def _build_vocabulary(corpus: CorpusCount, settings: TokenSettings) -> tuple[str, dict[str, Any]]:
     """Return the vocabulary, and what only the counts can tell."""
     frames = corpus.frames
-    speed = parameters.grid.frames_per_second
-    if parameters.grid.frames_per_beat and corpus.microseconds:
+    speed = settings.corpus.grid.frames_per_second
+    if settings.corpus.grid.frames_per_beat and corpus.microseconds:
         # Songs on a tempo-following grid each have a speed of their own: their mean, by length.
         speed = 1e6 * frames.total() / corpus.microseconds
     vocabulary = Vocabulary.from_counts(
-        _by_frame(_most_frequent(frames, parameters.maximum_frames)),
+        _by_frame(_most_frequent(frames, settings.maximum_frames)),
         speed,
-        parameters.maximum_frames,
-        parameters.minimum_count,
-        parameters.corpus,
+        settings.maximum_frames,
+        settings.minimum_count,
+        settings.corpus,
     )
     facts = {
         "vocabulary_size": len(vocabulary),

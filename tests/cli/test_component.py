@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tunesmith.cli.main import cli
 from tunesmith.music import write_midi
-from tunesmith.pipeline.components import COMPONENTS
+from tunesmith.pipeline.dag import BY_NAME
+from tunesmith.pipeline.store import STORE_NAME
 
 
 def tunesmith(*arguments: object) -> Result:
@@ -36,7 +41,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = folder / "root"
     given = ("--input", folder / "midi", "--set", "eval_fraction=0.34", "--set", "track=all")
     assert made("ExampleGen", "--root", root, *given) == root / "ExampleGen" / "1"
-    transform = made("Transform", "--root", root, "--input", "1", "--set", "track=all")
+    transform = made("Transform", "--root", root, "--input", "1")
     assert transform == root / "Transform" / "2"
     return root
 
@@ -54,16 +59,16 @@ def test_the_same_is_skipped_and_another_parameter_executed(root: Path) -> None:
     again = ("Transform", "--root", root, "--input", root / "ExampleGen" / "1")
     done = tunesmith("component", *again, "--like", 2)
     assert "Transform: done before (execution 2), skipped" in done.stderr
-    other = made(*again, "--like", 2, "--set", "maximum_frames=5")
+    other = made(*again, "--like", 2, "--max-vocabulary", 5)
     assert len(json.loads((other / "vocabulary.json").read_text())["frames"]) == 6
     told = json.loads(tunesmith("lineage", other, "--json").stdout)
-    assert told["executions"][-1]["parameters"]["track"] == "all"
+    assert told["executions"][-1]["parameters"]["maximum_frames"] == 5
     assert told["executions"][0]["id"] == 1
 
 
 def test_artifacts_of_another_root_and_of_no_root(root: Path, tmp_path: Path) -> None:
     there = root / "ExampleGen" / "1"
-    first = made("Transform", "--root", tmp_path, "--input", there, "--set", "track=all")
+    first = made("Transform", "--root", tmp_path, "--input", there)
     assert (first / "vocabulary.json").read_bytes() == (
         root / "Transform" / "2" / "vocabulary.json"
     ).read_bytes()
@@ -74,11 +79,9 @@ def test_artifacts_of_another_root_and_of_no_root(root: Path, tmp_path: Path) ->
     done = tunesmith("component", "Transform", "--root", tmp_path, "--input", copy)
     assert "is no recorded artifact; it takes sequences (Sequences)" in str(done.exception)
     named = f"sequences={copy}"
-    second = made("Transform", "--root", tmp_path, "--input", named, "--set", "track=all")
-    assert second != first
-    # Such a folder is named by what it holds at the time.
-    (copy / "note.txt").write_text("changed")
-    assert made("Transform", "--root", tmp_path, "--input", copy, "--like", 2) != second
+    # What it holds is what the other holds.
+    assert made("Transform", "--root", tmp_path, "--input", named) == first
+    assert made("Transform", "--root", tmp_path, "--input", named, "--min-count", 2) != first
 
 
 @pytest.mark.parametrize(
@@ -87,11 +90,23 @@ def test_artifacts_of_another_root_and_of_no_root(root: Path, tmp_path: Path) ->
         (("Transform",), "sequences is missing: give --input the Sequences to work on"),
         (("Transform", "--input", "2"), "--input 2 is a Examples; it takes sequences (Sequences)"),
         (("Transform", "--input", "77"), "--input 77 is no recorded artifact"),
-        (("Transform", "--set", "width=1"), "there is no parameter width; there are: track, grid"),
-        (("Transform", "--set", "maximum_frames=0"), "maximum frames must be at least 1"),
+        (
+            ("Transform", "--set", "width=1"),
+            "width is no parameter: There are: transpose, maximum_frames, minimum_count",
+        ),
+        (
+            ("Transform", "--set", "maximum_frames=0"),
+            "--set maximum_frames must be at least 1, not 0",
+        ),
         (("Transform", "--like", "1"), "execution 1 is one of ExampleGen, not of Transform"),
         (("ExampleGen", "--input", "{root}/Transform"), "no MIDI files"),
-        (("Composer",), "'Composer' is not one of 'ExampleGen'"),
+        (("Transform", "--max-vocabulary", "0"), "--max-vocabulary must be at least 1, not 0"),
+        (("Transform", "--set", "bound"), "'bound' is not NAME=VALUE, such as epochs=5"),
+        (
+            ("Transform", "--set", "minimum_count=2", "--min-count", "3"),
+            "--set minimum_count and --min-count set the same parameter",
+        ),
+        (("Composer",), "there is no component Composer; there are: ExampleGen"),
         (("Pusher", "--input", "2", "--", "x"), "Beam's options follow a --"),
     ],
 )
@@ -105,8 +120,46 @@ def test_what_does_not_fit_is_told_and_nothing_recorded(
     assert tunesmith("runs", "--root", root, "--json", "--last", 100).stdout == before
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", BY_NAME)
 def test_inputs_and_parameters_are_described(name: str) -> None:
     text = tunesmith("component", name, "--describe").stdout
     assert re.match(r"inputs:\n  \w+: [A-Z]\w+\n", text)
-    assert re.search(r"parameters:\n  [\w.]+=", text)
+    assert re.search(r"parameters:\n  [\w.]+=\S+  \(--[\w-]+\)\n", text)
+
+
+def test_options_may_stand_before_the_components_name(root: Path) -> None:
+    done = tunesmith("component", "--root", root, "--input", "1", "Transform")
+    assert done.exit_code == 0, done.output
+    assert "Transform: done before (execution 2), skipped" in done.stderr
+
+
+def test_options_come_before_the_environment_and_that_before_another_execution(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        "tunesmith.cli.component._run",
+        lambda _, __, ___, parameters, *____: seen.append(parameters),
+    )
+    monkeypatch.setenv("TUNESMITH_COMPONENT_EXAMPLE_GEN_MIN_FRAMES", "20")
+    monkeypatch.setenv("TUNESMITH_COMPONENT_EXAMPLE_GEN_EVAL_FRACTION", "0.2")
+    ask = ("component", "ExampleGen", "--root", root, "--like", 1, "--min-frames", 30)
+    assert tunesmith(*ask).exit_code == 0
+    (found,) = seen
+    assert (found.minimum_frames, found.eval_fraction, found.track) == (30, 0.2, "all")
+
+
+def test_a_parameter_that_is_no_more_is_left_out_with_a_warning(root: Path, tmp_path: Path) -> None:
+    old = tmp_path / "root"
+    shutil.copytree(root, old)
+    with closing(sqlite3.connect(old / STORE_NAME)) as store, store:
+        ((text,),) = store.execute("SELECT parameters FROM executions WHERE id = 2").fetchall()
+        parameters = {**json.loads(text), "track": "all", "grid": {"lowest": 0}}
+        store.execute(
+            "UPDATE executions SET parameters = ? WHERE id = 2", (json.dumps(parameters),)
+        )
+    done = tunesmith("component", "Transform", "--root", old, "--input", "1", "--like", 2)
+    assert done.exit_code == 0, done.output
+    for name in ("track", "grid.lowest"):
+        warning = f"warning: {name} of execution 2 is no longer a parameter: left out"
+        assert warning in done.stderr

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +19,24 @@ from click.testing import CliRunner
 from tunesmith.cli.main import cli
 from tunesmith.components.artifacts import (
     Artifact,
-    Examples,
     MidiFolder,
+    ModelEvaluation,
     PushedModel,
     TrainedModel,
 )
+from tunesmith.components.component import Component, ParameterSet, parameter
 from tunesmith.components.errors import GateClosed
-from tunesmith.components.progress import Progress, SilentProgress
-from tunesmith.components.pusher.executor import ORIGIN_FILE
-from tunesmith.components.sources.midi_folder import list_midi_files
-from tunesmith.pipeline.runner import Component, Runner, midi_folder
+from tunesmith.components.progress import SilentProgress
+from tunesmith.components.pusher.versions import ORIGIN_FILE
+from tunesmith.components.sources.midi_folder import read_midi_folder
+from tunesmith.pipeline.runner import Runner
 from tunesmith.pipeline.store import STORE_NAME
 
 SONGS = 12
+
+
+class Notes(Artifact):
+    """What was read."""
 
 
 @dataclass(frozen=True)
@@ -39,37 +46,43 @@ class Songs:
 
 @dataclass(frozen=True)
 class Learned:
-    examples: Examples
+    examples: Notes
 
 
 @dataclass(frozen=True)
 class Judged:
-    examples: Examples
+    examples: Notes
     model: TrainedModel
 
 
 @dataclass(frozen=True)
-class Widths:
-    units: int = 128
+class Widths(ParameterSet):
+    units: int = parameter(128, "Width.")
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(ParameterSet):
     sizes: Widths = field(default_factory=Widths)
-    title: str = "[bold]a"
+    title: str = parameter("[bold]a", "A title.")
 
 
-def touch(_: Any, __: Any, output: Path, ___: Progress) -> None:
-    (output / "done").touch()
+@dataclass(frozen=True)
+class Most(ParameterSet):
+    most: float = parameter(1.0, "Nats at most.")
 
 
-def refuse(_: Any, __: Any, output: Path, ___: Progress) -> None:
-    (output / "done").touch()
-    raise GateClosed("worse than [repeating] the last frame")
-
-
-def component(name: str, kind: type[Any], execute: Any = touch) -> Component[Any, Any, Any]:
-    return Component(name, kind, execute, (), lambda root, number, _: root / name / str(number))
+READ: Component[Any, Any, Notes] = Component(
+    "Read", Songs, Parameters, Notes, "toy_executors:touch"
+)
+LEARN: Component[Any, Any, TrainedModel] = Component(
+    "Learn", Learned, Parameters, TrainedModel, "toy_executors:learn"
+)
+JUDGE: Component[Any, Any, ModelEvaluation] = Component(
+    "Judge", Judged, Most, ModelEvaluation, "toy_executors:evaluate"
+)
+PUSH: Component[Any, Any, PushedModel] = Component(
+    "Push", Judged, Parameters, PushedModel, "toy_executors:touch"
+)
 
 
 @pytest.fixture
@@ -82,18 +95,15 @@ def root(tmp_path: Path) -> Path:
     Path(os.fsdecode(os.fsencode(songs) + b"/99-\xff.mid")).write_bytes(b"no text")
     root = tmp_path / "root"
     for run in (1, 2):
-        with_told = {"midi_dir": songs}
+        config = {"midi_dir": songs}
         try:
-            with Runner(root, SilentProgress(), command="run", told=with_told) as runner:
-                midi = midi_folder(songs, list_midi_files(songs))
-                examples = runner.run(component("Read", Examples), Songs(midi), Parameters())
-                model = runner.run(
-                    component("Learn", TrainedModel), Learned(examples), Parameters(Widths(8))
-                )
+            with Runner(root, SilentProgress(), command="run", config=config) as runner:
+                examples = runner.run(READ, Songs(read_midi_folder(songs)), Parameters())
+                model = runner.run(LEARN, Learned(examples), Parameters(Widths(8)))
                 both = Judged(examples, model)
                 if run == 2:
-                    runner.run(component("Judge", Artifact, refuse), both, Parameters())
-                runner.run(component("Push", PushedModel), both, Parameters())
+                    runner.run(JUDGE, both, Most())
+                runner.run(PUSH, both, Parameters())
         except GateClosed:
             continue
     return root
@@ -114,10 +124,8 @@ def test_runs_tell_what_was_executed_skipped_and_refused(root: Path) -> None:
         ("Learn", False),
         ("Push", False),
     ]
-    assert (second["outcome"], second["message"]) == (
-        "refused",
-        "worse than [repeating] the last frame",
-    )
+    assert second["outcome"] == "refused"
+    assert "not blessed (2.0 nats, [at most] 1.0)" in second["message"]
     assert [
         (step["execution"], step["component"], step["skipped"], step["artifact"], step["outcome"])
         for step in second["steps"]
@@ -126,13 +134,17 @@ def test_runs_tell_what_was_executed_skipped_and_refused(root: Path) -> None:
         (2, "Learn", True, "Learn/2", "complete"),
         (4, "Judge", False, "Judge/4", "refused"),
     ]
+    assert second["steps"][1]["figures"]["eval loss"] == 2.5
+    assert second["steps"][2]["figures"] == {"eval nats": 2.0, "eval first guess right": 0.25}
     assert len(json.loads(tunesmith("runs", "--root", root, "--json", "--last", 1))) == 1
 
 
 def test_runs_as_a_table(root: Path) -> None:
     text = tunesmith("runs", "--root", root)
     lines = [line.split() for line in text.splitlines() if line.strip()][2:]
-    assert [line[:3] for line in lines] == [
+    # The message of the second run takes several lines.
+    started = [line for line in lines if {"complete", "skipped", "refused"} & set(line[:3])]
+    assert [line[:3] for line in started] == [
         ["1", "run", "complete"],
         ["Read", "1", "complete"],
         ["Learn", "2", "complete"],
@@ -142,7 +154,84 @@ def test_runs_as_a_table(root: Path) -> None:
         ["Learn", "2", "skipped"],
         ["Judge", "4", "refused"],
     ]
-    assert "worse than [repeating] the last frame" in text
+    assert "not blessed (2.0 nats, [at most] 1.0)" in " ".join(text.split())
+
+
+def test_runs_show_nats_and_loss_where_the_artifacts_are_still_there(root: Path) -> None:
+    def figures() -> dict[str, list[str]]:
+        lines = [line.split() for line in tunesmith("runs", "--root", root).splitlines()]
+        named = [line for line in lines if line and line[0] in ("1", "2", "Learn", "Judge")]
+        return {line[0]: [word for word in line if word in ("2.000", "2.500")] for line in named}
+
+    assert figures() == {
+        "1": ["2.500"],
+        "Learn": ["2.500"],
+        "2": ["2.000", "2.500"],
+        "Judge": ["2.000"],
+    }
+    shutil.rmtree(root / "Learn" / "2")
+    (root / "Judge" / "4" / "evaluation.json").write_text("{}")
+    assert not any(figures().values())
+
+
+@pytest.fixture
+def wider(root: Path) -> Path:
+    """The root after a third run, with a wider model that is blessed."""
+    with Runner(root, SilentProgress(), command="run") as runner:
+        examples = runner.run(
+            READ, Songs(read_midi_folder(root.parent / "songs")), Parameters(title="b")
+        )
+        model = runner.run(LEARN, Learned(examples), Parameters(Widths(16)))
+        runner.run(JUDGE, Judged(examples, model), Most())
+    return root
+
+
+def test_two_runs_side_by_side(wider: Path) -> None:
+    told = json.loads(tunesmith("runs", "--root", wider, "--compare", 2, 3, "--json"))
+    assert [run["id"] for run in told["runs"]] == [2, 3]
+    differing = {
+        (row["component"], row["name"]): (row["first"], row["second"])
+        for part in ("parameters", "figures", "code")
+        for row in told[part]
+        if row["differs"]
+    }
+    assert differing == {
+        ("Read", "title"): ("[bold]a", "b"),
+        ("Learn", "sizes.units"): (8, 16),
+        ("Learn", "eval loss"): (2.5, 1.25),
+        ("Learn", "weights"): (8, 16),
+        ("Judge", "eval nats"): (2.0, 0.75),
+    }
+    alike = {(row["component"], row["name"]) for row in told["parameters"] if not row["differs"]}
+    assert alike == {
+        ("Read", "sizes.units"),
+        ("Learn", "title"),
+        ("Judge", "most"),
+    }
+
+
+def test_a_component_that_one_run_never_came_to_stands_alone(wider: Path) -> None:
+    told = json.loads(tunesmith("runs", "--root", wider, "--compare", 1, 2, "--json"))
+    rows = {(row["component"], row["name"]): row for row in told["parameters"] + told["figures"]}
+    assert (rows["Judge", "most"]["first"], rows["Judge", "most"]["second"]) == (None, 1.0)
+    assert (rows["Push", "title"]["first"], rows["Push", "title"]["second"]) == ("[bold]a", None)
+    assert not rows["Learn", "eval loss"]["differs"]
+
+
+def test_two_runs_side_by_side_as_a_table(wider: Path) -> None:
+    text = tunesmith("runs", "--root", wider, "--compare", 2, 3)
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    assert ["*", "Learn", "sizes.units", "8", "16"] in lines
+    assert ["*", "Learn", "eval", "loss", "2.5", "1.25"] in lines
+    assert ["Learn", "title", "[bold]a", "[bold]a"] in lines
+    # Equal code is no news.
+    assert not any("code" in line for line in lines)
+
+
+def test_lineage_tells_the_versions_of_the_libraries(root: Path) -> None:
+    told = json.loads(tunesmith("lineage", 2, "--root", root, "--json"))
+    assert {"numpy", "tensorflow"} <= told["executions"][-1]["libraries"].keys()
+    assert f"numpy {metadata.version('numpy')}" in tunesmith("lineage", 2, "--root", root)
 
 
 def test_the_root_is_found_around_the_working_directory(
@@ -221,8 +310,7 @@ def test_lineage_as_a_tree(root: Path) -> None:
 
 
 def test_lineage_of_what_is_gone_says_so(root: Path) -> None:
-    for path in (root / "Learn" / "2" / "done", root / "Learn" / "2"):
-        path.unlink() if path.is_file() else path.rmdir()
+    shutil.rmtree(root / "Learn" / "2")
     text = tunesmith("lineage", root / "Push" / "3")
     assert "TrainedModel Learn/2 (no longer there)" in text
 
@@ -234,6 +322,7 @@ def test_lineage_of_what_is_gone_says_so(root: Path) -> None:
         (("lineage", "77", "--root", "{root}"), "there is no execution 77 in"),
         (("lineage", "{root}/../songs/00.mid"), "lies in no pipeline's root: name the --root"),
         (("runs", "--root", "{root}/Push"), f"holds no {STORE_NAME}: name the --root"),
+        (("runs", "--root", "{root}", "--compare", "1", "9"), "there is no run 9 in"),
     ],
 )
 def test_what_is_not_recorded_is_told_in_one_line(
@@ -244,14 +333,19 @@ def test_what_is_not_recorded_is_told_in_one_line(
     assert "\n" not in str(done.exception)
 
 
-def test_neither_needs_tensorflow_beam_or_numpy(root: Path) -> None:
+def test_none_needs_tensorflow_beam_or_numpy(root: Path) -> None:
     program = (
         "import sys\n"
         "from tunesmith.cli.main import cli\n"
         "cli(sys.argv[1:], standalone_mode=False)\n"
         "print([m for m in ('tensorflow', 'apache_beam', 'numpy') if m in sys.modules])"
     )
-    for arguments in (["runs", "--root", root], ["lineage", root / "Push" / "3"]):
+    for arguments in (
+        ["runs", "--root", root],
+        ["runs", "--root", root, "--compare", "1", "2"],
+        ["lineage", root / "Push" / "3"],
+        ["versions", "--model-dir", root / "Push"],
+    ):
         done = subprocess.run(
             [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
         )

@@ -28,20 +28,23 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from tunesmith.components.runtime import load_tensorflow
 
     load_tensorflow()
-    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import build_model
+    from tunesmith.components.networks.paper.network import NETWORK
+    from tunesmith.components.networks.paper.sizes import PaperSizes
     from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
     from tunesmith.music import Vocabulary
     from tunesmith.serving import EmbeddedServer, ServerOptions
 
     vocabulary = Vocabulary(((), *((pitch,) for pitch in range(40, 59))), 5.0)
-    architecture = Architecture(embedding=6, units=8, layers=2, dense=5, window=6)
+    architecture = PaperSizes(embedding=6, units=8, layers=2, dense=5, window=6)
     network = build_model(len(vocabulary), architecture, portable=True)
     random = np.random.default_rng(5)
     network.set_weights([random.normal(0, 0.9, w.shape) for w in network.get_weights()])
     songs = [random.integers(0, len(vocabulary), 60) for _ in range(5)]
     base = tmp_path_factory.mktemp("drafting") / "tunesmith"
     base.mkdir()
-    export_model(network, architecture, vocabulary, ServedSettings(), base / "1", songs)
+    forward = NETWORK.for_serving(network, len(vocabulary), architecture)
+    export_model(forward, architecture.window, vocabulary, ServedSettings(), base / "1", songs)
     with EmbeddedServer(base, ServerOptions(port=0)) as server:
         yield server.address
 

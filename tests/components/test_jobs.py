@@ -15,20 +15,17 @@ from tunesmith.components.artifacts import Sequences
 from tunesmith.components.beam_jobs.running import JobCounters
 from tunesmith.components.errors import ComponentError, NoSongs
 from tunesmith.components.example_gen import executor as example_gen
+from tunesmith.components.example_gen.component import ExampleGenParameters
 from tunesmith.components.example_gen.executor import run_example_gen
 from tunesmith.components.example_gen.read_ahead import ReadAhead
 from tunesmith.components.example_gen.reading import Reading, start_reading
-from tunesmith.components.example_gen.song_files import (
-    ExampleGenParameters,
-    read_local_file,
-    read_song_file,
-)
+from tunesmith.components.example_gen.song_files import read_local_file, read_song_file
 from tunesmith.components.preprocess import run_preprocess
 from tunesmith.components.records.tfrecord import read_tokens
 from tunesmith.components.sources.midi_folder import MidiFiles, list_midi_files
 from tunesmith.components.transform import executor as transform
+from tunesmith.components.transform.component import TransformParameters
 from tunesmith.components.transform.executor import run_transform
-from tunesmith.components.transform.song_tokens import TransformParameters
 from tunesmith.music import TrackChoice, Vocabulary, read_sequence
 
 WriteScale = Callable[[Path, int, int], Path]

@@ -170,18 +170,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def _export(directory: Path) -> None:
     """Export an untrained network whose answers depend on every token of the window."""
-    from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+    from tunesmith.components.networks.paper.keras_model import build_model
+    from tunesmith.components.networks.paper.network import NETWORK
+    from tunesmith.components.networks.paper.sizes import PaperSizes
     from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
     from tunesmith.music import Vocabulary
 
     chords = [(), *((pitch,) for pitch in range(48, 72)), (60, 64, 67), (57, 60, 64), (55, 59, 62)]
     vocabulary = Vocabulary(tuple(chords), 5.0)
     # Not the paper's fifty: a client that assumed it would fail here.
-    architecture = Architecture(embedding=6, units=8, layers=2, dense=6, window=12)
+    architecture = PaperSizes(embedding=6, units=8, layers=2, dense=6, window=12)
     network = build_model(len(vocabulary), architecture, portable=True)
     random = np.random.default_rng(11)
     network.set_weights([random.normal(0, 0.8, each.shape) for each in network.get_weights()])
-    export_model(network, architecture, vocabulary, ServedSettings(), directory)
+    forward = NETWORK.for_serving(network, len(vocabulary), architecture)
+    export_model(forward, architecture.window, vocabulary, ServedSettings(), directory)
 
 
 @pytest.fixture(scope="session")

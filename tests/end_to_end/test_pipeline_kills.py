@@ -30,7 +30,7 @@ from tunesmith.components.progress import SilentProgress
 from tunesmith.components.trainer.executor import Upkeep
 from tunesmith.pipeline.components import COMPONENTS, Setting
 from tunesmith.pipeline.inputs import take_inputs
-from tunesmith.pipeline.parameters import parameters_from
+from tunesmith.components.parameter_values import parameters_from
 from tunesmith.pipeline.runner import Runner
 
 last, root = map(Path, sys.argv[1:])

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from tunesmith.music import REST, Vocabulary, write_midi
 from tunesmith.music.frames import Frame
-from tunesmith.pipeline.components import COMPONENTS
+from tunesmith.pipeline.dag import BY_NAME
 
 TUNESMITH = [sys.executable, "-m", "tunesmith.cli.main"]
 SMALL = ["--units", "12", "--embedding", "8", "--layers", "2", "--dense", "12", "--epochs", "2"]
@@ -62,16 +63,16 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def serving(model_dir: Path) -> Iterator[str]:
+def serving(model_dir: Path, folder: Path) -> Iterator[str]:
     """``tunesmith serve`` on a free port; ended as a service manager ends it."""
+    ready = folder / "ready.json"
     command = [*TUNESMITH, "serve", "--model-dir", str(model_dir), "--port", "0"]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen([*command, "--ready-file", str(ready)])
     try:
-        assert server.stderr is not None
-        for line in server.stderr:
-            if found := re.match(r"serving tunesmith on (\S+);", line):
-                yield found[1]
-                break
+        while not ready.exists():
+            assert server.poll() is None
+            time.sleep(0.05)
+        yield json.loads(ready.read_text())["address"]
         server.send_signal(signal.SIGTERM)
         assert server.wait(30) == 0
     finally:
@@ -82,7 +83,7 @@ def serving(model_dir: Path) -> Iterator[str]:
 def test_a_second_run_skips_what_is_done(root: Path) -> None:
     done = tunesmith("run", "--midi-dir", root.parent / "midi", "--root", root, *SMALL, *BLESSED)
     skipped = re.findall(r"(\w+): done before", done.stderr)
-    assert skipped == list(COMPONENTS)
+    assert skipped == list(BY_NAME)
     assert [path.name for path in (root / "models" / "tunesmith").iterdir()] == ["1"]
 
 
@@ -92,9 +93,9 @@ def test_a_model_that_is_not_blessed_is_not_pushed_and_the_report_says_why(root:
         *("--beat", "5-gram", "--baseline-margin", 3),
         check=False,
     )
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "tunesmith: error: the model is not blessed (" in done.stderr
-    assert re.findall(r"(\w+): done before", done.stderr) == list(COMPONENTS)[:5]
+    assert re.findall(r"(\w+): done before", done.stderr) == list(BY_NAME)[:5]
     assert [path.name for path in (root / "models" / "tunesmith").iterdir()] == ["1"]
     page = (root / "report.html").read_text()
     assert "Evaluation: not blessed" in page
@@ -103,7 +104,7 @@ def test_a_model_that_is_not_blessed_is_not_pushed_and_the_report_says_why(root:
 
 def test_a_served_model_composes_over_a_socket(root: Path, tmp_path: Path) -> None:
     vocabulary = Vocabulary.read(next(root.glob("Transform/*/vocabulary.json")))
-    with serving(root / "models" / "tunesmith") as address:
+    with serving(root / "models" / "tunesmith", tmp_path) as address:
         files = {kind: tmp_path / f"song.{kind}" for kind in ("mid", "png", "wav")}
         arguments = ["--server", address, "--steps", 60, "--seed", 3]
         outputs = ["--out", files["mid"], "--png", files["png"], "--wav", files["wav"]]

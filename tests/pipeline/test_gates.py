@@ -9,10 +9,17 @@ from typing import Any
 
 import pytest
 
-from tunesmith.components.artifacts import Artifact
+from tunesmith.components.artifacts import Artifact, Blessing
+from tunesmith.components.component import Component, ParameterSet, parameter
 from tunesmith.components.errors import GateClosed
-from tunesmith.components.progress import Progress, SilentProgress
-from tunesmith.pipeline.runner import Component, Runner
+from tunesmith.components.progress import SilentProgress
+from tunesmith.pipeline.runner import Runner
+
+
+class Finding(Blessing):
+    """Whether a song is short enough."""
+
+    FILE = "finding.json"
 
 
 @dataclass(frozen=True)
@@ -21,32 +28,18 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Parameters:
-    longest: int = 3
+class Longest(ParameterSet):
+    longest: int = parameter(3, "Notes at most.")
 
 
-class Judge:
-    """Refuses songs longer than its parameter, and counts how often it looked."""
-
-    def __init__(self) -> None:
-        self.looks = 0
-
-    def __call__(self, inputs: Inputs, parameters: Parameters, output: Path, _: Progress) -> None:
-        self.looks += 1
-        length = len((inputs.song.path / "song").read_text())
-        (output / "length").write_text(str(length))
-        if length > parameters.longest:
-            raise GateClosed(f"the song has {length} notes: at most {parameters.longest}")
-
-
-def gate(judge: Judge, asks_again: bool = False) -> Component[Inputs, Parameters, Artifact]:
+def gate(retry_refusals: bool = False) -> Component[Any, Any, Finding]:
     return Component(
         "Judge",
-        Artifact,
-        judge,
-        (),
-        lambda root, number, _: root / "Judge" / str(number),
-        asks_again=asks_again,
+        Inputs,
+        Longest,
+        Finding,
+        "toy_executors:judge",
+        retry_refusals=retry_refusals,
     )
 
 
@@ -54,6 +47,10 @@ def gate(judge: Judge, asks_again: bool = False) -> Component[Inputs, Parameters
 def inputs(tmp_path: Path) -> Inputs:
     (tmp_path / "song").write_text("CDEF")
     return Inputs(Artifact(tmp_path, "v1"))
+
+
+def looks(root: Path) -> int:
+    return len((root / "looks").read_text())
 
 
 def rows(root: Path, query: str) -> list[tuple[Any, ...]]:
@@ -67,39 +64,39 @@ def test_a_refusal_keeps_the_artifact_and_ends_the_run(tmp_path: Path, inputs: I
         pytest.raises(GateClosed, match="has 4 notes: at most 3"),
         Runner(root, SilentProgress()) as runner,
     ):
-        runner.run(gate(Judge()), inputs, Parameters())
-    assert (root / "Judge" / "1" / "length").read_text() == "4"
+        runner.run(gate(), inputs, Longest())
+    assert "has 4 notes" in (root / "Judge" / "1" / "finding.json").read_text()
     for table in ("runs", "executions"):
         assert rows(root, f"SELECT outcome, message FROM {table}") == [
-            ("refused", "the song has 4 notes: at most 3")
+            ("refused", "refused (the song has 4 notes: at most 3)")
         ]
     assert rows(root, "SELECT type, path, execution FROM artifacts WHERE execution NOTNULL") == [
-        ("Artifact", "Judge/1", 1)
+        ("Finding", "Judge/1", 1)
     ]
 
 
 def test_the_same_is_refused_again_unseen_and_another_is_looked_at(
     tmp_path: Path, inputs: Inputs
 ) -> None:
-    judge = Judge()
+    root = tmp_path / "root"
     for _ in range(2):
         with pytest.raises(GateClosed, match="has 4 notes: at most 3"):
-            Runner(tmp_path / "root", SilentProgress()).run(gate(judge), inputs, Parameters())
-    assert judge.looks == 1
-    assert rows(tmp_path / "root", "SELECT run, execution FROM skips") == [(2, 1)]
-    Runner(tmp_path / "root", SilentProgress()).run(gate(judge), inputs, Parameters(4))
-    assert judge.looks == 2
+            Runner(root, SilentProgress()).run(gate(), inputs, Longest())
+    assert looks(root) == 1
+    assert rows(root, "SELECT run, execution FROM skips") == [(2, 1)]
+    Runner(root, SilentProgress()).run(gate(), inputs, Longest(4))
+    assert looks(root) == 2
 
 
-def test_a_gate_that_asks_again_looks_again_until_it_is_content(
+def test_a_gate_that_retries_refusals_looks_again_until_it_is_content(
     tmp_path: Path, inputs: Inputs
 ) -> None:
-    judge = Judge()
-    runner = Runner(tmp_path / "root", SilentProgress())
+    root = tmp_path / "root"
+    runner = Runner(root, SilentProgress())
     with pytest.raises(GateClosed):
-        runner.run(gate(judge, asks_again=True), inputs, Parameters())
+        runner.run(gate(retry_refusals=True), inputs, Longest())
     # What is looked at has changed without its digest, as the speed of a machine does.
     (inputs.song.path / "song").write_text("CD")
     for _ in range(2):
-        assert runner.run(gate(judge, asks_again=True), inputs, Parameters()).path.name == "2"
-    assert judge.looks == 2
+        assert runner.run(gate(retry_refusals=True), inputs, Longest()).path.name == "2"
+    assert looks(root) == 2

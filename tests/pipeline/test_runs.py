@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 
 from tunesmith.components.artifacts import Artifact
+from tunesmith.components.component import Component, ParameterSet, parameter
 from tunesmith.components.errors import ComponentError
+from tunesmith.components.processes import ProcessName, is_running, this_process
 from tunesmith.components.progress import Progress, SilentProgress
-from tunesmith.pipeline.processes import ProcessName, is_running, this_process
+from tunesmith.pipeline.database import StoreError
 from tunesmith.pipeline.root_lock import RootBusy
-from tunesmith.pipeline.runner import Component, RootUnusable, Runner
-from tunesmith.pipeline.store import RecordError
+from tunesmith.pipeline.runner import RootUnusable, Runner
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,12 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Parameters:
-    size: int = 10
+class Parameters(ParameterSet):
+    size: int = parameter(10, "Zeros to write.")
 
 
-def write(_: Inputs, parameters: Parameters, output: Path, __: Progress) -> None:
-    (output / "zeros").write_bytes(bytes(parameters.size))
-
-
-def component(name: str = "Write") -> Component[Inputs, Parameters, Artifact]:
-    return Component(name, Artifact, write, (), lambda root, number, _: root / name / str(number))
+def component(name: str = "Write") -> Component[Any, Any, Artifact]:
+    return Component(name, Inputs, Parameters, Artifact, "toy_executors:write")
 
 
 class Lines(SilentProgress):
@@ -64,8 +61,8 @@ def rows(root: Path, query: str) -> list[tuple[Any, ...]]:
 def test_a_block_is_one_run_that_knows_what_it_executed_and_skipped(tmp_path: Path) -> None:
     root = tmp_path / "root"
     first = run(root)
-    told = {"midi_dir": Path("songs"), "epochs": 2}
-    with Runner(root, SilentProgress(), command="run", told=told) as runner:
+    config = {"midi_dir": Path("songs"), "epochs": 2}
+    with Runner(root, SilentProgress(), command="run", config=config) as runner:
         runner.run(component(), Inputs(Artifact(tmp_path, "v1")), Parameters())
         runner.run(component("Next"), Inputs(first), Parameters())
     assert rows(root, "SELECT id, command, parameters, outcome FROM runs") == [
@@ -181,7 +178,7 @@ def test_a_run_of_a_live_process_is_not_taken_for_a_killed_one(tmp_path: Path) -
     root = tmp_path / "root"
     run(root)
     with sqlite3.connect(root / "tunesmith.sqlite") as connection:
-        # As after an end that the record could not take, the disk being full.
+        # As after an end that the store could not take, the disk being full.
         connection.execute("UPDATE runs SET outcome = 'running'")
     run(root)
     assert [outcome for (outcome,) in rows(root, "SELECT outcome FROM runs")] == [
@@ -207,8 +204,9 @@ def test_a_process_is_told_from_a_later_one_of_its_number() -> None:
 DYING = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, {folder!r})
+sys.path[:0] = [{folder!r}, {folder!r} + "/../executors"]
 import test_runs as t
+import toy_executors
 from tunesmith.pipeline import store
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -221,10 +219,10 @@ for moment, (patch, _) in t.MOMENTS.items():
 
 MOMENTS = {
     "before it is recorded": ("store.ExecutionStore.begin = die", "1"),
-    "at its start": ("t.write.__code__ = die.__code__", "2"),
-    "before its verdict": ("store.ExecutionStore.settle = die", "2"),
+    "at its start": ("toy_executors.write = die", "2"),
+    "before its verdict": ("store.ExecutionStore.record_result = die", "2"),
     "before the rename": ("Path.rename = die", "2"),
-    "after the rename": ("store.ExecutionStore.end = die", "1"),
+    "after the rename": ("store.ExecutionStore.finish = die", "1"),
     "at the end of the run": ("store.ExecutionStore.close_run = die", "1"),
 }
 """What kills a run when, and the execution that completes the artifact."""
@@ -274,17 +272,19 @@ def test_a_root_that_cannot_be_written(tmp_path: Path) -> None:
     assert list(root.iterdir()) == []
 
 
-def test_a_record_that_is_none(tmp_path: Path) -> None:
+def test_a_store_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "tunesmith.sqlite").write_text("my thesis" * 100)
-    with pytest.raises(RecordError, match=r"not a database: move it away to begin a new one"):
+    with pytest.raises(StoreError, match=r"not a database: move it away to begin a new one"):
         run(tmp_path)
 
 
-def test_a_record_of_a_later_version(tmp_path: Path) -> None:
+def test_a_store_of_a_later_version(tmp_path: Path) -> None:
     run(tmp_path)
     with sqlite3.connect(tmp_path / "tunesmith.sqlite") as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(RecordError, match="later version"):
+    with pytest.raises(
+        StoreError, match="has schema version 99, this tunesmith knows 3: upgrade it"
+    ):
         run(tmp_path)
 
 
@@ -309,7 +309,7 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing_half_written(small_d
     assert [row[0] for row in rows(root, "SELECT outcome FROM runs")] == ["failed", "complete"]
 
 
-def test_a_disk_too_full_for_the_record(small_disk: Path) -> None:
+def test_a_disk_too_full_for_the_store(small_disk: Path) -> None:
     root = small_disk / "root"
     run(root)
     filler = small_disk / "filler"

@@ -12,40 +12,9 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-
-GATES = 3
-"""z, r and h, in Keras's order."""
-
-
-def layer_parameters(
-    kernel: Array, recurrent: Array, bias: Array, embeddings: Array | None
-) -> list[Array]:
-    """Return what :func:`last_states` takes for one direction.
-
-    Args:
-        kernel: Keras's, [width, 3 * units].
-        recurrent: Keras's recurrent kernel, [units, 3 * units].
-        bias: Keras's, [2, 3 * units]: of the input and of the state.
-        embeddings: [V, width] for layer 1, None above it.
-
-    Returns:
-        For layer 1 the tables [V, units] of the three gates; above it the kernels [width, units]
-        and biases [units] of the gates. Then the recurrent kernels [units, units] of the gates and
-        the recurrent bias [units] of h; the recurrent biases of z and r are part of the others.
-    """
-    units = recurrent.shape[0]
-    added = bias[0] + np.where(np.arange(GATES * units) < 2 * units, bias[1], 0)
-    if embeddings is None:
-        first = [*_gates(kernel), *_gates(added)]
-    else:
-        table = embeddings.astype(np.float64) @ kernel.astype(np.float64) + added
-        first = _gates(table.astype(np.float32))
-    return [*first, *_gates(recurrent), bias[1, 2 * units :]]
+from tunesmith.components.networks.gru.cpu_graph import GATES, step
 
 
 def last_states(tokens: Any, layers: Sequence[Sequence[Sequence[Any]]], steps: int) -> Any:
@@ -54,7 +23,7 @@ def last_states(tokens: Any, layers: Sequence[Sequence[Sequence[Any]]], steps: i
     Args:
         tokens: int32 [batch, steps], each in range.
         layers: of each layer the parameters of its forward and its backward direction, as
-            :func:`layer_parameters` has them.
+            :func:`tunesmith.components.networks.gru.cpu_graph.direction_parameters` has them.
         steps: length of the window.
     """
     tokens = tf.transpose(tokens)
@@ -103,17 +72,7 @@ def _chain(steps: int, units: int, reverse: bool, last: bool) -> Callable[..., A
         state: Any = None
         for t in order:
             a_z, a_r, a_h = (each[t] for each in inputs)
-            if state is None:
-                z, r = ops.Sigmoid(x=a_z), ops.Sigmoid(x=a_r)
-                candidate = ops.Tanh(x=ops.AddV2(x=ops.Mul(x=r, y=bias), y=a_h))
-                state = ops.Sub(x=candidate, y=ops.Mul(x=z, y=candidate))
-            else:
-                z = ops.Sigmoid(x=ops.AddV2(x=ops.MatMul(a=state, b=u_z), y=a_z))
-                r = ops.Sigmoid(x=ops.AddV2(x=ops.MatMul(a=state, b=u_r), y=a_r))
-                reset_from = ops.BiasAdd(value=ops.MatMul(a=state, b=u_h), bias=bias)
-                candidate = ops.Tanh(x=ops.AddV2(x=ops.Mul(x=r, y=reset_from), y=a_h))
-                change = ops.Mul(x=z, y=ops.Sub(x=state, y=candidate))
-                state = ops.AddV2(x=candidate, y=change)
+            state = step((a_z, a_r, a_h), state, (u_z, u_r, u_h), bias)
             states[t] = state
         return state if last else ops.Pack(values=states, axis=0)
 
@@ -122,7 +81,3 @@ def _chain(steps: int, units: int, reverse: bool, last: bool) -> Callable[..., A
         input_signature=[series] * 3 + [square] * 3 + [tf.TensorSpec([units])],
         autograph=False,
     )
-
-
-def _gates(array: Array) -> list[Array]:
-    return [np.ascontiguousarray(each) for each in np.split(array, GATES, axis=-1)]

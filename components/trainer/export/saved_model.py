@@ -7,27 +7,22 @@ object (a Keras model passed to ``tf.saved_model.save`` loses them there).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunesmith.components.networks.paper.keras_model import Architecture
 from tunesmith.components.ngram.packing import (
-    DEFAULT_BYTES,
     PackedDrafter,
     Songs,
     drafter_signature,
 )
+from tunesmith.components.trainer.component import ServedSettings
 from tunesmith.components.trainer.export.protos import warmup_pb2
 from tunesmith.music import Vocabulary
 
 if TYPE_CHECKING:
-    import keras
     import tensorflow as tf
-
-    from tunesmith.components.networks.paper.forward_pass import ForwardPass
 
 MODEL_NAME = "tunesmith"
 """The name under which the model is served unless told otherwise."""
@@ -36,38 +31,19 @@ WARMUP_BATCHES = (1, 16)
 """Sizes of the warm-up requests: a single song, and several at once."""
 
 
-@dataclass(frozen=True)
-class ServedSettings:
-    """What the exported model answers besides what it learned and how the corpus was read.
-
-    Args:
-        program: the General MIDI program that songs are written with, 0..127.
-        drafter_bytes: of the n-gram in the model at most; 0 for a model without one.
-    """
-
-    program: int = 0
-    drafter_bytes: int = DEFAULT_BYTES
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.program < 128:
-            raise ValueError(f"a General MIDI program is 0 to 127, not {self.program}")
-        if self.drafter_bytes < 0:
-            raise ValueError(f"the drafter's bytes must be at least 0, not {self.drafter_bytes}")
-
-
 def export_model(
-    model: keras.Model,
-    architecture: Architecture,
+    forward: tf.Module,
+    window: int,
     vocabulary: Vocabulary,
     settings: ServedSettings,
     directory: Path,
     songs: Songs = (),
 ) -> None:
-    """Write `model` as a SavedModel into `directory`, which must not exist.
+    """Write a trained network as a SavedModel into `directory`, which must not exist.
 
     Args:
-        model: the trained network.
-        architecture: its sizes.
+        forward: what :meth:`tunesmith.components.networks.network.Network.for_serving` returned.
+        window: frames that it sees.
         vocabulary: the frame of each token.
         settings: what else it answers.
         directory: where to.
@@ -96,12 +72,10 @@ def export_model(
     """
     import tensorflow as tf
 
-    from tunesmith.components.networks.paper.forward_pass import ForwardPass
     from tunesmith.components.trainer.export.generate import generate_signature
 
-    forward = ForwardPass(model.get_weights(), architecture)
-    signatures = _signatures(forward, architecture, vocabulary, settings)
-    signatures["generate"] = generate_signature(forward, architecture.window, len(vocabulary))
+    signatures = _signatures(forward, window, vocabulary, settings)
+    signatures["generate"] = generate_signature(forward, window, len(vocabulary))
     asked = ["vocabulary", "settings"]
     if settings.drafter_bytes:
         drafter = PackedDrafter.count(songs, len(vocabulary), settings.drafter_bytes)
@@ -109,12 +83,12 @@ def export_model(
             signatures["drafter"] = drafter_signature(drafter)
             asked.append("drafter")
     tf.saved_model.save(forward, str(directory), signatures=signatures)
-    _write_warmup(directory, architecture, asked)
+    _write_warmup(directory, window, asked)
 
 
 def _signatures(
-    forward: ForwardPass,
-    architecture: Architecture,
+    forward: Any,
+    window: int,
     vocabulary: Vocabulary,
     settings: ServedSettings,
 ) -> dict[str, tf.types.experimental.GenericFunction]:
@@ -122,18 +96,9 @@ def _signatures(
 
     size = len(vocabulary)
     ids = tf.TensorSpec([None], tf.int32, name="token_ids")
-    grid, transpose = vocabulary.corpus.grid, vocabulary.corpus.transpose
-    numbers = {
-        "program": settings.program,
-        "frames_per_beat": grid.frames_per_beat,
-        "keep_short_notes": grid.keep_short_notes,
-        "lowest_pitch": grid.lowest,
-        "highest_pitch": grid.highest,
-        "transpose_from": transpose[0],
-        "transpose_to": transpose[1],
-    }
+    served = {"program": settings.program, **vocabulary.corpus.served()}
 
-    @tf.function(input_signature=[tf.TensorSpec([None, architecture.window], tf.int32, "tokens")])
+    @tf.function(input_signature=[tf.TensorSpec([None, window], tf.int32, "tokens")])
     def serving_default(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
         known = tf.reduce_all((tokens >= 0) & (tokens < size), axis=1, keepdims=True)
         probabilities = forward(tf.clip_by_value(tokens, 0, size - 1))
@@ -148,16 +113,17 @@ def _signatures(
     @tf.function(input_signature=[ids])
     def served_settings(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = tf.shape(token_ids)
-        return {
-            "frames_per_second": tf.fill(batch, np.float32(vocabulary.frames_per_second)),
-            "track": tf.fill(batch, str(vocabulary.corpus.track)),
-            **{name: tf.fill(batch, np.int32(value)) for name, value in numbers.items()},
+        values: dict[str, Any] = {
+            name: value if isinstance(value, str) else np.int32(value)
+            for name, value in served.items()
         }
+        values["frames_per_second"] = np.float32(vocabulary.frames_per_second)
+        return {name: tf.fill(batch, value) for name, value in values.items()}
 
     return {"serving_default": serving_default, "vocabulary": names, "settings": served_settings}
 
 
-def _write_warmup(directory: Path, architecture: Architecture, by_token: list[str]) -> None:
+def _write_warmup(directory: Path, window: int, by_token: list[str]) -> None:
     """Write the requests that a server runs before a version takes traffic.
 
     `by_token` names the signatures that are asked about a token.
@@ -165,7 +131,7 @@ def _write_warmup(directory: Path, architecture: Architecture, by_token: list[st
     import tensorflow as tf
 
     requests: list[tuple[str, str, tuple[int, ...]]] = [
-        ("serving_default", "tokens", (batch, architecture.window)) for batch in WARMUP_BATCHES
+        ("serving_default", "tokens", (batch, window)) for batch in WARMUP_BATCHES
     ]
     requests += [(signature, "token_ids", (1,)) for signature in by_token]
     extra = directory / "assets.extra"

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.components.evaluator.baselines import BASELINES, Repeat, count_baselines
+from tunesmith.components.evaluator.baselines import Repeat, count_baselines
+from tunesmith.components.evaluator.component import BASELINES
 from tunesmith.components.evaluator.likelihood import Figures, judge
 from tunesmith.components.ngram.counting import NGram
 from tunesmith.components.records.eval_windows import EvalWindows

@@ -17,23 +17,30 @@ from numpy.typing import NDArray
 
 from tunesmith.client.sampling import Noise, draw
 from tunesmith.components.artifacts import Examples, ModelEvaluation, PushedModel, TrainedModel
+from tunesmith.components.component import Context, ParameterError
 from tunesmith.components.errors import ComponentError
-from tunesmith.components.evaluator.baselines import BASELINES
-from tunesmith.components.evaluator.blessing import BlessingParameters, check_model
+from tunesmith.components.evaluator.blessing import check_model
 from tunesmith.components.evaluator.comparison import Comparison, compare
+from tunesmith.components.evaluator.component import (
+    BASELINES,
+    BlessingParameters,
+    EvaluatorInputs,
+    EvaluatorParameters,
+)
 from tunesmith.components.evaluator.composing import compose
-from tunesmith.components.evaluator.executor import EvaluatorParameters, evaluate
+from tunesmith.components.evaluator.executor import execute
 from tunesmith.components.evaluator.likelihood import Figures, judge, judge_rows
 from tunesmith.components.evaluator.saved_predictor import SavedPredictor
-from tunesmith.components.networks.paper.keras_model import Architecture
+from tunesmith.components.networks.paper.sizes import PaperSizes
 from tunesmith.components.ngram.counting import NGram
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.eval_windows import EvalWindows
 from tunesmith.components.records.songs import write_tokens
-from tunesmith.components.trainer.executor import TrainerParameters, train
+from tunesmith.components.trainer.component import TrainerInputs, TrainerParameters
+from tunesmith.components.trainer.executor import execute as train
 from tunesmith.music import CorpusSettings, Frame, Grid, TrackChoice, Vocabulary
 
-SMALL = Architecture(embedding=8, units=8, layers=1, dense=8, dropout=0.1, window=10)
+SMALL = PaperSizes(embedding=8, units=8, layers=1, dense=8, dropout=0.1, window=10)
 TUNE = [1, 2, 3, 4, 3, 2] * 20
 FRAMES: tuple[Frame, ...] = ((), *((60 + step,) for step in range(6)))
 VOCABULARY = Vocabulary(FRAMES, 5.0)
@@ -69,9 +76,9 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Examples:
 @pytest.fixture(scope="module")
 def model(examples: Examples, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     folder = tmp_path_factory.mktemp("model")
-    parameters = TrainerParameters(SMALL, epochs=8, batch=16, learning_rate=0.01)
-    train(examples, folder, parameters, SilentProgress())
-    return TrainedModel(folder, "")
+    parameters = TrainerParameters(architecture=SMALL, epochs=8, batch=16, learning_rate=0.01)
+    train(TrainerInputs(examples), parameters, Context(folder, folder.parent, SilentProgress()))
+    return TrainedModel(folder, "digest of the model")
 
 
 def evaluated(
@@ -79,11 +86,12 @@ def evaluated(
     model: TrainedModel,
     output: Path,
     parameters: EvaluatorParameters = QUICK,
-    baseline: PushedModel | None = None,
+    previous: PushedModel | None = None,
 ) -> tuple[ModelEvaluation, list[str]]:
     output.mkdir()
     progress = Lines()
-    evaluate(examples, model, baseline, output, parameters, progress)
+    inputs = EvaluatorInputs(examples, model, previous)
+    execute(inputs, parameters, Context(output, output.parent, progress))
     return ModelEvaluation(output, ""), progress.lines
 
 
@@ -104,6 +112,7 @@ def test_a_model_that_learned_a_tune_is_blessed(evaluation: ModelEvaluation) -> 
     }
     assert set(content["baselines"]) == set(BASELINES)
     assert content["previous"] is None
+    assert evaluation.model_digest == content["model_digest"] == "digest of the model"
     for split, figures in content["splits"].items():
         assert figures["perplexity"] == pytest.approx(math.exp(figures["nats"]))
         assert figures["top1"] <= figures["top5"]
@@ -150,10 +159,13 @@ def test_a_model_that_falls_short_is_told_why_and_nothing_is_raised(
     strict = replace(QUICK, blessing=BlessingParameters(), songs=1, steps=5)
     result, lines = evaluated(examples, model, tmp_path / "out", strict)
     assert not result.blessed
-    failed = [each for each in result.content()["checks"] if not each["passed"]]
-    assert [each["name"] for each in failed] == ["beats 5-gram"]
-    assert failed[0]["value"] < failed[0]["threshold"]
-    assert lines == [f"not blessed: {failed[0]['why']}"]
+    (check,) = [each for each in result.checks() if not each.passed]
+    assert (check.name, check.bound) == ("beats 5-gram", "least")
+    assert check.value is not None
+    assert check.threshold is not None
+    assert check.value < check.threshold
+    assert lines == [f"not blessed: {check.why}"]
+    assert result.refusal().startswith(f"the model is not blessed ({check.why}): train longer")
 
 
 def test_a_model_is_as_good_as_itself(
@@ -201,7 +213,7 @@ def test_what_a_model_says_of_itself_is_read_from_its_signatures(model: TrainedM
     assert (loaded.window, loaded.vocabulary, loaded.program) == (10, VOCABULARY, 0)
     rows = loaded.probabilities(np.zeros((4, 10), dtype=np.int32))
     assert rows.shape == (4, 7)
-    with pytest.raises(ComponentError, match="no model of ours"):
+    with pytest.raises(ComponentError, match="not a tunesmith model"):
         SavedPredictor.load(model.path)
 
 
@@ -241,7 +253,7 @@ def test_rows_that_sum_to_more_than_one_are_never_blessed() -> None:
 @pytest.mark.parametrize(("before", "passed"), [(1.8, True), (1.46, True), (1.44, False)])
 def test_a_model_may_fall_behind_the_last_one_by_the_margin(before: float, passed: bool) -> None:
     comparison = Comparison(None, 10, 1.0, 1.5, before)
-    name = "not worse than the last blessed model"
+    name = "not worse than the served model"
     assert failed(figures(1.5), comparison) == ([] if passed else [name])
 
 
@@ -249,7 +261,7 @@ def test_a_model_may_fall_behind_the_last_one_by_the_margin(before: float, passe
     "values", [{"beat": ("trigram",)}, {"baseline_margin": -1}, {"previous_margin": math.nan}]
 )
 def test_conditions_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must be|is one of"):
+    with pytest.raises(ParameterError, match="must be"):
         BlessingParameters(**values)
 
 

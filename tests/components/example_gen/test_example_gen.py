@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.components.example_gen.song_files import ExampleGenParameters, content_digest
+from tunesmith.components.example_gen.component import ExampleGenParameters
+from tunesmith.components.example_gen.song_files import content_digest
 from tunesmith.components.example_gen.splitting import Bounds, SplitBounds, split_of
 from tunesmith.music.frames import distinct_frames
 from tunesmith.music.reading import SongReading

@@ -10,22 +10,25 @@ from typing import Any
 import pytest
 
 from tunesmith.components.artifacts import ExampleAnomalies, Examples, ExampleStatistics, Sequences
+from tunesmith.components.component import Context
+from tunesmith.components.example_gen.component import ExampleGenParameters
 from tunesmith.components.example_gen.executor import run_example_gen
-from tunesmith.components.example_gen.song_files import ExampleGenParameters
-from tunesmith.components.example_validator.anomalies import (
-    KNOWN,
+from tunesmith.components.example_validator.anomalies import find_anomalies
+from tunesmith.components.example_validator.component import (
+    ANOMALIES,
+    ExampleValidatorInputs,
     ExampleValidatorParameters,
-    find_anomalies,
 )
-from tunesmith.components.example_validator.executor import stopping_sentence, validate_examples
+from tunesmith.components.example_validator.executor import execute as validate_examples
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.sources.midi_folder import list_midi_files
-from tunesmith.components.statistics_gen.executor import (
+from tunesmith.components.statistics_gen.component import (
+    StatisticsGenInputs,
     StatisticsGenParameters,
-    generate_statistics,
 )
+from tunesmith.components.statistics_gen.executor import execute as generate_statistics
+from tunesmith.components.transform.component import TransformParameters
 from tunesmith.components.transform.executor import run_transform
-from tunesmith.components.transform.song_tokens import TransformParameters
 
 
 def _split(songs: int, frames: int, mapped: float, rests: float) -> dict[str, Any]:
@@ -76,17 +79,16 @@ def changed(*path: str | int, to: Any) -> dict[str, Any]:
     return content
 
 
-def validate(folder: Path, content: dict[str, Any], **parameters: Any) -> tuple[bool, Any]:
+def validate(folder: Path, content: dict[str, Any], **parameters: Any) -> ExampleAnomalies:
     for name in ("in", "out"):
         (folder / name).mkdir(parents=True)
     (folder / "in" / "statistics.json").write_text(json.dumps(content))
-    passed = validate_examples(
-        ExampleStatistics(folder / "in", ""),
-        folder / "out",
+    validate_examples(
+        ExampleValidatorInputs(ExampleStatistics(folder / "in", "")),
         ExampleValidatorParameters(**parameters),
-        SilentProgress(),
+        Context(folder / "out", folder, SilentProgress()),
     )
-    return passed, ExampleAnomalies(folder / "out", "").content()
+    return ExampleAnomalies(folder / "out", "")
 
 
 DRIFT = {"bits": 0.4, "expected_bits": 0.1, "chance": 0.005}
@@ -121,32 +123,36 @@ STOPPING = [
 
 
 def test_every_anomaly_that_is_known_is_tried() -> None:
-    assert {name for name, _ in STOPPING} | {"too-few-songs"} == set(KNOWN)
+    assert {name for name, _ in STOPPING} | {"too-few-songs"} == set(ANOMALIES)
 
 
 @pytest.mark.parametrize(("name", "content"), STOPPING)
 def test_an_anomaly_stops_a_run_unless_it_is_allowed(
     tmp_path: Path, name: str, content: dict[str, Any]
 ) -> None:
-    passed, report = validate(tmp_path / "stopped", content)
-    assert not passed
-    assert not report["passed"]
+    stopped = validate(tmp_path / "stopped", content)
+    assert not stopped.blessed
+    assert not stopped.content()["passed"]
     # A split that is empty, or nearly, has few songs too.
-    (found,) = [each for each in report["anomalies"] if each["name"] != "too-few-songs"]
-    assert (found["name"], found["stops"], found["allowed"]) == (name, True, False)
-    assert name in stopping_sentence(report)
-    assert "\n" not in stopping_sentence(report)
-    passed, report = validate(tmp_path / "allowed", content, allow=(name,))
-    assert passed
-    assert [each["allowed"] for each in report["anomalies"] if each["name"] == name] == [True]
-    others = tuple(set(KNOWN) - {name})
-    assert not validate(tmp_path / "others", content, allow=others)[0]
+    found = [each for each in stopped.content()["anomalies"] if each["name"] != "too-few-songs"]
+    assert [(each["name"], each["stops"], each["allowed"]) for each in found] == [
+        (name, True, False)
+    ]
+    assert [check.name for check in stopped.checks() if not check.passed] == [name]
+    assert name in stopped.refusal()
+    assert "\n" not in stopped.refusal()
+    allowed = validate(tmp_path / "allowed", content, allow=(name,))
+    assert allowed.blessed
+    anomalies = allowed.content()["anomalies"]
+    assert [each["allowed"] for each in anomalies if each["name"] == name] == [True]
+    others = tuple(set(ANOMALIES) - {name})
+    assert not validate(tmp_path / "others", content, allow=others).blessed
 
 
 def test_the_papers_songs_pass(tmp_path: Path) -> None:
-    passed, report = validate(tmp_path, PAPER)
-    assert (passed, report["anomalies"]) == (True, [])
-    assert report["parameters"]["maximum_mapped_share"] == 0.3
+    found = validate(tmp_path, PAPER)
+    assert (found.blessed, found.content()["anomalies"]) == (True, [])
+    assert found.content()["parameters"]["maximum_mapped_share"] == 0.3
 
 
 def test_a_drift_that_chance_explains_is_none() -> None:
@@ -157,7 +163,7 @@ def test_a_drift_that_chance_explains_is_none() -> None:
 
 def test_second_copies_of_the_same_music_are_no_fault(tmp_path: Path) -> None:
     files = {"found": 44, "rejected": 40, "rejected_by_reason": {"duplicate": 40}}
-    assert validate(tmp_path, changed("files", to=files))[1]["anomalies"] == []
+    assert validate(tmp_path, changed("files", to=files)).content()["anomalies"] == []
 
 
 def test_two_songs_are_told_that_they_are_few_and_not_stopped(tmp_path: Path) -> None:
@@ -165,23 +171,24 @@ def test_two_songs_are_told_that_they_are_few_and_not_stopped(tmp_path: Path) ->
     content["splits"]["train"]["largest_songs"][0]["share"] = 1.0
     content["splits"]["eval"]["mapped_share"] = 0.6
     content["vocabulary_size"] = 40
-    passed, report = validate(tmp_path, content)
-    assert passed
-    names = [each["name"] for each in report["anomalies"]]
+    found = validate(tmp_path, content)
+    assert found.blessed
+    anomalies = found.content()["anomalies"]
+    names = [each["name"] for each in anomalies]
     assert names == ["too-few-songs", "dominant-song", "vocabulary-too-large", "high-mapped-share"]
-    assert not any(each["stops"] for each in report["anomalies"])
+    assert not any(each["stops"] for each in anomalies)
 
 
 def test_a_threshold_is_a_parameter(tmp_path: Path) -> None:
     content = changed("splits", "eval", "mapped_share", to=0.5)
-    assert not validate(tmp_path / "a", content)[0]
-    assert validate(tmp_path / "b", content, maximum_mapped_share=0.5)[0]
+    assert not validate(tmp_path / "a", content).blessed
+    assert validate(tmp_path / "b", content, maximum_mapped_share=0.5).blessed
 
 
 def test_a_name_that_is_no_anomaly_cannot_be_allowed() -> None:
-    with pytest.raises(ValueError, match="no anomaly 'token-drft' to allow; there are: empty-spl"):
+    with pytest.raises(ValueError, match=r"allow must be one of empty-split, .*, not 'token-drft'"):
         ExampleValidatorParameters(allow=("token-drift", "token-drft"))
-    with pytest.raises(ValueError, match="maximum rest share must not be negative"):
+    with pytest.raises(ValueError, match="maximum_rest_share must be at least 0"):
         ExampleValidatorParameters(maximum_rest_share=-0.1)
 
 
@@ -193,16 +200,16 @@ def test_songs_pass_all_the_way_from_midi(tmp_path: Path, jj_lin: Path) -> None:
     sequences = Sequences(folders["sequences"], "")
     run_transform(sequences, folders["examples"], TransformParameters(), ())
     generate_statistics(
-        Examples(folders["examples"], ""),
-        sequences,
-        folders["in"],
+        StatisticsGenInputs(Examples(folders["examples"], ""), sequences),
         StatisticsGenParameters(),
-        SilentProgress(),
+        Context(folders["in"], tmp_path, SilentProgress()),
     )
     statistics = ExampleStatistics(folders["in"], "")
     assert statistics.content()["splits"]["train"]["distinct_tokens"] == 262
-    passed = validate_examples(
-        statistics, folders["out"], ExampleValidatorParameters(), SilentProgress()
+    validate_examples(
+        ExampleValidatorInputs(statistics),
+        ExampleValidatorParameters(),
+        Context(folders["out"], tmp_path, SilentProgress()),
     )
-    assert passed
-    assert ExampleAnomalies(folders["out"], "").content()["anomalies"] == []
+    found = ExampleAnomalies(folders["out"], "")
+    assert (found.blessed, found.content()["anomalies"]) == (True, [])

@@ -1,4 +1,4 @@
-"""Versions are pushed, reclaimed and rolled back under a server that goes on answering."""
+"""Pusher: what it refuses, and versions that come and go under a server that answers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,34 @@ from click.testing import CliRunner
 from tunesmith.cli.rollback import command as rollback_command
 from tunesmith.client.connection import Connection, ModelVersion
 from tunesmith.client.errors import ComposerError
-from tunesmith.components.artifacts import TrainedModel
-from tunesmith.components.publishing import staged_directory
-from tunesmith.components.pusher.executor import (
-    NothingToRollBackTo,
+from tunesmith.components.artifacts import (
+    Blessing,
+    InfraBlessing,
+    ModelEvaluation,
+    PushedModel,
+    TrainedModel,
+)
+from tunesmith.components.component import Context
+from tunesmith.components.errors import GateClosed
+from tunesmith.components.progress import SilentProgress
+from tunesmith.components.publishing import staging_folder
+from tunesmith.components.pusher.component import (
+    PUSHER,
+    PusherInputs,
+    PusherParameters,
     check_keep,
-    next_version,
-    push,
+)
+from tunesmith.components.pusher.executor import execute
+from tunesmith.components.pusher.versions import (
+    STAGING_NAME,
+    NothingToRollBackTo,
+    publish_as_next,
     read_origin,
     reclaim,
     roll_back,
     versions_of,
 )
+from tunesmith.pipeline.runner import Runner
 
 
 @pytest.fixture
@@ -48,10 +64,10 @@ def trained(tmp_path: Path) -> Callable[[str], TrainedModel]:
 
 def publish(model: TrainedModel, model_dir: Path) -> int:
     """Push as the runner does."""
-    version = next_version(model_dir)
-    with staged_directory(model_dir / str(version)) as staging:
-        push(model, staging)
-    return version
+    with staging_folder(model_dir, STAGING_NAME) as staging:
+        context = Context(staging, model_dir.parent, SilentProgress())
+        execute(PusherInputs(model), PusherParameters(), context)
+        return int(publish_as_next(staging, model_dir).name)
 
 
 def content(model_dir: Path) -> dict[int, str]:
@@ -62,6 +78,122 @@ def content(model_dir: Path) -> dict[int, str]:
 
 
 Trained = Callable[[str], TrainedModel]
+
+
+def blessing(
+    folder: Path, kind: type[Blessing], model: TrainedModel, *, blessed: bool = True
+) -> Blessing:
+    """A finding with one check."""
+    folder.mkdir(parents=True)
+    content = {
+        "blessed": blessed,
+        "engine": "embedded",
+        "model_digest": model.digest,
+        "checks": [{"name": "sounds well", "passed": blessed, "why": f"it does: {blessed}"}],
+    }
+    (folder / kind.FILE).write_text(json.dumps(content))
+    made = kind(folder, "")
+    return kind(folder, made.content_digest())
+
+
+def pushed_alone(inputs: PusherInputs, folder: Path) -> list[Path]:
+    """Call the executor itself and return what it wrote."""
+    folder.mkdir()
+    context = Context(folder, folder.parent, SilentProgress())
+    execute(inputs, PusherParameters(), context)
+    return list(folder.iterdir())
+
+
+@pytest.mark.parametrize("kind", [ModelEvaluation, InfraBlessing])
+def test_a_refused_model_is_not_pushed_whoever_calls_the_executor(
+    tmp_path: Path, trained: Trained, kind: type[Blessing]
+) -> None:
+    model = trained("a")
+    good = blessing(tmp_path / "good", ModelEvaluation, model)
+    refused = blessing(tmp_path / "refused", kind, model, blessed=False)
+    for blessings in ((refused,), (good, refused), (refused, good)):
+        folder = tmp_path / f"out-{len(list(tmp_path.iterdir()))}"
+        with pytest.raises(GateClosed, match=r"not pushed: .*it does: False") as caught:
+            pushed_alone(PusherInputs(model, blessings), folder)
+        assert "\n" not in str(caught.value)
+        assert list(folder.iterdir()) == []
+
+
+def test_the_blessing_of_another_model_is_none(tmp_path: Path, trained: Trained) -> None:
+    of_another = blessing(tmp_path / "other", InfraBlessing, trained("b"))
+    with pytest.raises(GateClosed, match="is about another model than"):
+        pushed_alone(PusherInputs(trained("a"), (of_another,)), tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_blessed_model_is_pushed_whole(tmp_path: Path, trained: Trained) -> None:
+    model = trained("a")
+    (model.saved_model / "variables" / "variables.index").write_bytes(b"index")
+    blessings = tuple(
+        blessing(tmp_path / kind.__name__, kind, model) for kind in (ModelEvaluation, InfraBlessing)
+    )
+    pushed_alone(PusherInputs(model, blessings), tmp_path / "out")
+    files = {path.relative_to(tmp_path / "out") for path in tmp_path.glob("out/**/*.*")}
+    assert {str(path) for path in files if path.parts[0] != "assets.extra"} == {
+        "saved_model.pb",
+        "variables/variables.index",
+    }
+
+
+def run_pusher(
+    root: Path, model: TrainedModel, blessings: tuple[Blessing, ...] = (), keep: int = 5
+) -> PushedModel:
+    runner = Runner(root, SilentProgress())
+    return runner.run(PUSHER, PusherInputs(model, blessings), PusherParameters(keep=keep))
+
+
+def below(model_dir: Path) -> set[str]:
+    return {path.name for path in model_dir.iterdir()} if model_dir.exists() else set()
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_the_runner_publishes_no_refused_model(
+    tmp_path: Path, trained: Trained, published: bool
+) -> None:
+    root, model = tmp_path / "root", trained("a")
+    if published:
+        run_pusher(root, model)
+    before = below(root / "models" / "tunesmith")
+    refused = blessing(tmp_path / "refused", ModelEvaluation, model, blessed=False)
+    of_another = blessing(tmp_path / "other", ModelEvaluation, trained("b"))
+    for wrong in (refused, of_another):
+        with pytest.raises(GateClosed):
+            run_pusher(root, model, (wrong,))
+        assert below(root / "models" / "tunesmith") == before
+
+
+def test_neither_another_number_to_keep_nor_other_blessings_publish_again(
+    tmp_path: Path, trained: Trained
+) -> None:
+    root = tmp_path / "root"
+    model_dir = root / "models" / "tunesmith"
+    models = [trained(name) for name in "abcd"]
+    for model in models:
+        run_pusher(root, model)
+    assert versions_of(model_dir) == [1, 2, 3, 4]
+    # The versions beyond are reclaimed all the same.
+    assert run_pusher(root, models[-1], keep=3).version == 4
+    assert versions_of(model_dir) == [2, 3, 4]
+    evaluated = blessing(tmp_path / "evaluated", ModelEvaluation, models[-1])
+    served = blessing(tmp_path / "served", InfraBlessing, models[-1])
+    for blessings in ((evaluated,), (evaluated, served)):
+        assert run_pusher(root, models[-1], blessings, keep=2).version == 4
+    assert versions_of(model_dir) == [3, 4]
+
+
+def test_a_version_that_was_reclaimed_is_published_again_under_a_new_number(
+    tmp_path: Path, trained: Trained
+) -> None:
+    root, models = tmp_path / "root", [trained(name) for name in "abc"]
+    for model in models:
+        run_pusher(root, model, keep=2)
+    assert run_pusher(root, models[0], keep=2).version == 4
+    assert content(root / "models" / "tunesmith") == {3: "c", 4: "a"}
 
 
 def test_a_version_says_which_model_it_is(tmp_path: Path, trained: Trained) -> None:
@@ -86,7 +218,7 @@ def test_the_newest_versions_stay(tmp_path: Path, trained: Trained, keep: int, s
 
 
 def test_one_version_is_too_few_to_keep(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="at least 2 versions"):
+    with pytest.raises(ValueError, match="must be at least 2 "):
         reclaim(tmp_path, 1)
     with pytest.raises(ValueError, match="not -1"):
         check_keep(-1)
@@ -96,7 +228,7 @@ def test_one_version_is_too_few_to_keep(tmp_path: Path) -> None:
 KILLED_WHILE_DELETING = """
 import os, shutil, signal, sys
 from pathlib import Path
-from tunesmith.components.pusher.executor import reclaim
+from tunesmith.components.pusher.versions import reclaim
 
 def delete_one_file_and_die(path, *_, **__):
     (Path(path) / "saved_model.pb").unlink()

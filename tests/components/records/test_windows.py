@@ -109,7 +109,10 @@ def test_the_order_does_not_depend_on_where_songs_lie(
         for shards in (corpus, elsewhere)
     )
     assert first == second
-    assert SongIndex.of(corpus).digest == SongIndex.of(elsewhere).digest
+    here, there = SongIndex.of(corpus), SongIndex.of(elsewhere)
+    assert here.digest == there.digest
+    assert [song.tolist() for song in here.in_order()] == [s.tolist() for s in there.in_order()]
+    assert sorted(map(len, here.in_order())) == sorted(map(len, songs))
     assert SongIndex.of(corpus[:2]).digest != SongIndex.of(corpus).digest
 
 

@@ -15,17 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.components.artifacts import Examples, Sequences
+from tunesmith.components.component import Context
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.shards import tfrecord
 from tunesmith.components.records.songs import SongFrames, write_tokens
 from tunesmith.components.records.tfrecord import read_records, read_songs
+from tunesmith.components.statistics_gen.component import (
+    StatisticsGenInputs,
+    StatisticsGenParameters,
+)
 from tunesmith.components.statistics_gen.copies import known_stretches
 from tunesmith.components.statistics_gen.drift import TokenCounts, divergence_bits, measure_drift
-from tunesmith.components.statistics_gen.executor import (
-    StatisticsGenParameters,
-    generate_statistics,
-)
+from tunesmith.components.statistics_gen.executor import execute
 from tunesmith.components.transform.statistics import SplitStatistics, describe
 from tunesmith.music import CorpusSettings, Vocabulary
 from tunesmith.music.frames import pack_frames
@@ -68,12 +70,10 @@ def counted(tokens: np.ndarray[Any, Any]) -> SplitStatistics:
 def generate(examples: Examples, **parameters: Any) -> dict[str, Any]:
     output = examples.path / "out"
     output.mkdir()
-    generate_statistics(
-        examples,
-        Sequences(examples.path, ""),
-        output,
+    execute(
+        StatisticsGenInputs(examples, Sequences(examples.path, "")),
         StatisticsGenParameters(**parameters),
-        SilentProgress(),
+        Context(output, examples.path, SilentProgress()),
     )
     content: dict[str, Any] = json.loads((output / "statistics.json").read_text())
     return content

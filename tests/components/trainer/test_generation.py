@@ -11,14 +11,17 @@ import pytest
 import tensorflow as tf
 
 from tunesmith.client.sampling import Sampling
-from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+from tunesmith.components.networks.paper.keras_model import build_model
+from tunesmith.components.networks.paper.network import NETWORK
+from tunesmith.components.networks.paper.sizes import PaperSizes
+from tunesmith.components.trainer.component import ServedSettings
 from tunesmith.components.trainer.export.generate import MAXIMUM_STEPS, distribution, draw
-from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
+from tunesmith.components.trainer.export.saved_model import export_model
 from tunesmith.music import Vocabulary
 
 VOCABULARY = Vocabulary(((), *((pitch,) for pitch in range(40, 51))), 5.0)
 V = len(VOCABULARY)
-ARCHITECTURE = Architecture(embedding=6, units=8, layers=2, dense=5, window=4)
+ARCHITECTURE = PaperSizes(embedding=6, units=8, layers=2, dense=5, window=4)
 
 SAMPLINGS = [
     Sampling(),
@@ -39,7 +42,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     random = np.random.default_rng(5)
     network.set_weights([random.normal(0, 0.8, w.shape) for w in network.get_weights()])
     directory = tmp_path_factory.mktemp("generation") / "1"
-    export_model(network, ARCHITECTURE, VOCABULARY, ServedSettings(), Path(directory))
+    forward = NETWORK.for_serving(network, len(VOCABULARY), ARCHITECTURE)
+    export_model(forward, ARCHITECTURE.window, VOCABULARY, ServedSettings(), Path(directory))
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         meta = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(directory))
 

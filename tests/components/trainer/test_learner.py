@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tunesmith.components.networks.paper.keras_model import Architecture
+from tunesmith.components.networks.paper.network import NETWORK
+from tunesmith.components.networks.paper.sizes import PaperSizes
 from tunesmith.components.records.windows import Shuffle, WindowTable
 from tunesmith.components.trainer.learner import Learner
 
-SMALL = Architecture(embedding=8, units=8, layers=1, dense=8, dropout=0.2, window=10)
+SMALL = PaperSizes(embedding=8, units=8, layers=1, dense=8, dropout=0.2, window=10)
 TUNE = np.tile(np.array([1, 2, 3, 4, 3, 2], np.int32), 5)
 TABLE = WindowTable.from_songs([TUNE, TUNE[3:]], 10)
 
 
 def learner(seed: int = 1, **options: Any) -> Learner:
     strategy = tf.distribute.get_strategy()
-    return Learner(7, SMALL, strategy, seed=seed, batch=16, eval_batch=16, **options)
+    return Learner(NETWORK, 7, SMALL, strategy, seed=seed, batch=16, eval_batch=16, **options)
 
 
 def one_epoch(learner: Learner, epoch: int = 0) -> float:

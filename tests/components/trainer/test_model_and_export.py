@@ -15,8 +15,11 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tunesmith.components.networks.paper.keras_model import Architecture, build_model
-from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
+from tunesmith.components.networks.paper.keras_model import build_model
+from tunesmith.components.networks.paper.network import NETWORK
+from tunesmith.components.networks.paper.sizes import PaperSizes
+from tunesmith.components.trainer.component import ServedSettings
+from tunesmith.components.trainer.export.saved_model import export_model
 from tunesmith.music import CorpusSettings, Grid, TrackChoice, Vocabulary
 
 CORPUS = CorpusSettings(
@@ -57,14 +60,15 @@ np.savez(outputs, **answers)
 @pytest.fixture(scope="module")
 def network() -> Any:
     keras.utils.set_random_seed(3)
-    return build_model(len(VOCABULARY), Architecture())
+    return build_model(len(VOCABULARY), PaperSizes())
 
 
 @pytest.fixture(scope="module")
 def exported(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("export") / "1"
     settings = ServedSettings(program=5)
-    export_model(network, Architecture(), VOCABULARY, settings, directory, [SONG])
+    forward = NETWORK.for_serving(network, len(VOCABULARY), PaperSizes())
+    export_model(forward, PaperSizes().window, VOCABULARY, settings, directory, [SONG])
     return directory
 
 
@@ -90,7 +94,7 @@ def answers(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 def test_the_papers_architecture_has_819149_parameters() -> None:
-    assert build_model(201, Architecture()).count_params() == 819_149
+    assert build_model(201, PaperSizes()).count_params() == 819_149
 
 
 @pytest.mark.parametrize("batch", [1, 7])
@@ -135,9 +139,10 @@ def test_the_drafter_tells_what_followed_each_token(answers: dict[str, Any]) -> 
 def test_a_model_may_have_no_drafter(
     songs: list[Any], settings: ServedSettings, tmp_path: Path
 ) -> None:
-    small = Architecture(embedding=2, units=2, layers=1, dense=2, window=2)
+    small = PaperSizes(embedding=2, units=2, layers=1, dense=2, window=2)
     network = build_model(len(VOCABULARY), small)
-    export_model(network, small, VOCABULARY, settings, tmp_path / "1", songs)
+    forward = NETWORK.for_serving(network, len(VOCABULARY), small)
+    export_model(forward, small.window, VOCABULARY, settings, tmp_path / "1", songs)
     saved = saved_model_pb2.SavedModel.FromString((tmp_path / "1/saved_model.pb").read_bytes())
     assert "drafter" not in saved.meta_graphs[0].signature_def
 

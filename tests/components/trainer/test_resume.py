@@ -21,27 +21,34 @@ import pytest
 import tensorflow as tf
 
 from tunesmith.components.artifacts import Examples
+from tunesmith.components.component import Context
 from tunesmith.components.errors import ComponentError
-from tunesmith.components.networks.paper.keras_model import Architecture
+from tunesmith.components.networks.paper.network import NETWORK
+from tunesmith.components.networks.paper.sizes import PaperSizes
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.songs import write_tokens
 from tunesmith.components.records.windows import Shuffle, WindowTable
 from tunesmith.components.trainer.checkpoints import Checkpoint, CheckpointFolder
-from tunesmith.components.trainer.distribution import StrategyName, open_strategy
-from tunesmith.components.trainer.executor import TrainerParameters, Upkeep, train
+from tunesmith.components.trainer.component import (
+    ScheduleParameters,
+    StrategyName,
+    TrainerInputs,
+    TrainerParameters,
+)
+from tunesmith.components.trainer.distribution import open_strategy
+from tunesmith.components.trainer.executor import execute
 from tunesmith.components.trainer.learner import Learner
-from tunesmith.components.trainer.schedule import Schedule
 from tunesmith.components.trainer.training_log import NoLog
 from tunesmith.components.trainer.training_loop import Course, TrainingLoop, TrainingState
 from tunesmith.music import Vocabulary
 
 # Everything that has a state: dropout, moments, a rate that moves, a shuffle in two levels.
 PARAMETERS = TrainerParameters(
-    Architecture(embedding=8, units=8, layers=1, dense=8, dropout=0.3, window=10),
+    architecture=PaperSizes(embedding=8, units=8, layers=1, dense=8, dropout=0.3, window=10),
     epochs=3,
     batch=8,
     learning_rate=0.01,
-    schedule=Schedule("cosine", warmup_steps=10),
+    schedule=ScheduleParameters("cosine", warmup_steps=10),
     clip_norm=0.5,
     seed=3,
     memory_mebibytes=2**-9,
@@ -52,6 +59,15 @@ def on_devices(strategy: StrategyName) -> TrainerParameters:
     """Return parameters whose result does not depend on how a batch is cut up."""
     architecture = replace(PARAMETERS.architecture, dropout=0.0)
     return replace(PARAMETERS, architecture=architecture, strategy=strategy)
+
+
+def train(
+    songs: Examples, output: Path, parameters: TrainerParameters, checkpoints: Path | None = None
+) -> None:
+    """Train into `output`, with checkpoints every seven steps where there is a folder for them."""
+    every_seven = replace(parameters, checkpoint_steps=7)
+    context = Context(output, output.parent, SilentProgress(), checkpoints=checkpoints)
+    execute(TrainerInputs(songs), every_seven if checkpoints else parameters, context)
 
 
 class Lines(SilentProgress):
@@ -110,16 +126,15 @@ import test_resume as t
 from tunesmith.components import publishing
 
 songs, checkpoints = t.Examples(Path(sys.argv[1]), ""), Path(sys.argv[2])
-upkeep = t.Upkeep(checkpoints, checkpoint_steps=7)
 
-def training(output, upkeep, prepare=lambda: None, parameters=t.PARAMETERS):
+def training(output, checkpoints, prepare=lambda: None, parameters=t.PARAMETERS):
     child = os.fork()
     if child:
         return child
     try:
         prepare()
         Path(output).mkdir()
-        t.train(songs, Path(output), parameters, t.SilentProgress(), upkeep)
+        t.train(songs, Path(output), parameters, checkpoints)
     except BaseException as error:
         print(repr(error), flush=True)
         os._exit(1)
@@ -129,7 +144,7 @@ def end(child):
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
 def killed_once_there_is(name, output):
-    child = training(output, upkeep)
+    child = training(output, checkpoints)
     while not (checkpoints / name).exists() and os.waitpid(child, os.WNOHANG)[0] == 0:
         time.sleep(0.001)
     os.kill(child, signal.SIGKILL)
@@ -144,11 +159,11 @@ def die_in_sixth_save():
         sync(directory)
     publishing.sync_tree = dying
 
-end(training("through", t.Upkeep()))
+end(training("through", None))
 killed_once_there_is("000000-000000014", "a")
-end(training("b", upkeep, die_in_sixth_save))
+end(training("b", checkpoints, die_in_sixth_save))
 print(sorted(path.name for path in checkpoints.iterdir()))
-end(training("killed", upkeep))
+end(training("killed", checkpoints))
 
 child = os.fork()
 if not child:
@@ -204,6 +219,7 @@ def losses_on(strategy: StrategyName) -> list[float]:
     """Return the losses of three clipped steps, the last short, and of a judgement."""
     table = WindowTable.from_songs([np.arange(30, dtype=np.int32) % 7], 10)
     learner = Learner(
+        NETWORK,
         7,
         replace(PARAMETERS.architecture, dropout=0.0),
         open_strategy(strategy, 8),
@@ -228,9 +244,8 @@ import test_resume as t
 
 output = Path(sys.argv[2])
 output.mkdir(exist_ok=True)
-upkeep = t.Upkeep(Path(sys.argv[3]), checkpoint_steps=7)
 parameters = t.on_devices(sys.argv[4])
-t.train(t.Examples(Path(sys.argv[1]), ""), output, parameters, t.SilentProgress(), upkeep)
+t.train(t.Examples(Path(sys.argv[1]), ""), output, parameters, Path(sys.argv[3]))
 """
 
 
@@ -293,12 +308,12 @@ HELD_OUT = WindowTable.from_songs([np.arange(30, dtype=np.int32) ** 3 % 7], 10)
 @pytest.fixture(scope="module")
 def learner() -> Learner:
     strategy = open_strategy("none", 16)
-    return Learner(7, PARAMETERS.architecture, strategy, seed=1, batch=16, eval_batch=16)
+    return Learner(NETWORK, 7, PARAMETERS.architecture, strategy, seed=1, batch=16, eval_batch=16)
 
 
 def test_a_loop_goes_on_within_an_epoch_and_after_one(learner: Learner, tmp_path: Path) -> None:
     # Here all windows are in memory, and patience ends the training.
-    course = Course(9, 2, 0.1, Schedule("plateau", plateau_patience=1), 5, None, 2, None)
+    course = Course(9, 2, 0.1, ScheduleParameters("plateau", plateau_patience=1), 5, None, 2, None)
     start = learner.arrays()
 
     def run(state: TrainingState, checkpoints: CheckpointFolder | None) -> TrainingState:
@@ -336,7 +351,7 @@ def test_a_loop_goes_on_within_an_epoch_and_after_one(learner: Learner, tmp_path
 
 
 def test_the_time_is_that_of_all_runs_together(learner: Learner) -> None:
-    course = Course(1, 1, 0.01, Schedule(), 5, 6.0, None, None)
+    course = Course(1, 1, 0.01, ScheduleParameters(), 5, 6.0, None, None)
 
     def steps_done(seconds_before: float) -> float:
         """Return the steps for which there is time; the clock moves each time it is read."""
@@ -415,12 +430,14 @@ def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
 
 
 def test_no_number_leaves_the_last_good_checkpoint(songs: Examples, tmp_path: Path) -> None:
-    parameters = TrainerParameters(PARAMETERS.architecture, batch=8, learning_rate=1e30)
-    upkeep = Upkeep(tmp_path / "checkpoints", checkpoint_steps=1)
+    parameters = TrainerParameters(
+        architecture=PARAMETERS.architecture, batch=8, learning_rate=1e30, checkpoint_steps=1
+    )
+    context = Context(tmp_path, tmp_path, SilentProgress(), checkpoints=tmp_path / "checkpoints")
     with pytest.raises(
         ComponentError, match=r"epoch 1, step \d+: .*--clip-norm 1; the last"
     ) as told:
-        train(songs, tmp_path, parameters, SilentProgress(), upkeep)
+        execute(TrainerInputs(songs), parameters, context)
     kept = Path(str(told.value).rpartition(" ")[2])
     with np.load(kept / "arrays.npz") as arrays:
         assert all(np.isfinite(arrays[name]).all() for name in arrays)

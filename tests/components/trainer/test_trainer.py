@@ -16,14 +16,17 @@ import tensorflow as tf
 from PIL import Image
 
 from tunesmith.components.artifacts import Examples, TrainedModel
+from tunesmith.components.component import Context
 from tunesmith.components.errors import ComponentError
-from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+from tunesmith.components.networks.paper.keras_model import build_model
+from tunesmith.components.networks.paper.sizes import PaperSizes
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.songs import write_tokens
-from tunesmith.components.trainer.executor import TrainerParameters, Upkeep, train
+from tunesmith.components.trainer.component import TrainerInputs, TrainerParameters
+from tunesmith.components.trainer.executor import execute
 from tunesmith.music import Vocabulary
 
-SMALL = Architecture(embedding=8, units=8, layers=1, dense=8, dropout=0.1, window=10)
+SMALL = PaperSizes(embedding=8, units=8, layers=1, dense=8, dropout=0.1, window=10)
 TUNE = [1, 2, 3, 4, 3, 2] * 20
 
 
@@ -42,11 +45,10 @@ def examples(
     return Examples(folder, "")
 
 
-def trained(
-    folder: Path, data: Examples, upkeep: Upkeep | None = None, **parameters: Any
-) -> TrainedModel:
+def trained(folder: Path, data: Examples, **parameters: Any) -> TrainedModel:
     folder.mkdir()
-    train(data, folder, TrainerParameters(SMALL, **parameters), SilentProgress(), upkeep)
+    context = Context(folder, folder.parent, SilentProgress())
+    execute(TrainerInputs(data), TrainerParameters(architecture=SMALL, **parameters), context)
     return TrainedModel(folder, "")
 
 
@@ -58,8 +60,14 @@ def tune(tmp_path_factory: pytest.TempPathFactory) -> Examples:
 
 
 def test_a_simple_tune_is_learned_drawn_and_logged(tune: Examples, tmp_path: Path) -> None:
-    upkeep = Upkeep(tensorboard=tmp_path / "log")
-    model = trained(tmp_path / "model", tune, upkeep, epochs=9, batch=16, learning_rate=0.01)
+    model = trained(
+        tmp_path / "model",
+        tune,
+        epochs=9,
+        batch=16,
+        learning_rate=0.01,
+        tensorboard=tmp_path / "log",
+    )
     history = model.history()
     losses = [epoch["train_loss"] for epoch in history["epochs"]]
     # Six frames and the rest, told apart by what came before: far below ln 7 when it is learned.
@@ -143,7 +151,9 @@ def test_progress_counts_steps_and_says_the_losses(tune: Examples, tmp_path: Pat
             seen.append((done, note))
 
     (tmp_path / "model").mkdir()
-    train(tune, tmp_path / "model", TrainerParameters(SMALL, epochs=2), Recorder())
+    parameters = TrainerParameters(architecture=SMALL, epochs=2)
+    context = Context(tmp_path / "model", tmp_path, Recorder())
+    execute(TrainerInputs(tune), parameters, context)
     done = [count for count, _ in seen]
     assert done == sorted(done)
     assert {0, 4, 8} <= set(done)

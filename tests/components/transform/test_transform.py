@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tunesmith.components.records.songs import SongFrames, read_frames, write_frames
-from tunesmith.components.transform.song_tokens import TransformParameters, transposed
+from tunesmith.components.transform.song_tokens import TokenSettings, transposed
 from tunesmith.components.transform.transforms import CountFrames
-from tunesmith.music import Frame, Grid
+from tunesmith.music import CorpusSettings, Frame, Grid
 from tunesmith.music.frames import pack_frames, packed_keys, unpack_frames
 
 
@@ -24,7 +24,7 @@ def frames_of(song: SongFrames) -> list[Frame]:
 
 
 def test_a_song_is_learned_in_every_key_asked_for() -> None:
-    copies = list(transposed(song((60, 64), (), (67,)), TransformParameters(transpose=(-2, 1))))
+    copies = list(transposed(song((60, 64), (), (67,)), CorpusSettings(transpose=(-2, 1))))
     assert [frames_of(copy) for copy in copies] == [
         [(58, 62), (), (65,)],
         [(59, 63), (), (66,)],
@@ -40,12 +40,12 @@ def test_a_song_is_learned_in_every_key_asked_for() -> None:
     [((1, 126), Grid(), 3), ((60, 64), Grid(lowest=60, highest=65), 2), ((0, 127), Grid(), 1)],
 )
 def test_a_key_out_of_the_pitch_range_is_left_out(pitches: Frame, grid: Grid, shifts: int) -> None:
-    parameters = TransformParameters(grid=grid, transpose=(-4, 4))
-    assert len(list(transposed(song(pitches), parameters))) == shifts
+    corpus = CorpusSettings(grid=grid, transpose=(-4, 4))
+    assert len(list(transposed(song(pitches), corpus))) == shifts
 
 
 def test_every_key_is_counted_and_lasts_as_long() -> None:
-    count = CountFrames(TransformParameters(transpose=(0, 1)))
+    count = CountFrames(TokenSettings(CorpusSettings(transpose=(0, 1)), 1000, 1))
     record = write_frames(song((60,), (60,), (), speed=4.0))
     total = count.add_input(count.create_accumulator(), ("train", record))
     assert count.add_input(total, ("eval", record)) == total

@@ -18,12 +18,15 @@ from tensorflow.core.protobuf import (
 from tensorflow.python.grappler import cluster, tf_optimizer
 
 from tunesmith.components.networks.paper.forward_pass import INTERFACE
-from tunesmith.components.networks.paper.keras_model import Architecture, build_model
-from tunesmith.components.trainer.export.saved_model import ServedSettings, export_model
+from tunesmith.components.networks.paper.keras_model import build_model
+from tunesmith.components.networks.paper.network import NETWORK
+from tunesmith.components.networks.paper.sizes import PaperSizes
+from tunesmith.components.trainer.component import ServedSettings
+from tunesmith.components.trainer.export.saved_model import export_model
 from tunesmith.music import Vocabulary
 
 VOCABULARY = Vocabulary(((), *((pitch,) for pitch in range(40, 60))), 5.0)
-ARCHITECTURE = Architecture(embedding=6, units=8, layers=2, dense=5, window=4)
+ARCHITECTURE = PaperSizes(embedding=6, units=8, layers=2, dense=5, window=4)
 # Of TensorFlow's graph optimizer; without them its implementation selector is left.
 OTHER_PASSES = (
     "arithmetic_optimization",
@@ -49,7 +52,8 @@ def network() -> Any:
 @pytest.fixture(scope="module")
 def exported(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("pair") / "1"
-    export_model(network, ARCHITECTURE, VOCABULARY, ServedSettings(), directory)
+    forward = NETWORK.for_serving(network, len(VOCABULARY), ARCHITECTURE)
+    export_model(forward, ARCHITECTURE.window, VOCABULARY, ServedSettings(), directory)
     return directory
 
 

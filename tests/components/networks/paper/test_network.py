@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tunesmith.components.networks.paper.keras_model import Architecture, build_model
+from tunesmith.components.networks.paper.keras_model import build_model
+from tunesmith.components.networks.paper.sizes import PaperSizes
 
 V = 30
 
-SMALL = Architecture(units=16, layers=2, window=6)
+SMALL = PaperSizes(units=16, layers=2, window=6)
 ARCHITECTURES = [
-    Architecture(window=13),
-    Architecture(embedding=3, units=5, layers=1, dense=4, window=7),
-    Architecture(embedding=4, units=8, layers=2, dense=6, window=1),
+    PaperSizes(window=13),
+    PaperSizes(embedding=3, units=5, layers=1, dense=4, window=7),
+    PaperSizes(embedding=4, units=8, layers=2, dense=6, window=1),
 ]
 
 
-def pair(architecture: Architecture) -> tuple[Any, Any]:
+def pair(architecture: PaperSizes) -> tuple[Any, Any]:
     """Our network and the plain Keras one, with the same weights."""
     ours, plain = (build_model(V, architecture, portable=portable) for portable in (False, True))
     random = np.random.default_rng(architecture.window)
@@ -31,13 +32,13 @@ def pair(architecture: Architecture) -> tuple[Any, Any]:
     return ours, plain
 
 
-def windows(architecture: Architecture) -> tuple[Any, Any]:
+def windows(architecture: PaperSizes) -> tuple[Any, Any]:
     random = np.random.default_rng(1)
     return random.integers(0, V, (6, architecture.window), dtype=np.int32), random.integers(0, V, 6)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_outputs_and_gradients_are_those_of_keras_own_layers(architecture: Architecture) -> None:
+def test_outputs_and_gradients_are_those_of_keras_own_layers(architecture: PaperSizes) -> None:
     tokens, targets = windows(architecture)
     outputs, gradients = [], []
     for network in pair(architecture):
@@ -68,7 +69,7 @@ def test_dropout_acts_while_training_and_only_then() -> None:
 
 
 def test_the_network_learns_what_it_is_shown() -> None:
-    architecture = Architecture(embedding=8, units=8, layers=1, dense=8, window=5, dropout=0.1)
+    architecture = PaperSizes(embedding=8, units=8, layers=1, dense=8, window=5, dropout=0.1)
     keras.utils.set_random_seed(1)
     network = build_model(V, architecture)
     tokens = np.random.default_rng(2).integers(0, V, (192, 5), dtype=np.int32)

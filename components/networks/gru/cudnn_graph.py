@@ -1,4 +1,4 @@
-"""The GPU half of the exported network: all layers and both directions in one cuDNN operation.
+"""GRU layers for an exported graph that runs on a GPU: one cuDNN operation for all of them.
 
 The operation exists on GPUs only, but a graph that holds it can be built and saved anywhere.
 """
@@ -25,7 +25,8 @@ def packed_parameters(directions: Sequence[tuple[Array, Array, Array]]) -> Array
 
     Args:
         directions: Keras's kernel [width, 3 * units], recurrent kernel [units, 3 * units] and bias
-            [2, 3 * units] of layer 1 forward, layer 1 backward, layer 2 forward, and so on.
+            [2, 3 * units] of layer 1 forward, layer 1 backward (where there are two directions),
+            layer 2 forward, and so on.
     """
     matrices: list[Array] = []
     biases: list[Array] = []
@@ -37,21 +38,25 @@ def packed_parameters(directions: Sequence[tuple[Array, Array, Array]]) -> Array
     return np.concatenate([each.ravel() for each in (*matrices, *biases)])
 
 
-def last_states(tokens: Any, embeddings: Any, packed: Any, layers: int, units: int) -> Any:
-    """Return the last layer's final states, forward then backward, float32 [batch, 2 * units].
+def last_states(
+    tokens: Any, embeddings: Any, packed: Any, layers: int, units: int, directions: int
+) -> Any:
+    """Return the last layer's final states, float32 [batch, directions * units], forward first.
 
     Args:
         tokens: int32 [batch, steps], each in range.
         embeddings: float32 [V, width].
         packed: what :func:`packed_parameters` returned.
-        layers: bidirectional layers.
+        layers: GRU layers.
         units: width of a direction.
+        directions: of a layer: 1 is forward alone, 2 is bidirectional.
     """
     width = int(embeddings.shape[1])
     inputs = tf.gather(embeddings, tf.transpose(tokens))
-    start = tf.zeros([2 * layers, tf.shape(tokens)[0], units])
-    mode = {"rnn_mode": "gru", "input_mode": "linear_input", "direction": "bidirectional"}
-    matrices, biases = _unpacked(packed, layers, units, width)
+    start = tf.zeros([directions * layers, tf.shape(tokens)[0], units])
+    direction = "bidirectional" if directions == 2 else "unidirectional"
+    mode = {"rnn_mode": "gru", "input_mode": "linear_input", "direction": direction}
+    matrices, biases = _unpacked(packed, layers, units, width, directions)
     # cuDNN itself says where in its own buffer each of them goes.
     parameters = tf.raw_ops.CudnnRNNCanonicalToParamsV2(
         num_layers=layers,
@@ -69,16 +74,19 @@ def last_states(tokens: Any, embeddings: Any, packed: Any, layers: int, units: i
         is_training=False,
         **mode,
     )
-    return tf.ensure_shape(tf.concat([states[-2], states[-1]], axis=1), [None, 2 * units])
+    last = [states[-number] for number in range(directions, 0, -1)]
+    return tf.ensure_shape(tf.concat(last, axis=1), [None, directions * units])
 
 
-def _unpacked(packed: Any, layers: int, units: int, width: int) -> tuple[list[Any], list[Any]]:
+def _unpacked(
+    packed: Any, layers: int, units: int, width: int, directions: int
+) -> tuple[list[Any], list[Any]]:
     shapes = []
     for layer in range(layers):
-        direction = [(units, width if layer == 0 else 2 * units)] * 3 + [(units, units)] * 3
-        shapes += direction * 2
+        below = width if layer == 0 else directions * units
+        shapes += ([(units, below)] * 3 + [(units, units)] * 3) * directions
     sizes = [rows * columns for rows, columns in shapes]
-    parts = tf.split(packed, sizes + [units] * (_MATRICES * 2 * layers))
+    parts = tf.split(packed, sizes + [units] * (_MATRICES * directions * layers))
     matrices = [
         tf.reshape(part, shape) for part, shape in zip(parts[: len(shapes)], shapes, strict=True)
     ]

@@ -58,6 +58,34 @@ def gru(
     return states(projected, kernel, bias)
 
 
+def projected_input(layer: Any, series: Any, tokens: Any, embeddings: Any) -> tf.Tensor:
+    """Return what :func:`gru` takes as `projected`, float32 [steps, batch, 3 * units].
+
+    For the first layer it is a look-up in the embeddings times the kernel, V rows; for the others
+    one product over all steps.
+
+    Args:
+        layer: a Keras GRU layer.
+        series: x, float32 [steps * batch, width]; None for the embeddings of `tokens`.
+        tokens: int32 [steps, batch].
+        embeddings: float32 [V, width].
+    """
+    units = layer.units
+    kernel, bias = _tensors(layer.cell.kernel, layer.cell.bias)
+    bias = tf.concat([bias[0, : 2 * units] + bias[1, : 2 * units], bias[0, 2 * units :]], axis=0)
+    if series is None:
+        (embeddings,) = _tensors(embeddings)
+        return tf.gather(tf.nn.bias_add(tf.matmul(embeddings, kernel), bias), tokens)
+    projected = tf.nn.bias_add(tf.matmul(series, kernel), bias)
+    return tf.reshape(projected, [tokens.shape[0], -1, 3 * units])
+
+
+def recurrent_weights(layer: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return what :func:`gru` takes as `kernel` and `bias` of a Keras GRU layer."""
+    kernel, bias = _tensors(layer.cell.recurrent_kernel, layer.cell.bias)
+    return kernel, bias[1, 2 * layer.units :]
+
+
 def _forward(
     projected: Any, kernel: Any, bias: Any, steps: int, units: int, reverse: bool
 ) -> tuple[Any, Any, Any, Any]:
@@ -159,3 +187,7 @@ def _unrolled(steps: int) -> int:
 def _series(tensor: Any) -> Any:
     """Return a TensorArray of the slices along the first dimension, which are not copied."""
     return tf.TensorArray(tf.float32, tensor.shape[0]).unstack(tensor)
+
+
+def _tensors(*variables: Any) -> list[Any]:
+    return [tf.convert_to_tensor(variable) for variable in variables]

@@ -1,6 +1,6 @@
-"""Which process did something, so that one that is still there is not taken for one that is gone.
+"""Processes by name: one that is still running is told from one that is gone.
 
-A number alone does not tell: the system gives it away again.
+Process numbers are reused, so a process is named by its number, its host and when it started.
 """
 
 from __future__ import annotations
@@ -36,19 +36,24 @@ def this_process() -> ProcessName:
 
 
 def is_running(process: ProcessName) -> bool:
-    """Return whether `process` is still there; one of another host counts as gone.
+    """Return whether `process` is still running; one of another host counts as gone.
 
-    Whoever asks holds the root's lock, which a process of another host would hold if it ran.
+    A caller that holds a lock may conclude so: a process of another host would hold it if it ran.
     """
     if process.host != socket.gethostname():
         return False
+    return number_in_use(process.number) and _started(process.number) == process.started
+
+
+def number_in_use(number: int) -> bool:
+    """Return whether a process of this host has that number now."""
     try:
-        os.kill(process.number, 0)
+        os.kill(number, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass
-    return _started(process.number) == process.started
+        return True
+    return True
 
 
 def _started(number: int) -> str:

@@ -1,0 +1,123 @@
+"""Options out of the environment: ``TUNESMITH_<COMMAND>_<OPTION>`` for each option of each command.
+
+An orchestrator puts variables of the same form there: Kubernetes tells every pod of a service named
+``tunesmith-serve`` by ``TUNESMITH_SERVE_PORT=tcp://10.0.0.1:8500`` and half a dozen more. Those are
+nobody's options.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from tunesmith.cli import log_lines
+
+PREFIX = "TUNESMITH"
+
+COMMANDS_WITH_LOG_FORMAT = ("run",)
+"""Those whose ``--log-format`` is that of :mod:`tunesmith.cli.log_lines`."""
+
+_INJECTED_NAME = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
+_INJECTED_PORT = re.compile(r"(tcp|udp|sctp)://")
+
+
+def prefix_of(parent: str, command: str) -> str:
+    """Return how the variables of a command begin: ``TUNESMITH_COMPONENT_EXAMPLE_GEN``.
+
+    Args:
+        parent: how those of the command above it begin.
+        command: its name.
+    """
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", command).replace("-", "_")
+    return f"{parent}_{snake.upper()}"
+
+
+def name_variables(
+    command: click.Command, parent: click.Context, prefix: str, environment: Mapping[str, str]
+) -> list[str]:
+    """Let each option of `command` be given in the environment.
+
+    Args:
+        command: a command without subcommands.
+        parent: the context of the group that it is called in.
+        prefix: how its variables begin.
+        environment: the variables that there are.
+
+    Returns:
+        A warning for what looks like an option and is none.
+    """
+    names = {}
+    for option in command.get_params(click.Context(command, parent)):
+        if isinstance(option, click.Option) and option.name != "help":
+            name = f"{prefix}_{_longest(option)[2:].replace('-', '_').upper()}"
+            is_injected = _is_injected(name, environment.get(name, ""))
+            option.envvar = None if is_injected else name
+            names[name] = option
+    there = [name for name in environment if name.startswith(f"{prefix}_")]
+    injected = [name for name in there if _is_injected(name, environment[name])]
+    return list(_warnings(injected, sorted(set(there) - set(injected) - set(names)), names))
+
+
+def _warnings(
+    injected: Sequence[str], unknown: Sequence[str], known: Collection[str]
+) -> Iterator[str]:
+    if injected:
+        yield (
+            f"ignored {', '.join(sorted(injected))}: set for a service of that name, not for an "
+            "option"
+        )
+    for name in unknown:
+        import difflib
+
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f": did you mean {near[0]}?" if near else ""
+        yield f"ignored {name}, which is no option of this command{hint}"
+
+
+class EnvironmentGroup(click.Group):
+    """A group whose commands take their options from the environment, too.
+
+    Args:
+        prefix: how the variables of its commands begin.
+    """
+
+    def __init__(self, *args: Any, prefix: str, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._prefix = prefix
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is called, its variables named and looked at."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None and not isinstance(command, click.Group):
+            prefix = prefix_of(self._prefix, name)
+            if name in COMMANDS_WITH_LOG_FORMAT:
+                variable = os.environ.get(f"{prefix}_LOG_FORMAT", "")
+                log_lines.use_format(log_lines.format_of(rest, variable))
+            for warning in name_variables(command, ctx, prefix, os.environ):
+                log_lines.warn(warning)
+        return name, command, rest
+
+
+def _longest(option: click.Option) -> str:
+    return max(option.opts, key=len)
+
+
+def _is_injected(name: str, value: str) -> bool:
+    is_port = name.endswith("_PORT") and _INJECTED_PORT.match(value)
+    return bool(is_port or _INJECTED_NAME.fullmatch(name))
+
+
+def told_as(option: click.Parameter, ctx: click.Context | None) -> str:
+    """Return how an error calls an option: as it was given, by its variable or its name."""
+    if ctx is not None and option.name is not None:
+        source = ctx.get_parameter_source(option.name)
+        if source is ParameterSource.ENVIRONMENT and isinstance(option.envvar, str):
+            return option.envvar
+    return option.opts[0]

@@ -1,0 +1,96 @@
+"""The lines on standard error: words for a person, or one JSON object a line for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+import click
+
+Format = Literal["text", "json"]
+Level = Literal["info", "warning", "error"]
+
+_MARKS: dict[str, Level] = {"warning: ": "warning"}
+
+
+class _Lines:
+    """How this process writes its lines; a process has one standard error."""
+
+    def __init__(self) -> None:
+        self.format: Format = "text"
+
+
+_lines = _Lines()
+
+
+def use_format(chosen: Format) -> None:
+    """Write lines in this format from now on."""
+    _lines.format = chosen
+
+
+def format_of(arguments: Sequence[str], variable: str) -> Format:
+    """Return the format that a command line asks for.
+
+    It is looked up before click parses the options, so that an error in them has that format, too.
+
+    Args:
+        arguments: what follows the command.
+        variable: the environment's value, which an option is preferred to.
+    """
+    chosen = variable
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            break
+        option, equals, value = argument.partition("=")
+        if option == "--log-format":
+            chosen = value if equals else "".join(arguments[place + 1 : place + 2])
+    return "json" if chosen == "json" else "text"
+
+
+def is_json() -> bool:
+    """Return whether lines are JSON."""
+    return _lines.format == "json"
+
+
+def say(line: str) -> None:
+    """Write a line about the work; one that begins with ``warning:`` is a warning."""
+    mark = next((each for each in _MARKS if line.startswith(each)), "")
+    if is_json():
+        _write_json(line.removeprefix(mark), _MARKS.get(mark, "info"))
+    else:
+        click.echo(line, err=True)
+
+
+def warn(message: str) -> None:
+    """Write a warning of the command line."""
+    if is_json():
+        _write_json(message, "warning")
+    else:
+        click.echo(f"tunesmith: warning: {message}", err=True)
+
+
+def fail(message: str) -> None:
+    """Write the error that ends the program."""
+    line = " ".join(message.split())
+    if is_json():
+        _write_json(line, "error")
+    else:
+        click.echo(f"tunesmith: error: {line}", err=True)
+
+
+def _write_json(message: str, level: Level) -> None:
+    import json
+
+    from tunesmith.components.progress import current_component
+
+    line = {"time": _now(), "level": level, "message": message}
+    component = current_component()
+    if component:
+        line["component"] = component
+    click.echo(json.dumps(line), err=True)
+
+
+def _now() -> str:
+    """Return the time in UTC, as ISO 8601 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

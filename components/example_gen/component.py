@@ -1,0 +1,138 @@
+"""ExampleGen: MIDI files to songs as frames, split by song, each music once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tunesmith.components.artifacts import MidiFolder, Sequences, Split
+from tunesmith.components.component import Component, ParameterError, ParameterSet, parameter
+
+if TYPE_CHECKING:
+    from tunesmith.music import CorpusSettings, Grid
+
+
+@dataclass(frozen=True)
+class ExampleGenInputs:
+    """The MIDI files."""
+
+    midi: MidiFolder
+
+
+@dataclass(frozen=True)
+class GridParameters(ParameterSet):
+    """How time and pitch of a song become frames; see :class:`tunesmith.music.Grid`."""
+
+    frames_per_second: float = parameter(
+        5.0,
+        "Frames per second of the piano roll.",
+        above=0,
+        below=1000,
+        unit="frames per second",
+        option="--fps",
+    )
+    frames_per_beat: int = parameter(
+        0,
+        "Frames per quarter note; the grid then follows each song's tempo instead of --fps. "
+        "0 = a fixed number of frames per second.",
+        least=0,
+        most=96,
+        unit="frames",
+        option="--frames-per-beat",
+    )
+    keep_short_notes: bool = parameter(
+        False,
+        "Keep notes shorter than a frame: each sounds in one frame at least. pretty_midi's piano "
+        "roll drops them.",
+        option="--keep-short-notes",
+    )
+    pitch_range: tuple[int, int] = parameter(
+        (0, 127),
+        "Lowest and highest MIDI pitch; notes outside are left out.",
+        least=0,
+        most=127,
+        option="--pitch-range",
+    )
+
+    def check(self) -> None:
+        """Check the order of the pitches."""
+        low, high = self.pitch_range
+        if low > high:
+            raise ParameterError("pitch_range", f"must rise, not {low}..{high}")
+
+    def grid(self) -> Grid:
+        """Return the grid."""
+        from tunesmith.music import Grid
+
+        return Grid(
+            self.frames_per_second, self.frames_per_beat, self.keep_short_notes, *self.pitch_range
+        )
+
+
+@dataclass(frozen=True)
+class ExampleGenParameters(ParameterSet):
+    """How files are read and split."""
+
+    track: str = parameter(
+        "first",
+        "Instruments to read: first, all, name:PIANO or program:0.",
+        option="--track",
+    )
+    grid: GridParameters = field(default_factory=GridParameters)
+    minimum_frames: int = parameter(
+        10,
+        "Reject songs with fewer frames.",
+        least=1,
+        unit="frames",
+        option="--min-frames",
+    )
+    eval_fraction: float = parameter(
+        0.1,
+        "Share of the songs in the eval split.",
+        above=0,
+        below=1,
+        option="--eval-fraction",
+    )
+    test_fraction: float = parameter(
+        0.0,
+        "Share of the songs in a test split, which neither training nor early stopping sees.",
+        least=0,
+        below=1,
+        option="--test-fraction",
+    )
+
+    def check(self) -> None:
+        """Check the track choice, and that songs are left to train on."""
+        from tunesmith.music import MusicError, TrackChoice
+
+        try:
+            TrackChoice.parse(self.track)
+        except MusicError as error:
+            raise ParameterError("track", f"cannot be used: {error}") from error
+        if self.eval_fraction + self.test_fraction >= 1:
+            raise ParameterError(
+                "test_fraction",
+                f"must leave songs to train on beside an eval fraction of {self.eval_fraction}, "
+                f"not {self.test_fraction}",
+            )
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that a job writes."""
+        return ("train", "eval", "test") if self.test_fraction else ("train", "eval")
+
+    def corpus(self) -> CorpusSettings:
+        """Return what travels with the songs: how they were read."""
+        from tunesmith.music import CorpusSettings, TrackChoice
+
+        return CorpusSettings(TrackChoice.parse(self.track), self.grid.grid())
+
+
+EXAMPLE_GEN: Component[ExampleGenInputs, ExampleGenParameters, Sequences] = Component(
+    "ExampleGen",
+    ExampleGenInputs,
+    ExampleGenParameters,
+    Sequences,
+    "tunesmith.components.example_gen.executor:execute",
+    extra="beam",
+)

@@ -1,0 +1,128 @@
+"""What a network is, and which there are: one folder each, found by its name.
+
+A folder ``networks/<name>/`` with a ``network.py`` is a network. That module has an object
+``NETWORK`` that implements :class:`Network`; ``sizes.py`` beside it has a subclass of
+:class:`NetworkSizes` under the name ``SIZES`` and imports neither numpy nor TensorFlow, nor does
+this module, so that ``--help`` is quick. Nothing else names a network: the choices of ``--network``
+and the options of its sizes follow from its folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from tunesmith.components import networks
+from tunesmith.components.component import ParameterError, ParameterSet, parameter
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+WINDOW = 50
+"""Frames that a network sees before the one it predicts (the paper's sequence length)."""
+
+
+@dataclass(frozen=True)
+class NetworkSizes(ParameterSet):
+    """Base of every network's sizes; more fields are declared with ``parameter()``."""
+
+    window: int = parameter(
+        WINDOW, "Frames that the network sees before the one it predicts.", least=1, unit="frames"
+    )
+
+
+class EveryPosition(Protocol):
+    """What a causal network predicts at each position of a window."""
+
+    def __call__(self, tokens: tf.Tensor, training: bool) -> tf.Tensor:
+        """Return logits float32 [batch, window, V] for tokens int32 [batch, window].
+
+        Position t predicts token t + 1 from tokens 0 to t alone; the last one predicts the token
+        after the window.
+        """
+
+
+class Network(Protocol):
+    """A network: how it is built, what it learns from, and how it is served."""
+
+    def build(self, vocabulary_size: int, sizes: Any) -> keras.Model:
+        """Return the untrained network with its weights, for training.
+
+        Called with tokens int32 [batch, window] it returns float32 [batch, V], rows that sum to
+        one: the distribution of the token after the window. The Trainer sets Keras's dtype policy,
+        random seed and distribution strategy before.
+
+        Args:
+            vocabulary_size: V, tokens known.
+            sizes: the network's :class:`NetworkSizes`.
+        """
+
+    def every_position(self, model: keras.Model) -> EveryPosition | None:
+        """Return what gives a prediction at each position of a window; None if nothing does.
+
+        A network that has it learns from a target at each position, any other from the token after
+        the window alone. Either is judged and served by what `model` returns, which has to be the
+        softmax of the last position.
+
+        Args:
+            model: what :meth:`build` returned.
+        """
+        del model
+        return None
+
+    def for_serving(self, model: keras.Model, vocabulary_size: int, sizes: Any) -> tf.Module:
+        """Return the trained network as it is exported, in float32.
+
+        The module owns its variables and can be called inside a ``tf.function``: tokens int32
+        [batch, window], each in range, to probabilities float32 [batch, V]. The graph has stock
+        operations alone, without Python functions and XLA, and runs on a machine with a GPU and on
+        one without. Unless a network brings its own, it is that of the Keras model.
+
+        Args:
+            model: what :meth:`build` returned, trained.
+            vocabulary_size: see :meth:`build`.
+            sizes: see :meth:`build`.
+        """
+        from tunesmith.components.networks.portable_graph import PortableGraph
+
+        return PortableGraph(lambda: self.build(vocabulary_size, sizes), model.get_weights())
+
+
+def network_names() -> tuple[str, ...]:
+    """Return the names of all networks, sorted."""
+    folders = [folder for path in networks.__path__ for folder in Path(path).iterdir()]
+    return tuple(sorted({each.name for each in folders if (each / "network.py").is_file()}))
+
+
+def sizes_kinds() -> Mapping[str, type[NetworkSizes]]:
+    """Return the parameter set of each network's sizes, by the network's name."""
+    return {name: importlib.import_module(_module(name, "sizes")).SIZES for name in network_names()}
+
+
+def load_network(name: str) -> Network:
+    """Import the network `name`.
+
+    Raises:
+        ParameterError: there is none of this name.
+    """
+    return cast("Network", importlib.import_module(_module(name, "network")).NETWORK)
+
+
+def network_modules(name: str) -> tuple[str, ...]:
+    """Return the modules that define the network `name`; what they import is its code, too.
+
+    Raises:
+        ParameterError: there is none of this name.
+    """
+    return _module(name, "network"), _module(name, "sizes")
+
+
+def _module(name: str, part: str) -> str:
+    if name not in network_names():
+        known = ", ".join(network_names())
+        raise ParameterError("network", f"must be one of {known}, not {name!r}")
+    return f"{networks.__name__}.{name}.{part}"

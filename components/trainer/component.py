@@ -1,0 +1,182 @@
+"""Trainer: trains a network on windows of tokens and exports it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from tunesmith.components.artifacts import ExampleAnomalies, Examples, TrainedModel
+from tunesmith.components.component import (
+    Component,
+    ParameterError,
+    ParameterSet,
+    condition,
+    dependent,
+    parameter,
+)
+from tunesmith.components.networks.network import network_modules, network_names, sizes_kinds
+
+Shape = Literal["constant", "cosine", "plateau"]
+Precision = Literal["float32", "bfloat16"]
+StrategyName = Literal["none", "mirrored", "multi-worker"]
+
+DRAFTER_BYTES = 2**20
+"""Read within a few milliseconds, and most of a corpus."""
+
+
+@dataclass(frozen=True)
+class TrainerInputs:
+    """The songs as tokens; what ExampleValidator allowed is no part of what is learned."""
+
+    examples: Examples
+    anomalies: ExampleAnomalies | None = condition()
+
+
+@dataclass(frozen=True)
+class ScheduleParameters(ParameterSet):
+    """How the learning rate changes; see :mod:`tunesmith.components.trainer.schedule`."""
+
+    shape: Shape = parameter(
+        "constant",
+        "Learning rate schedule: constant, cosine decay to 0 at the last of --epochs, or halving "
+        "when the eval loss does not improve for 2 epochs.",
+        choices=get_args(Shape),
+        option="--schedule",
+    )
+    warmup_steps: int = parameter(
+        0,
+        "Steps over which the learning rate rises linearly to its peak.",
+        least=0,
+        unit="steps",
+        option="--warmup-steps",
+    )
+    plateau_factor: float = parameter(
+        0.5, "Factor that a plateau multiplies the learning rate by.", above=0, below=1
+    )
+    plateau_patience: int = parameter(
+        2,
+        "Epochs without a better eval loss that make a plateau; fewer than --patience, or it never "
+        "comes to one.",
+        least=1,
+        unit="epochs",
+    )
+
+
+@dataclass(frozen=True)
+class ServedSettings(ParameterSet):
+    """What the exported model answers besides what it learned and how the corpus was read."""
+
+    program: int = parameter(
+        0,
+        "General MIDI program that songs are written with; 0 = grand piano.",
+        least=0,
+        most=127,
+        option="--program",
+    )
+    drafter_bytes: int = parameter(
+        DRAFTER_BYTES,
+        "Maximum size of the n-gram that the model carries for speculative decoding; 0 = none.",
+        least=0,
+        unit="bytes",
+    )
+
+
+@dataclass(frozen=True)
+class TrainerParameters(ParameterSet):
+    """How a network is trained; the defaults are the paper's where the paper has one."""
+
+    network: str = parameter(
+        "paper", "Network to train.", choices=network_names, option="--network"
+    )
+    architecture: Any = dependent("network", sizes_kinds)
+    epochs: int = parameter(50, "Maximum number of epochs.", least=1, option="--epochs")
+    batch: int = parameter(
+        64, "Windows per training step, of all devices together.", least=1, option="--batch"
+    )
+    learning_rate: float = parameter(
+        0.001, "Peak learning rate (Nadam).", above=0, option="--learning-rate"
+    )
+    schedule: ScheduleParameters = field(default_factory=ScheduleParameters)
+    clip_norm: float | None = parameter(
+        None,
+        "Maximum global norm of the gradients; larger ones are scaled down.",
+        above=0,
+        option="--clip-norm",
+    )
+    patience: int = parameter(
+        5,
+        "Stop after this many epochs without a better eval loss.",
+        least=1,
+        unit="epochs",
+        option="--patience",
+    )
+    maximum_seconds: float | None = parameter(
+        None, "Stop training after this time.", above=0, unit="seconds", option="--max-seconds"
+    )
+    seed: int = parameter(
+        0, "Random seed for initialisation, dropout and shuffling.", least=0, option="--seed"
+    )
+    precision: Precision = parameter(
+        "float32",
+        "Precision of the matrix products; weights and loss are float32 in any case.",
+        choices=get_args(Precision),
+        option="--precision",
+    )
+    strategy: StrategyName = parameter(
+        "none",
+        "Train on one device, on every GPU of this machine, or on the workers of TF_CONFIG; each "
+        "worker runs the same command with a --root of its own.",
+        choices=get_args(StrategyName),
+        option="--strategy",
+    )
+    memory_mebibytes: float = parameter(
+        1024.0,
+        "Memory for the windows; a larger corpus is read in shuffled blocks.",
+        above=0,
+        unit="MiB",
+        option="--memory-mib",
+    )
+    settings: ServedSettings = field(default_factory=ServedSettings)
+    checkpoint_seconds: float | None = parameter(
+        60.0,
+        "Time between two checkpoints, besides the one after each epoch.",
+        above=0,
+        unit="seconds",
+        option="--checkpoint-seconds",
+        affects_result=False,
+    )
+    checkpoint_steps: int | None = parameter(
+        None,
+        "Save a checkpoint every this many steps as well. Workers of one training go by steps "
+        "alone.",
+        least=1,
+        unit="steps",
+        option="--checkpoint-steps",
+        affects_result=False,
+    )
+    tensorboard: Path | None = parameter(
+        None,
+        "Folder of the TensorBoard logs; ROOT/tensorboard unless given.",
+        option="--tensorboard-dir",
+        affects_result=False,
+    )
+
+    def check(self) -> None:
+        """Check that several workers are stopped by epochs."""
+        if self.strategy == "multi-worker" and self.maximum_seconds is not None:
+            raise ParameterError(
+                "maximum_seconds",
+                "must be left out with several workers, whose clocks differ: limit the epochs",
+            )
+
+
+TRAINER: Component[TrainerInputs, TrainerParameters, TrainedModel] = Component(
+    "Trainer",
+    TrainerInputs,
+    TrainerParameters,
+    TrainedModel,
+    "tunesmith.components.trainer.executor:execute",
+    resumable=True,
+    modules=lambda parameters: network_modules(parameters.network),
+)

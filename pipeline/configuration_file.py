@@ -1,0 +1,225 @@
+"""The configuration of a run as a TOML file: read with exact errors, written with its reasons.
+
+A component is a table in snake or kebab case, and so are the parameters nested in it:
+``[example_gen.grid]``. A relative path is relative to the folder of the file. TOML knows no null:
+``"none"`` leaves a parameter unset that may be.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from tunesmith.components.component import Component, ParameterError, ParameterField
+from tunesmith.components.parameter_values import value_from
+from tunesmith.pipeline.configuration import (
+    RUN_KEYS,
+    ConfigurationError,
+    Setting,
+    Settings,
+    component_parameters,
+    known_keys,
+    local_path,
+    nearest_key,
+    parameters_by_key,
+    run_values,
+    table_name,
+)
+from tunesmith.pipeline.dag import COMPONENTS
+from tunesmith.pipeline.database import connect
+from tunesmith.pipeline.history import store_path
+
+_HEADER = "The configuration of a run: tunesmith run --config FILE runs it."
+
+COMMENT_WIDTH = 98
+"""Columns of a comment."""
+
+
+def read_configuration(path: Path) -> dict[str, Setting]:
+    """Return what a configuration file sets.
+
+    Raises:
+        ConfigurationError: it cannot be read, or see :func:`parse_configuration`.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is not TOML: it is not UTF-8 text") from error
+    return parse_configuration(text, str(path), f"file {path}", path.absolute().parent)
+
+
+def recorded_configuration(root: Path, run: int) -> dict[str, Setting]:
+    """Return the configuration that a run of `root` was recorded with.
+
+    Its root is the one that it is read from, which may have been moved.
+
+    Raises:
+        RecordError: there is no metadata store, or it cannot be read.
+        ConfigurationError: there is no such run, or it was recorded without a configuration.
+    """
+    with connect(store_path(root)) as connection:
+        row = connection.execute("SELECT command, config FROM runs WHERE id = ?", (run,)).fetchone()
+    if row is None:
+        raise ConfigurationError(f"there is no run {run} in {root}: tunesmith runs lists them")
+    if not row[1]:
+        raise ConfigurationError(
+            f"run {run} ({row[0]}) was recorded without a configuration: only what tunesmith run "
+            "ran can be run again"
+        )
+    found = parse_configuration(row[1], f"run {run}", f"run {run}", root)
+    return {**found, "root": Setting(root.absolute(), f"run {run}", f"run {run}: root")}
+
+
+def parse_configuration(text: str, name: str, origin: str, folder: Path) -> dict[str, Setting]:
+    """Return what the text of a configuration file sets.
+
+    Args:
+        text: TOML.
+        name: of the file, for errors.
+        origin: for :class:`Setting`.
+        folder: what a relative path is relative to.
+
+    Raises:
+        ConfigurationError: it is not TOML, a key is unknown or given twice, or a value has the
+            wrong type; the message names the file and the key.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{name} is not TOML: {error}") from error
+    found: dict[str, Setting] = {}
+    for key, value in _keys(tables, name):
+        where = f"{name}: {key}"
+        if key in found:
+            raise ConfigurationError(f"{where} is given twice")
+        found[key] = Setting(_typed(known_keys()[key][0], value, where, folder), origin, where)
+    return found
+
+
+def _keys(tables: Mapping[str, Any], name: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) of every key; refuse unknown ones."""
+    for part, value in tables.items():
+        key = prefix + part.replace("-", "_")
+        is_table = any(known.startswith(f"{key}.") for known in known_keys())
+        if not is_table and key not in known_keys():
+            near = nearest_key(key)
+            hint = f"did you mean {near}?" if near else "docs/parameters.md lists what there is"
+            raise ConfigurationError(f"{name}: {prefix}{part} is unknown: {hint}")
+        if is_table and not isinstance(value, Mapping):
+            raise ConfigurationError(
+                f"{name}: {key} is a table, [{key}], not {json.dumps(value, default=str)}"
+            )
+        if is_table:
+            yield from _keys(value, name, f"{key}.")
+        else:
+            yield key, value
+
+
+def _typed(field: ParameterField, value: Any, where: str, folder: Path) -> Any:
+    """Return a value of TOML as the type of its parameter."""
+    try:
+        found = value_from(field.type, value, where, reads_text=False)
+    except ParameterError as error:
+        raise ConfigurationError(str(error)) from error
+    return local_path(where, found, folder) if isinstance(found, Path) else found
+
+
+def configuration_text(settings: Settings) -> str:
+    """Return the configuration that is in force where `settings` are set, as TOML with comments.
+
+    A comment says what a key means, which values it may have, and what set it.
+    :func:`parse_configuration` reads the same configuration out of it.
+
+    Raises:
+        ConfigurationError: a value is not allowed.
+    """
+    lines = [f"# {_HEADER}"]
+    for key, value in run_values(settings).items():
+        lines += _entry(key, RUN_KEYS[key], value, settings)
+    for component in COMPONENTS:
+        for table, entries in _tables(component, settings).items():
+            lines += ["", f"[{table}]"]
+            for key, field, value in entries:
+                lines += _entry(key, field, value, settings)
+    return "\n".join(lines) + "\n"
+
+
+def _tables(
+    component: Component[Any, Any, Any], settings: Settings
+) -> dict[str, list[tuple[str, ParameterField, Any]]]:
+    """Return (key, what is declared of it, value) of each parameter in force, by table."""
+    parameters = component_parameters(component, settings)
+    found: dict[str, list[tuple[str, ParameterField, Any]]] = {table_name(component.name): []}
+    for key, fields in parameters_by_key(component.name).items():
+        for field in fields:
+            if field.when is None or attrgetter(field.when[0])(parameters) == field.when[1]:
+                value = attrgetter(field.name)(parameters)
+                found.setdefault(key.rpartition(".")[0], []).append((key, field, value))
+    return found
+
+
+def _entry(key: str, field: ParameterField, value: Any, settings: Settings) -> Iterator[str]:
+    """Yield the lines of a key: a comment on it, and its value with what set it."""
+    yield ""
+    yield from textwrap.wrap(
+        about(field),
+        COMMENT_WIDTH,
+        initial_indent="# ",
+        subsequent_indent="# ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    name = key.rpartition(".")[2]
+    origin = settings[key].origin if key in settings else "default"
+    written = _toml(value)
+    if value is None and key in RUN_KEYS:
+        yield f"# {name} is not given"
+    elif written is None:
+        yield f"# {name} is no text that TOML can hold: give {field.declared.option}"
+    else:
+        yield f"{name} = {written}  # {_printable(origin)}"
+
+
+def about(field: ParameterField) -> str:
+    """Return what a parameter means and which values it may have."""
+    declared = field.declared
+    known = declared.known()
+    kind = f"one of {', '.join(known)}" if known else ""
+    unset = "none = unset" if _may_be_unset(field.type) else ""
+    notes = "; ".join(filter(None, (kind, declared.unit, declared.range(), unset)))
+    return f"{declared.help} [{notes}]" if notes else declared.help
+
+
+def _may_be_unset(hint: Any) -> bool:
+    return type(None) in typing.get_args(hint)
+
+
+def _toml(value: Any) -> str | None:
+    """Return a value as TOML; None if TOML cannot hold it."""
+    if isinstance(value, tuple):
+        items = [_toml(each) for each in value]
+        return None if None in items else f"[{', '.join(map(str, items))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    text = "none" if value is None else str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # The name of a file may be bytes that are no text.
+        return None
+    # JSON escapes as TOML does, but for one character.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in text)

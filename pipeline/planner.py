@@ -1,0 +1,194 @@
+"""The planner: whether a component has to be executed, and why.
+
+It reads the metadata store and writes nothing, so that a dry run and a run decide alike.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tunesmith.components.artifacts import Artifact, Blessing, MidiFolder, TrainedModel, digest_of
+from tunesmith.components.component import Component, named_inputs, result_parameters
+from tunesmith.components.errors import GateClosed
+from tunesmith.components.parameter_values import leaves
+from tunesmith.components.sources.midi_folder import ListedMidiFolder
+from tunesmith.pipeline.code_version import changed, code_version, library_versions
+from tunesmith.pipeline.store import (
+    ArtifactRow,
+    CachedExecution,
+    Execution,
+    ExecutionStore,
+    recorded_path,
+)
+
+Inputs = TypeVar("Inputs")
+Parameters = TypeVar("Parameters")
+Output = TypeVar("Output", bound=Artifact)
+
+CHECKPOINTS = "checkpoints"
+"""Folder of the root in which a resumable execution keeps what it goes on from."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the runner would do about one component.
+
+    Args:
+        execution: as it would be recorded.
+        kept: the folder of its checkpoints.
+        cached: the equal execution that makes it unnecessary; None if it would be executed.
+    """
+
+    execution: Execution
+    kept: Path
+    cached: CachedExecution | None
+
+
+class Planner:
+    """Decides which executions are needed.
+
+    Args:
+        root: the pipeline's.
+        store: its metadata store.
+        rerun: components to execute even where an equal execution is recorded.
+    """
+
+    def __init__(self, root: Path, store: ExecutionStore, rerun: Collection[str] = ()) -> None:
+        self._root = root
+        self._store = store
+        self._rerun = frozenset(rerun)
+        self.libraries = library_versions()
+
+    def plan(
+        self,
+        component: Component[Inputs, Parameters, Any],
+        inputs: Inputs,
+        parameters: Parameters,
+        run: int = 0,
+    ) -> Plan:
+        """Return whether the component has to be executed.
+
+        Raises:
+            GateClosed: one of the inputs is a finding that refuses, or that is of another model.
+            StoreError: the metadata store cannot be read.
+        """
+        artifacts = [each.artifact for each in named_inputs(inputs)]
+        models = [each for each in artifacts if isinstance(each, TrainedModel)]
+        for each in artifacts:
+            objection = each.objection(models) if isinstance(each, Blessing) else None
+            if objection:
+                raise GateClosed(f"{component.name}: {objection}")
+        execution = self._describe(run, component, inputs, parameters)
+        cached = self._store.find(execution.fingerprint)
+        if component.name in self._rerun or (
+            cached is not None and cached.outcome == "refused" and component.retry_refusals
+        ):
+            cached = None
+        return Plan(execution, self._root / CHECKPOINTS / execution.fingerprint, cached)
+
+    def newest(
+        self, component: Component[Any, Any, Output]
+    ) -> tuple[CachedExecution, Output] | None:
+        """Return the newest execution of a component that left an artifact, and the artifact."""
+        found = self._store.newest(component.name)
+        if found is None:
+            return None
+        return found, component.output(self._root / found.path, found.digest)
+
+    def reasons(self, component: Component[Any, Any, Any], plan: Plan) -> tuple[str, ...]:
+        """Return why a planned execution is needed, compared with the newest one, a line each."""
+        last = self._store.newest(component.name)
+        if last is None:
+            return ("never executed here",)
+        execution = plan.execution
+        reasons = [
+            f"parameter {name} changed from {json.dumps(before)} to {json.dumps(now)}"
+            for name, before, now in _changed_values(last.parameters, execution.parameters)
+        ]
+        if last.modules == "{}":
+            reasons.append("executed by release 0.1.0, which did not record its modules")
+        else:
+            modules = changed(json.loads(last.modules), json.loads(execution.modules))
+            reasons += [f"code of {module} changed" for module in modules]
+        for name, artifact in execution.inputs.items():
+            before = last.inputs.get(name)
+            if before is None:
+                reasons.append(f"input {name} is new")
+            elif before != artifact.digest:
+                reasons.append(f"input {name} changed")
+        reasons += [f"input {name} is gone" for name in last.inputs if name not in execution.inputs]
+        if component.name in self._rerun:
+            reasons.insert(0, "asked for by --rerun")
+        elif last.outcome == "refused" and not reasons:
+            reasons.append("was refused, and the next run looks again")
+        return tuple(reasons) or ("an execution of the same kind is recorded elsewhere",)
+
+    def recorded_path(self, path: Path) -> str:
+        """Return a path as the metadata store has it."""
+        return recorded_path(self._root, path)
+
+    def _describe(
+        self,
+        run: int,
+        component: Component[Inputs, Parameters, Any],
+        inputs: Inputs,
+        parameters: Parameters,
+    ) -> Execution:
+        executor = component.executor.partition(":")[0]
+        code = code_version((executor, *component.modules(parameters)))
+        named = named_inputs(inputs)
+        result = json.dumps(result_parameters(parameters), sort_keys=True, default=str)
+        digests = [
+            part
+            for each in named
+            if not each.is_condition
+            for part in (each.name, each.artifact.digest)
+        ]
+        rows = {each.name: self._row(each.artifact) for each in named}
+        # Code that publishes decides how, not what: the same model is not published twice for it.
+        counted = code.digest if component.model_dir is None else ""
+        return Execution(
+            run,
+            component.name,
+            digest_of([component.name, counted, result, *digests]),
+            json.dumps(asdict(parameters), sort_keys=True, default=str),  # type: ignore[call-overload]
+            code.digest,
+            rows,
+            json.dumps(dict(code.modules), sort_keys=True),
+            json.dumps(self.libraries, sort_keys=True),
+        )
+
+    def _row(self, artifact: Artifact) -> ArtifactRow:
+        # The listing of a folder is recorded under the folder's own type.
+        kind = MidiFolder if isinstance(artifact, MidiFolder) else type(artifact)
+        files = artifact.files if isinstance(artifact, ListedMidiFolder) else ()
+        return ArtifactRow(kind.__name__, self.recorded_path(artifact.path), artifact.digest, files)
+
+
+def changed_libraries(before: str, now: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return (library, version then, version now) of each that is another than it was.
+
+    Args:
+        before: the versions that an execution recorded, as JSON.
+        now: the versions that are installed.
+    """
+    recorded: dict[str, str] = json.loads(before)
+    return [
+        (library, version, now[library])
+        for library, version in sorted(recorded.items())
+        if library in now and now[library] != version
+    ]
+
+
+def _changed_values(before: str, now: str) -> list[tuple[str, Any, Any]]:
+    """Return (dotted name, value then, value now) of each parameter that differs."""
+    old, new = leaves(json.loads(before)), leaves(json.loads(now))
+    return [
+        (name, old.get(name), new.get(name))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]

@@ -1,0 +1,201 @@
+"""Runs the pipeline: every component that is not done yet, or a list of what would be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from tunesmith.components.artifacts import Artifact
+from tunesmith.components.component import Component
+from tunesmith.components.errors import ComponentError, GateClosed
+from tunesmith.components.evaluator.component import EvaluatorInputs
+from tunesmith.components.progress import Progress, executing
+from tunesmith.components.sources.midi_folder import read_midi_folder
+from tunesmith.pipeline.dag import (
+    PipelineConfig,
+    PipelineResult,
+    connect,
+    producers,
+    served_model,
+)
+from tunesmith.pipeline.planner import Planner
+from tunesmith.pipeline.runner import Runner
+from tunesmith.pipeline.store import STORE_NAME, CachedExecution
+from tunesmith.pipeline.store_copy import copied_store
+
+
+class NothingToBeginWith(ComponentError):
+    """A run shall begin with a component, and one before it has left no artifact."""
+
+
+def run_pipeline(
+    config: PipelineConfig, progress: Progress, wait: bool = True, config_text: str = ""
+) -> PipelineResult:
+    """Run the components that have not run yet, and return their artifacts.
+
+    Args:
+        config: what to do.
+        progress: where it is told.
+        wait: whether to wait for another run in the root, or to raise.
+        config_text: the configuration file that repeats the run.
+
+    Raises:
+        GateClosed: a gate stopped the run; its artifact says why.
+        ComponentError: a component failed; what came before it stays done.
+        OSError: the root cannot be written.
+    """
+    recorded = {
+        "midi_dir": config.midi_dir,
+        "root": config.root,
+        "beam_options": config.beam_options,
+        **{each.name: asdict(config.parameters_of(each)) for each in config.steps()},
+    }
+    # What is wrong with that is told before there is a root.
+    at_the_start = _at_the_start(config)
+    with Runner(
+        config.root,
+        progress,
+        command="run",
+        config=recorded,
+        config_text=config_text,
+        wait=wait,
+        beam_options=config.beam_options,
+        rerun=config.rerun,
+    ) as runner:
+        before = at_the_start or _before(config, runner.planner)
+        for execution in before.executions:
+            runner.take(execution)
+        result, made = PipelineResult(dict(before.artifacts)), list(before.made)
+        for component in config.steps():
+            inputs = _inputs(component, config, made)
+            with executing(component.name):
+                artifact = runner.run(component, inputs, config.parameters_of(component))
+            result.artifacts[component.name] = artifact
+            made.append(artifact)
+    return result
+
+
+@dataclass(frozen=True)
+class _Before:
+    """The artifacts that a run starts from, and the executions that made them."""
+
+    artifacts: Mapping[str, Artifact]
+    executions: tuple[CachedExecution, ...]
+    made: tuple[Artifact, ...]
+
+
+def _at_the_start(config: PipelineConfig) -> _Before | None:
+    """Return the MIDI folder; None where the run begins with what others have left."""
+    earlier = config.before()
+    if not earlier:
+        if config.midi_dir is None:
+            raise NothingToBeginWith(
+                "the run begins with the MIDI files: give --midi-dir their folder"
+            )
+        return _Before({}, (), (read_midi_folder(config.midi_dir),))
+    if not (config.root / STORE_NAME).is_file():
+        raise _nothing_left(config, earlier[0])
+    return None
+
+
+def _before(config: PipelineConfig, planner: Planner) -> _Before:
+    """Return the newest artifacts before the component to begin with."""
+    artifacts: dict[str, Artifact] = {}
+    executions = []
+    for component in config.before():
+        found = planner.newest(component)
+        if found is None:
+            raise _nothing_left(config, component)
+        executions.append(found[0])
+        artifacts[component.name] = found[1]
+    return _Before(artifacts, tuple(executions), tuple(artifacts.values()))
+
+
+def _nothing_left(
+    config: PipelineConfig, component: Component[Any, Any, Any]
+) -> NothingToBeginWith:
+    return NothingToBeginWith(
+        f"--from {config.first}: {component.name} has left nothing in {config.root}: run without "
+        "--from"
+    )
+
+
+def _inputs(
+    component: Component[Any, Any, Any], config: PipelineConfig, made: list[Artifact]
+) -> Any:
+    inputs = connect(component, made)
+    if isinstance(inputs, EvaluatorInputs):
+        return replace(inputs, previous=served_model(config, made))
+    return inputs
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One component of a dry run.
+
+    Args:
+        component: its name.
+        executed: whether it would be executed; None if that depends on what comes before it.
+        reasons: why, a line each.
+    """
+
+    component: str
+    executed: bool | None
+    reasons: tuple[str, ...]
+
+
+def plan_pipeline(config: PipelineConfig) -> list[PlannedStep]:
+    """Return what a run would execute, and why; nothing is executed.
+
+    Where a component would be executed, nobody knows yet whether its artifact will be another: what
+    reads it is executed only if it is. Nothing in the root is written to, and it need not be there.
+
+    Raises:
+        ComponentError: see :func:`run_pipeline`.
+    """
+    at_the_start = _at_the_start(config)
+    if not (config.root / STORE_NAME).is_file():
+        return [PlannedStep(each.name, True, ("never executed here",)) for each in config.steps()]
+    with copied_store(config.root) as store:
+        planner = Planner(config.root, store, config.rerun)
+        before = at_the_start or _before(config, planner)
+        return _planned_steps(config, planner, list(before.made))
+
+
+def _planned_steps(
+    config: PipelineConfig, planner: Planner, made: list[Artifact]
+) -> list[PlannedStep]:
+    steps: list[PlannedStep] = []
+    unknown: set[str] = set()
+    for component in config.steps():
+        waits = [
+            each.name for each in producers(component, config.components) if each.name in unknown
+        ]
+        if waits:
+            reason = f"only if the artifact of {', '.join(waits)} changes"
+            steps.append(PlannedStep(component.name, None, (reason,)))
+            unknown.add(component.name)
+            continue
+        try:
+            plan = planner.plan(
+                component, _inputs(component, config, made), config.parameters_of(component)
+            )
+        except GateClosed as gate:
+            steps.append(PlannedStep(component.name, False, (f"stops the run: {gate}",)))
+            break
+        if plan.cached is None:
+            steps.append(PlannedStep(component.name, True, planner.reasons(component, plan)))
+            unknown.add(component.name)
+            continue
+        steps.append(PlannedStep(component.name, False, (_cached(plan.cached),)))
+        if plan.cached.outcome == "refused":
+            break
+        made.append(component.output(config.root / plan.cached.path, plan.cached.digest))
+    return steps
+
+
+def _cached(execution: CachedExecution) -> str:
+    if execution.outcome == "refused":
+        return f"stops the run: refused before (execution {execution.id}): {execution.message}"
+    return f"done before (execution {execution.id})"

@@ -24,6 +24,7 @@ from tunesmith.components.ngram.counting import NGram
 from tunesmith.components.records.eval_windows import EvalWindows
 from tunesmith.components.records.tfrecord import read_tokens
 from tunesmith.components.runtime import load_tensorflow
+from tunesmith.music import REST_TOKEN
 from tunesmith.music.copying import copied_stretches
 
 VOCABULARY = 1000
@@ -44,15 +45,15 @@ def main() -> None:
 def compare_baselines(examples: Examples) -> None:
     """Print the nats a held-out frame of every baseline."""
     train, held_out = (read_tokens(examples.shards(split)) for split in ("train", "eval"))
-    size = len(examples.vocabulary())
-    windows = EvalWindows.of(held_out, WINDOW)
+    size, rests = len(examples.vocabulary()), examples.vocabulary().rests
+    windows = EvalWindows.of(held_out, WINDOW, rests)
     print(
         f"{examples.path}: {len(train)} songs, {sum(map(len, train))} frames to count, "
         f"{len(held_out)} songs, {len(windows)} frames held out, {size} tokens"
     )
     baselines: dict[str, Predictor] = {
         "uniform": NGram(size, ()),
-        **count_baselines(train, size),
+        **count_baselines(train, size, rests),
     }
     ngram = baselines["5-gram"]
     assert isinstance(ngram, NGram)
@@ -84,7 +85,7 @@ def time_random(tokens: int) -> None:
     ]
     composed = [np.repeat(random.zipf(1.5, 150) % VOCABULARY, 2) for _ in range(16)]
     started = time.perf_counter()
-    count_baselines(songs, VOCABULARY)
+    count_baselines(songs, VOCABULARY, (REST_TOKEN,))
     counted = time.perf_counter()
     copied_stretches(composed, songs, 25)
     print(

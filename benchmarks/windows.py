@@ -33,6 +33,7 @@ from tunesmith.components.records.windows import (  # noqa: E402
     open_windows,
 )
 from tunesmith.components.trainer.learner import Learner  # noqa: E402
+from tunesmith.music import REST_TOKEN  # noqa: E402
 
 MEBIBYTE = 2**20
 BATCH = 64
@@ -57,7 +58,7 @@ def main() -> None:
             before = reset_peak()
             index = SongIndex.of(shards)
             memory = int(bound * MEBIBYTE) if bound else 2**62
-            windows = open_windows(index, WINDOW, memory)
+            windows = open_windows(index, WINDOW, (REST_TOKEN,), memory)
             name = "in memory" if isinstance(windows, WindowTable) else "streamed"
             opened = peak() - before
             rates[name] = windows_per_second(windows, options.seconds)

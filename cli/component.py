@@ -189,7 +189,8 @@ def _parameters(
 def _assigned(component: str, assignments: Sequence[str]) -> dict[str, Setting]:
     """Return what ``--set NAME=VALUE`` sets."""
     from tunesmith.components.parameter_values import unknown_parameter
-    from tunesmith.pipeline.configuration import Setting, parameters_by_key, table_name
+    from tunesmith.pipeline.configuration import Setting
+    from tunesmith.pipeline.configuration_keys import parameters_by_key, table_name
 
     found = {}
     table = f"{table_name(component)}."
@@ -207,13 +208,14 @@ def _assigned(component: str, assignments: Sequence[str]) -> dict[str, Setting]:
 def _settings_like(component: str, root: Path, execution: int) -> dict[str, Setting]:
     """Return the parameters of an execution of the component.
 
-    One that the component no longer has is left out with a warning.
+    What is no longer a parameter of the component is left out with a warning.
 
     Raises:
         click.UsageError: it is an execution of another component.
     """
     from tunesmith.components.parameter_values import leaves
-    from tunesmith.pipeline.configuration import Setting, parameters_by_key, table_name
+    from tunesmith.pipeline.configuration import Setting
+    from tunesmith.pipeline.configuration_keys import parameters_by_key, table_name
     from tunesmith.pipeline.lineage import read_lineage
 
     recorded = read_lineage(str(execution), root).executions[-1]
@@ -221,21 +223,22 @@ def _settings_like(component: str, root: Path, execution: int) -> dict[str, Sett
         raise click.UsageError(
             f"execution {execution} is one of {recorded.component}, not of {component}"
         )
-    found = {}
-    for name, value in leaves(recorded.parameters).items():
-        key = f"{table_name(component)}.{name}"
-        if key in parameters_by_key(component):
-            origin = f"execution {execution}"
-            found[key] = Setting(value, origin, f"{origin}: {name}")
-        else:
-            log_lines.warn(f"{name} of execution {execution} is no longer a parameter: left out")
-    return found
+    origin, table = f"execution {execution}", table_name(component)
+    values = leaves(recorded.parameters)
+    gone = [name for name in values if f"{table}.{name}" not in parameters_by_key(component)]
+    if gone:
+        log_lines.warn(f"left out of {origin}, as no longer parameters: {', '.join(gone)}")
+    return {
+        f"{table}.{name}": Setting(value, origin, f"{origin}: {name}")
+        for name, value in values.items()
+        if name not in gone
+    }
 
 
 def _description(component: Component[Any, Any, Any]) -> list[str]:
     """Return the inputs of a component and its parameters, with default and option."""
     from tunesmith.cli.derived_options import component_options
-    from tunesmith.pipeline.configuration import table_name
+    from tunesmith.pipeline.configuration_keys import table_name
     from tunesmith.pipeline.inputs import describe_inputs
 
     inputs = [f"  {line}" for line in describe_inputs(component.inputs)]

@@ -44,11 +44,12 @@ def command(folder: Path, seconds: float, steps: int, seed: int) -> None:
     server, asks it over gRPC, and leaves song.mid, song.png, report.html and the model.
     """
     from tunesmith.cli.derived_options import usage_errors
+    from tunesmith.cli.shown_songs import shown_song
     from tunesmith.components.pusher.component import PUSHER
     from tunesmith.components.sources.chorales import write_chorales
     from tunesmith.pipeline.configuration import pipeline_config
     from tunesmith.pipeline.configuration_file import configuration_text
-    from tunesmith.pipeline.report import ReportedSong, write_report
+    from tunesmith.pipeline.report import write_report
 
     started = time.monotonic()
     progress = ConsoleProgress()
@@ -65,7 +66,7 @@ def command(folder: Path, seconds: float, steps: int, seed: int) -> None:
     songs = _serve_and_compose(pushed.parent, steps, seed)
     songs[0].write(folder / "song.mid")
     songs[0].write_picture(folder / "song.png")
-    write_report(folder, [ReportedSong.of(song) for song in songs])
+    write_report(folder, [shown_song(song) for song in songs])
     _say_what_was_made(folder, pushed, songs[0], time.monotonic() - started)
 
 

@@ -22,11 +22,9 @@ from tunesmith.cli.environment import told_as
 from tunesmith.cli.options import FOLDER
 from tunesmith.components.component import ParameterError, ParameterField
 from tunesmith.components.parameter_values import value_from
-from tunesmith.pipeline.configuration import (
+from tunesmith.pipeline.configuration import ConfigurationError, Setting, local_path
+from tunesmith.pipeline.configuration_keys import (
     RUN_KEYS,
-    ConfigurationError,
-    Setting,
-    local_path,
     option_name,
     parameters_by_key,
     table_name,

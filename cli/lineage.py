@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tunesmith.cli.options import FOLDER
-from tunesmith.cli.tables import console, duration, flat, moment, print_json, styled
+from tunesmith.cli.tables import console, duration, moment, parameter_texts, print_json, styled
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,7 +65,7 @@ def _draw(lineage: Lineage) -> Tree:
         node = branch.add(_describe(execution))
         if execution.libraries:
             node.add(f"[dim]{escape(_libraries(execution))}[/]")
-        if parameters := dict(flat(execution.parameters)):
+        if parameters := parameter_texts(execution.parameters):
             node.add(_table(parameters))
         for name, artifact in execution.inputs.items():
             add_artifact(node, name, artifact)

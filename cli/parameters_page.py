@@ -11,7 +11,7 @@ from typing import Any
 
 from tunesmith.cli.derived_options import default_text, help_text, owners_text
 from tunesmith.components.component import Component, ParameterField
-from tunesmith.pipeline.configuration import (
+from tunesmith.pipeline.configuration_keys import (
     RUN_KEYS,
     option_name,
     parameters_by_key,

@@ -125,7 +125,7 @@ def _base(config: Path | None, again: int | None, given: Settings) -> dict[str, 
 
 def _warn_of_unused(given: Settings, config: PipelineConfig) -> None:
     """Warn of an option that is for a component which this run leaves out."""
-    from tunesmith.pipeline.configuration import table_name
+    from tunesmith.pipeline.configuration_keys import table_name
     from tunesmith.pipeline.dag import COMPONENTS
 
     executed = {each.name for each in config.steps()}
@@ -161,6 +161,7 @@ def run_and_report(
         wait: whether to wait for another run in the root, or to raise.
         config_text: the configuration file that repeats the run, to be recorded with it.
     """
+    from tunesmith.cli.shown_songs import show_frames
     from tunesmith.components.errors import GateClosed
     from tunesmith.pipeline.report import write_report
     from tunesmith.pipeline.run import run_pipeline
@@ -168,10 +169,10 @@ def run_and_report(
     try:
         result = run_pipeline(config, progress, wait, config_text)
     except GateClosed:
-        report = write_report(config.root)
+        report = write_report(config.root, show=show_frames)
         progress.say(f"{report} shows what the gate saw")
         raise
-    report = write_report(config.root)
+    report = write_report(config.root, show=show_frames)
     for line in _summary(result):
         progress.say(line)
     progress.say(f"{report} shows the run")

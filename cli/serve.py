@@ -56,7 +56,7 @@ def command(
             engine, container, every_interface=options.host in EVERY_INTERFACE, options=options
         )
     )
-    if ready_file is not None:
+    if ready_file is not None and not dry_run:
         ready_file.unlink(missing_ok=True)
     if chosen == "embedded":
         _serve_embedded(model_dir, options, log_level, ready_file, dry_run=dry_run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +64,11 @@ def figure(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def flat(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield nested parameters as text, as (``architecture.units``, ``128``)."""
-    from tunesmith.pipeline.comparison import flat as flat_values
+def parameter_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return nested parameters as text: ``{"architecture.units": "128"}``."""
+    from tunesmith.components.parameter_values import leaves
 
-    for name, value in flat_values(parameters):
-        yield name, value if isinstance(value, str) else json.dumps(value)
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in leaves(parameters).items()
+    }

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from tunesmith.components.errors import ComponentError
 
 if TYPE_CHECKING:
-    from tunesmith.music import CorpusSettings, Vocabulary
+    from tunesmith.components.encodings.encoding import TokenVocabulary
+    from tunesmith.music import CorpusSettings
 
 Split = Literal["train", "eval", "test"]
 """Songs to train on, songs to stop by and to judge by, and songs that only judge."""
@@ -66,6 +67,13 @@ class Artifact:
             OSError: something in it cannot be read.
         """
         return folder_digest(self.path)
+
+    def modules(self) -> tuple[str, ...]:
+        """Return the modules that reading it needs beyond those that a reader imports.
+
+        They count as the code of every component that it is an input of.
+        """
+        return ()
 
 
 class MidiFolder(Artifact):
@@ -161,11 +169,24 @@ class Examples(_SplitRecords):
             "eval mapped share": statistics["splits"]["eval"]["mapped_share"],
         }
 
-    def vocabulary(self) -> Vocabulary:
-        """Read ``vocabulary.json``."""
-        from tunesmith.music import Vocabulary
+    def vocabulary(self) -> TokenVocabulary:
+        """Read ``vocabulary.json``.
 
-        return Vocabulary.read(self.path / "vocabulary.json")
+        Raises:
+            MusicError: the file holds something else.
+            ParameterError: its encoding is not installed.
+        """
+        from tunesmith.components.encodings.encoding import read_vocabulary
+
+        return read_vocabulary((self.path / "vocabulary.json").read_text("utf-8"))
+
+    def modules(self) -> tuple[str, ...]:
+        """Return the module of the encoding that the songs are in."""
+        from tunesmith.components.encodings.encoding import encoding_modules
+        from tunesmith.music.corpus import FRAMES
+
+        corpus = _read_json(self.path / "vocabulary.json")["corpus"]
+        return encoding_modules(corpus.get("encoding", FRAMES))
 
     def statistics(self) -> dict[str, Any]:
         """Read ``statistics.json``."""

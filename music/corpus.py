@@ -13,6 +13,9 @@ from tunesmith.music.tracks import TrackChoice
 WIDEST_SHIFT = 24
 """Semitones: two octaves either way."""
 
+FRAMES = "frames"
+"""The paper's encoding: a token is a whole frame."""
+
 
 @dataclass(frozen=True)
 class CorpusSettings:
@@ -23,6 +26,7 @@ class CorpusSettings:
         grid: what a frame is.
         transpose: the training songs were also learned shifted by every number of semitones from
             the first to the last of these.
+        encoding: how frames became tokens; whole frames, unless it has another name.
 
     Raises:
         MusicError: the shifts are out of order or too wide.
@@ -31,6 +35,7 @@ class CorpusSettings:
     track: TrackChoice = field(default_factory=lambda: TrackChoice("first"))
     grid: Grid = field(default_factory=Grid)
     transpose: tuple[int, int] = (0, 0)
+    encoding: str = FRAMES
 
     def __post_init__(self) -> None:
         low, high = self.transpose
@@ -41,8 +46,13 @@ class CorpusSettings:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON can hold them."""
-        return {"track": str(self.track), **asdict(self.grid), "transpose": list(self.transpose)}
+        """Return the settings as JSON can hold them; the encoding unless it is the usual one."""
+        return {
+            "track": str(self.track),
+            **asdict(self.grid),
+            "transpose": list(self.transpose),
+            **self._unusual(),
+        }
 
     def served(self) -> dict[str, str | int]:
         """Return the settings as the model's ``settings`` signature answers them, by its outputs.
@@ -59,7 +69,11 @@ class CorpusSettings:
             "highest_pitch": grid.highest,
             "transpose_from": self.transpose[0],
             "transpose_to": self.transpose[1],
+            **self._unusual(),
         }
+
+    def _unusual(self) -> dict[str, str]:
+        return {} if self.encoding == FRAMES else {"encoding": self.encoding}
 
     @classmethod
     def from_served(
@@ -79,7 +93,8 @@ class CorpusSettings:
                 int(answered["highest_pitch"]),
             )
             transpose = int(answered["transpose_from"]), int(answered["transpose_to"])
-            return cls(TrackChoice.parse(str(answered["track"])), grid, transpose)
+            track = TrackChoice.parse(str(answered["track"]))
+            return cls(track, grid, transpose, str(answered.get("encoding", FRAMES)))
         except (KeyError, ValueError) as error:
             raise MusicError(f"not the settings of a model: {error}") from error
 
@@ -94,6 +109,7 @@ class CorpusSettings:
         try:
             track = TrackChoice.parse(values.pop("track"))
             low, high = values.pop("transpose")
-            return cls(track, Grid(**values), (low, high))
+            encoding = str(values.pop("encoding", FRAMES))
+            return cls(track, Grid(**values), (low, high), encoding)
         except (KeyError, TypeError, ValueError) as error:
             raise MusicError(f"not the settings of a corpus: {error}") from error

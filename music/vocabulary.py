@@ -188,6 +188,28 @@ class Vocabulary:
         self._nearest.update((keys[row], int(tokens[row])) for row in new.tolist())
         return tokens, unknown
 
+    @property
+    def rests(self) -> tuple[int, ...]:
+        """The token of the rest; a frame has one part."""
+        return (REST_TOKEN,)
+
+    @property
+    def ranges(self) -> tuple[range, ...]:
+        """All tokens; a frame has one part."""
+        return (range(len(self)),)
+
+    def encode_song(
+        self, distinct: PackedFrames, ids: NDArray[np.signedinteger]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Return a song's tokens, int64 [frames], and which of its frames were mapped, bool.
+
+        Args:
+            distinct: uint8 [k, 16], its distinct frames.
+            ids: integers [frames], which of them each of its frames is.
+        """
+        tokens, mapped = self.encode_packed(distinct)
+        return tokens[ids], mapped[ids]
+
     def decode(self, tokens: Sequence[int] | NDArray[np.integer[Any]]) -> list[Frame]:
         """Return the frames of `tokens` (each 0..V-1).
 

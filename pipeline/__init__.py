@@ -1,1 +1,1 @@
-"""What strings components together: the DAG, its runner, and the record of what ran."""
+"""What strings components together: the DAG, its runner, and the metadata store of what ran."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.components.parameter_values import leaves
 from tunesmith.pipeline.history import Run, Step
 
 
@@ -55,7 +56,7 @@ def compare_runs(first: Run, second: Run) -> Comparison:
     return Comparison(
         first,
         second,
-        tuple(_rows(first, second, lambda step: dict(flat(step.parameters)))),
+        tuple(_rows(first, second, lambda step: leaves(step.parameters))),
         tuple(_rows(first, second, lambda step: {"code": step.code, **step.libraries})),
         tuple(_rows(first, second, lambda step: step.figures)),
     )
@@ -74,12 +75,3 @@ def _rows(first: Run, second: Run, values: Callable[[Step], Mapping[str, Any]]) 
 def _in_order(first: Iterable[str], second: Iterable[str]) -> list[str]:
     """Return the names of both, those of the first first."""
     return list(dict.fromkeys((*first, *second)))
-
-
-def flat(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield nested parameters as (``architecture.units``, 128)."""
-    for name, value in parameters.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value

@@ -19,21 +19,22 @@ from typing import Any
 from tunesmith.components.component import Component, ParameterError, ParameterField
 from tunesmith.components.parameter_values import value_from
 from tunesmith.pipeline.configuration import (
-    RUN_KEYS,
     ConfigurationError,
     Setting,
     Settings,
     component_parameters,
-    known_keys,
     local_path,
+    run_values,
+)
+from tunesmith.pipeline.configuration_keys import (
+    RUN_KEYS,
+    known_keys,
     nearest_key,
     parameters_by_key,
-    run_values,
     table_name,
 )
 from tunesmith.pipeline.dag import COMPONENTS
-from tunesmith.pipeline.database import connect
-from tunesmith.pipeline.history import store_path
+from tunesmith.pipeline.history import read_run
 
 _HEADER = "The configuration of a run: tunesmith run --config FILE runs it."
 
@@ -62,19 +63,16 @@ def recorded_configuration(root: Path, run: int) -> dict[str, Setting]:
     Its root is the one that it is read from, which may have been moved.
 
     Raises:
-        RecordError: there is no metadata store, or it cannot be read.
-        ConfigurationError: there is no such run, or it was recorded without a configuration.
+        StoreError: there is no metadata store, or no such run.
+        ConfigurationError: it was recorded without a configuration.
     """
-    with connect(store_path(root)) as connection:
-        row = connection.execute("SELECT command, config FROM runs WHERE id = ?", (run,)).fetchone()
-    if row is None:
-        raise ConfigurationError(f"there is no run {run} in {root}: tunesmith runs lists them")
-    if not row[1]:
+    recorded = read_run(root, run)
+    if not recorded.config:
         raise ConfigurationError(
-            f"run {run} ({row[0]}) was recorded without a configuration: only what tunesmith run "
-            "ran can be run again"
+            f"run {run} ({recorded.command}) was recorded without a configuration, as by release "
+            "0.1.0 and by tunesmith component: give its options"
         )
-    found = parse_configuration(row[1], f"run {run}", f"run {run}", root)
+    found = parse_configuration(recorded.config, f"run {run}", f"run {run}", root)
     return {**found, "root": Setting(root.absolute(), f"run {run}", f"run {run}: root")}
 
 

@@ -10,6 +10,7 @@ from tunesmith.components.artifacts import Artifact, MidiFolder
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.sources.midi_folder import read_midi_folder
 from tunesmith.pipeline.dag import input_fields
+from tunesmith.pipeline.figures import artifact_type
 from tunesmith.pipeline.lineage import NotRecorded, RecordedArtifact, read_lineage
 
 
@@ -23,8 +24,8 @@ def take_inputs(kind: type[Any], given: Sequence[str], root: Path) -> Any:
     Args:
         kind: the dataclass of the inputs.
         given: each the id of an execution of `root`, or the path of an artifact of any root. Its
-            type tells which field it is for, or a name does: ``model=3``. A folder that no record
-            knows needs the name; one of MIDI files never does.
+            type tells which field it is for, or a name does: ``model=3``. A folder that no
+            store knows needs the name; one of MIDI files never does.
         root: the pipeline's.
 
     Raises:
@@ -75,21 +76,13 @@ def _take(
             # Its files may have changed since they were recorded.
             if path.is_dir() and (recorded is None or recorded.type == "MidiFolder"):
                 return name, read_midi_folder(path)
-        elif recorded is not None and (fitting := _kind_named(kind, recorded.type)):
+        elif recorded is not None and (fitting := artifact_type(recorded.type, kind)):
             return name, _known(fitting, recorded)
         elif recorded is None and is_named and path.is_dir():
             return name, _unrecorded(kind, path)
     takes = ", ".join(f"{name} ({kind.__name__})" for name, kind in free.items()) or "no more"
     found = f"is a {recorded.type}" if recorded else "is no recorded artifact"
     raise UnfitInput(f"--input {where} {found}; it takes {takes}")
-
-
-def _kind_named(kind: type[Artifact], name: str) -> type[Artifact] | None:
-    """Return the type `name` if it is `kind` or one below it."""
-    if kind.__name__ == name:
-        return kind
-    found = (_kind_named(each, name) for each in kind.__subclasses__())
-    return next((each for each in found if each is not None), None)
 
 
 def _known(kind: type[Artifact], recorded: RecordedArtifact) -> Artifact:

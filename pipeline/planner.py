@@ -139,15 +139,12 @@ class Planner:
         parameters: Parameters,
     ) -> Execution:
         executor = component.executor.partition(":")[0]
-        code = code_version((executor, *component.modules(parameters)))
         named = named_inputs(inputs)
+        decisive = [each for each in named if not each.is_condition]
+        read_by = [module for each in decisive for module in each.artifact.modules()]
+        code = code_version((executor, *component.modules(parameters), *read_by))
         result = json.dumps(result_parameters(parameters), sort_keys=True, default=str)
-        digests = [
-            part
-            for each in named
-            if not each.is_condition
-            for part in (each.name, each.artifact.digest)
-        ]
+        digests = [part for each in decisive for part in (each.name, each.artifact.digest)]
         rows = {each.name: self._row(each.artifact) for each in named}
         # Code that publishes decides how, not what: the same model is not published twice for it.
         counted = code.digest if component.model_dir is None else ""

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.axes import Axes
 
-    from tunesmith.client import Song
-
 REPORTS = "reports"
 """The folder of a root that keeps the report of every run, and an index of them."""
 
@@ -62,12 +60,9 @@ class ReportedSong:
     picture: bytes
     notes: tuple[tuple[int, float, float], ...]
 
-    @classmethod
-    def of(cls, song: Song) -> ReportedSong:
-        """Return `song` as the report shows it."""
-        speed = song.frames_per_second
-        notes = tuple((note.pitch, note.start / speed, note.end / speed) for note in song.notes)
-        return cls(song.summary(), song.picture(), notes)
+
+ShowSong = Callable[[Sequence[tuple[int, ...]], float], ReportedSong]
+"""Returns how the report shows a song: the pitches of each frame, and the frames per second."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +89,7 @@ def write_report(
     songs: Iterable[ReportedSong] = (),
     run: int | None = None,
     now: datetime | None = None,
+    show: ShowSong | None = None,
 ) -> Path:
     """Write the report of a run to ``reports/<run>.html``, and the index of all reports.
 
@@ -102,6 +98,7 @@ def write_report(
     Args:
         root: the pipeline's.
         songs: what to hear; songs that the Evaluator measured if there are none.
+        show: draws the songs that the Evaluator measured; none are shown without it.
         run: its id; None for the newest run of the whole pipeline.
         now: the time that the report states; the present one if None.
 
@@ -120,7 +117,11 @@ def write_report(
     made = _utc((now or datetime.now(UTC)).timestamp())
     folder = root / REPORTS
     folder.mkdir(exist_ok=True)
-    page = _page(root, reported, songs, made)
+    sections = _sections(root, reported)
+    heard = list(songs)
+    if not heard and show is not None:
+        heard = _measured_songs([each.artifact for each in sections], show)
+    page = _page(root, reported, sections, heard, made)
     path = folder / f"{reported.id}.html"
     _write(path, page)
     if reported.id == newest:
@@ -130,9 +131,13 @@ def write_report(
     return path
 
 
-def _page(root: Path, run: Run, songs: Iterable[ReportedSong], made: str) -> str:
-    sections = _sections(root, run)
-    heard = list(songs) or _measured_songs([each.artifact for each in sections])
+def _page(
+    root: Path,
+    run: Run,
+    sections: Sequence[_Section],
+    songs: Sequence[ReportedSong],
+    made: str,
+) -> str:
     return (
         _environment()
         .get_template("report.html")
@@ -140,7 +145,7 @@ def _page(root: Path, run: Run, songs: Iterable[ReportedSong], made: str) -> str
             run=run,
             made=made,
             sections=[each for each in reversed(sections) if each.template],
-            songs=[_embedded(song) for song in heard],
+            songs=[_embedded(song) for song in songs],
             inputs={step.execution: _inputs(root, step.execution) for step in run.steps},
         )
     )
@@ -190,13 +195,12 @@ def _sections(root: Path, run: Run) -> list[_Section]:
     return found
 
 
-def _measured_songs(artifacts: Sequence[Artifact]) -> list[ReportedSong]:
+def _measured_songs(artifacts: Sequence[Artifact], show: ShowSong) -> list[ReportedSong]:
     """Return songs that a model was measured by, at the speed of the examples."""
     evaluations = [each for each in artifacts if isinstance(each, ModelEvaluation)]
     examples = [each for each in artifacts if isinstance(each, Examples)]
     if not evaluations or not examples:
         return []
-    from tunesmith.client import Song
     from tunesmith.music import TrackChoice
     from tunesmith.music.grid import Grid
     from tunesmith.music.reading import read_song
@@ -204,7 +208,7 @@ def _measured_songs(artifacts: Sequence[Artifact]) -> list[ReportedSong]:
     speed = examples[-1].vocabulary().frames_per_second
     paths = [evaluations[-1].path / name for name in evaluations[-1].content()["songs"][:SONGS]]
     readings = [read_song(path, TrackChoice("all"), Grid(speed)) for path in paths]
-    return [ReportedSong.of(Song(tuple(each.frames), speed)) for each in readings]
+    return [show(each.frames, speed) for each in readings]
 
 
 def _embedded(song: ReportedSong) -> dict[str, str]:

@@ -95,7 +95,7 @@ class ExecutionStore:
     """
 
     def __init__(self, root: Path, path: Path | None = None) -> None:
-        """Open the record of `root`: the file in it, or a copy at `path`."""
+        """Open the metadata store of `root`: the file in it, or a copy at `path`."""
         self._root = root
         self.path = root / STORE_NAME if path is None else path
         with connect(self.path, "rwc"):

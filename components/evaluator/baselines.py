@@ -20,7 +20,7 @@ from tunesmith.components.records.eval_windows import EvalWindows, Tokens
 
 
 def count_baselines(
-    songs: Sequence[NDArray[np.integer[Any]]], vocabulary_size: int
+    songs: Sequence[NDArray[np.integer[Any]]], vocabulary_size: int, rests: Sequence[int]
 ) -> dict[str, Predictor]:
     """Return every baseline by its name in
     :data:`tunesmith.components.evaluator.component.BASELINES`.
@@ -28,12 +28,13 @@ def count_baselines(
     Args:
         songs: the training split's tokens, integers [n] each.
         vocabulary_size: V.
+        rests: the token of each part's rest, the context before a song's start.
     """
-    unigram = NGram.count(songs, vocabulary_size, 1)
+    unigram = NGram.count(songs, vocabulary_size, 1, rests)
     return {
         "unigram": unigram,
-        "repeat": Repeat.count(songs, unigram),
-        "5-gram": NGram.count(songs, vocabulary_size, ORDER),
+        "repeat": Repeat.count(songs, unigram, rests),
+        "5-gram": NGram.count(songs, vocabulary_size, ORDER, rests),
     }
 
 
@@ -55,9 +56,11 @@ class Repeat:
     unigram: Row
 
     @classmethod
-    def count(cls, songs: Sequence[NDArray[np.integer[Any]]], unigram: NGram) -> Repeat:
-        """Count songs, integers [n] each; the frame before the first is the rest."""
-        held = EvalWindows.of(songs, 1)
+    def count(
+        cls, songs: Sequence[NDArray[np.integer[Any]]], unigram: NGram, rests: Sequence[int]
+    ) -> Repeat:
+        """Count songs, integers [n] each; the token before the first is a rest."""
+        held = EvalWindows.of(songs, 1, rests)
         repeated = np.count_nonzero(held.tokens[held.starts] == held.targets)
         row = unigram.probabilities(np.zeros((1, 0), dtype=np.int32))[0]
         return cls((repeated + 1) / (len(held) + 2), row)

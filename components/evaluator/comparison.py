@@ -22,9 +22,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.components.encodings.encoding import TokenVocabulary
 from tunesmith.components.evaluator.likelihood import Predictor
 from tunesmith.components.records.eval_windows import EvalWindows, Tokens
-from tunesmith.music import Vocabulary
+from tunesmith.music.frames import pack_frames
 
 LEAST_COMMON_SHARE = 0.9
 """Minimum share of the held-out frames that both must know."""
@@ -38,7 +39,7 @@ class Model(Predictor, Protocol):
         """Tokens in its input."""
 
     @property
-    def vocabulary(self) -> Vocabulary:
+    def vocabulary(self) -> TokenVocabulary:
         """The frame of each token, and how its corpus was read."""
 
 
@@ -78,9 +79,8 @@ def compare(
     new, old = candidate.vocabulary, previous.vocabulary
     if reason := difference(new, old):
         return Comparison(f"the served model was trained on other music: {reason}")
-    translation = old.encode(new.frames).astype(np.int32)
-    common = np.array([frame in old for frame in new.frames])
-    held_out = EvalWindows.of(songs, candidate.window)
+    translation, common = _translation(new, old)
+    held_out = EvalWindows.of(songs, candidate.window, new.rests)
     known = common[held_out.targets]
     share = float(known.mean())
     if share < LEAST_COMMON_SHARE:
@@ -88,7 +88,7 @@ def compare(
             f"the served model knows {share:.0%} of the held-out frames, too few to compare",
             common_share=share,
         )
-    translated = EvalWindows.of([translation[song] for song in songs], previous.window)
+    translated = EvalWindows.of([translation[song] for song in songs], previous.window, old.rests)
     in_old = np.zeros(len(old), dtype=bool)
     in_old[translation[common]] = True
     return Comparison(
@@ -100,13 +100,28 @@ def compare(
     )
 
 
-def difference(new: Vocabulary, old: Vocabulary) -> str | None:
+def _translation(new: TokenVocabulary, old: TokenVocabulary) -> tuple[Tokens, NDArray[np.bool_]]:
+    """Return the token of `old` for each of `new`, int32 [V], and whether it is the same, bool [V].
+
+    A token whose name `old` lacks becomes the one that `old` encodes its frame as.
+    """
+    known = {name: token for token, name in enumerate(old.names)}
+    common = np.array([name in known for name in new.names])
+    every = np.arange(len(new))
+    nearest, _ = old.encode_song(pack_frames(new.decode(every)), every)
+    same = [known.get(name, 0) for name in new.names]
+    return np.where(common, same, nearest).astype(np.int32), common
+
+
+def difference(new: TokenVocabulary, old: TokenVocabulary) -> str | None:
     """Return which setting of the corpus differs between two models; None if none does.
 
     Transposition does not count: it augments the training songs, held-out songs keep their keys.
     """
     if str(new.corpus.track) != str(old.corpus.track):
         return f"track {old.corpus.track}, now {new.corpus.track}"
+    if new.corpus.encoding != old.corpus.encoding:
+        return f"encoding {old.corpus.encoding}, now {new.corpus.encoding}"
     a, b = new.corpus.grid, old.corpus.grid
     for name in ("frames_per_beat", "keep_short_notes", "lowest", "highest"):
         if getattr(a, name) != getattr(b, name):

@@ -7,18 +7,19 @@ server in between.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tunesmith.components.evaluator.likelihood import Predictor
 from tunesmith.components.records.eval_windows import Tokens
-from tunesmith.music import REST_TOKEN
+from tunesmith.components.records.padding import padding
 
 
 def compose(
     predictor: Predictor,
     window: int,
+    rests: Sequence[int],
     *,
     songs: int,
     steps: int,
@@ -33,7 +34,8 @@ def compose(
 
     Args:
         predictor: asked for all songs at once, step by step; its rows must be finite.
-        window: tokens that it looks back.
+        window: tokens in its input.
+        rests: the token of each part's rest.
         songs: how many.
         steps: frames of each.
         seed: 0 or more.
@@ -46,7 +48,8 @@ def compose(
         np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index,))))
         for index in range(songs)
     ]
-    tokens = np.full((songs, window + steps), REST_TOKEN, dtype=np.int32)
+    tokens = np.empty((songs, window + steps), dtype=np.int32)
+    tokens[:, :window] = padding(rests, window)
     for step in range(steps):
         rows = predictor.probabilities(tokens[:, step : step + window]).astype(np.float64)
         rows /= rows.sum(axis=1, keepdims=True)

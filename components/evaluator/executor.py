@@ -52,14 +52,16 @@ def execute(inputs: EvaluatorInputs, parameters: EvaluatorParameters, context: C
     candidate = _load(inputs.model, inputs.examples)
     songs = _read_splits(inputs.examples)
     held_out: dict[Split, EvalWindows] = {
-        split: EvalWindows.of(some, candidate.window)
+        split: EvalWindows.of(some, candidate.window, candidate.vocabulary.rests)
         for split, some in songs.items()
         if split != "train"
     }
     with _timed(seconds, "likelihood"):
         splits = _judge({"model": candidate}, held_out, progress, "judging the model")["model"]
     with _timed(seconds, "baselines"):
-        counted = count_baselines(songs["train"], len(candidate.vocabulary))
+        counted = count_baselines(
+            songs["train"], len(candidate.vocabulary), candidate.vocabulary.rests
+        )
         baselines = _judge(counted, held_out, progress, "judging the baselines")
     with _timed(seconds, "previous"):
         previous = _compare(candidate, inputs.previous, songs["eval"], progress)
@@ -162,6 +164,7 @@ def _compose(
         return compose(
             candidate,
             candidate.window,
+            candidate.vocabulary.rests,
             songs=parameters.songs,
             steps=parameters.steps,
             seed=parameters.seed,

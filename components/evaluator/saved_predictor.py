@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.components.component import ParameterError
+from tunesmith.components.encodings.encoding import TokenVocabulary, load_encoding
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.records.eval_windows import Tokens
 from tunesmith.components.runtime import load_tensorflow
-from tunesmith.music import CorpusSettings, MusicError, Vocabulary, parse_frame
+from tunesmith.music import CorpusSettings, MusicError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -31,13 +33,13 @@ class SavedPredictor:
 
     Args:
         window: tokens in its input.
-        vocabulary: the frame of each token, and how its corpus was read.
+        vocabulary: its tokens, and how its corpus was read.
         program: General MIDI program 0..127 that its songs are written with.
         serving_default: the signature.
     """
 
     window: int
-    vocabulary: Vocabulary
+    vocabulary: TokenVocabulary
     program: int
     serving_default: Signature
 
@@ -63,12 +65,10 @@ class SavedPredictor:
         frames = _ask(names, token_ids=np.arange(size, dtype=np.int32))["frames"]
         try:
             speed = float(answered["frames_per_second"])
-            vocabulary = Vocabulary(
-                tuple(parse_frame(name.decode("ascii")) for name in frames.tolist()),
-                speed,
-                CorpusSettings.from_served(answered, speed),
-            )
-        except (KeyError, MusicError) as error:
+            corpus = CorpusSettings.from_served(answered, speed)
+            names = [name.decode("ascii") for name in frames.tolist()]
+            vocabulary = load_encoding(corpus.encoding).from_names(names, speed, corpus)
+        except (KeyError, MusicError, ParameterError) as error:
             raise ComponentError(
                 f"{directory} does not say how its corpus was read ({error})"
             ) from error

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.components.encodings.encoding import TokenVocabulary
 from tunesmith.components.records.eval_windows import Tokens
-from tunesmith.music import Vocabulary
 from tunesmith.music.copying import copied_stretches
 from tunesmith.music.measures import MEASURES
 
@@ -21,7 +21,7 @@ LOW, HIGH = 0.05, 0.95
 
 
 def describe_music(
-    vocabulary: Vocabulary,
+    vocabulary: TokenVocabulary,
     composed: Sequence[Tokens],
     train: Sequence[Tokens],
     corpus: Sequence[Tokens],

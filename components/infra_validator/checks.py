@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.components.artifacts import Check
+from tunesmith.components.encodings.encoding import TokenVocabulary
 from tunesmith.components.infra_validator.component import InfraValidatorParameters
-from tunesmith.music import Vocabulary
+from tunesmith.components.records.padding import padding
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -115,15 +116,15 @@ class RequestData:
     """
 
     songs: list[NDArray[np.int32]]
-    vocabulary: Vocabulary
+    vocabulary: TokenVocabulary
 
     def windows(self, count: int, window: int) -> NDArray[np.int32]:
         """Return int32 [count, window]: windows spread evenly over the songs, repeated if too few.
 
         A song begins behind `window` rests, as in training.
         """
-        rests = np.zeros(window, np.int32)
-        padded = [np.concatenate([rests, song]) for song in self.songs]
+        before = padding(self.vocabulary.rests, window)
+        padded = [np.concatenate([before, song]) for song in self.songs]
         ends = np.cumsum([len(song) for song in self.songs])
         chosen = np.linspace(0, ends[-1] - 1, count).astype(np.int64)
         of_song = np.searchsorted(ends, chosen, side="right")
@@ -175,7 +176,7 @@ def _refused(answer: Answer) -> str:
     return f"{answer.status}: {' '.join(answer.detail.split())}"
 
 
-def _vocabulary(candidate: Candidate, vocabulary: Vocabulary) -> Check:
+def _vocabulary(candidate: Candidate, vocabulary: TokenVocabulary) -> Check:
     name = "vocabulary"
     ids = np.arange(len(vocabulary), dtype=np.int32)
     answered: list[bytes] = []
@@ -190,7 +191,7 @@ def _vocabulary(candidate: Candidate, vocabulary: Vocabulary) -> Check:
     return Check(name, True, f"all {len(names)} frames are those of the Examples")
 
 
-def _settings(candidate: Candidate, vocabulary: Vocabulary) -> Check:
+def _settings(candidate: Candidate, vocabulary: TokenVocabulary) -> Check:
     answer = candidate.ask("settings", {"token_ids": np.zeros(2, np.int32)})
     if answer.status != "OK":
         return Check("settings", False, _refused(answer))

@@ -95,6 +95,7 @@ def validate(
 
 def _request_data(examples: Examples) -> RequestData:
     """Return held-out songs; training songs if there are none."""
+    vocabulary = examples.vocabulary()
     for split in reversed(SPLITS):
         songs = []
         for song in read_songs(examples.shards(split)):
@@ -103,5 +104,5 @@ def _request_data(examples: Examples) -> RequestData:
             if len(songs) == SONGS:
                 break
         if songs:
-            return RequestData(songs, examples.vocabulary())
-    return RequestData([np.zeros(1, np.int32)], examples.vocabulary())
+            return RequestData(songs, vocabulary)
+    return RequestData([np.array(vocabulary.rests, np.int32)], vocabulary)

@@ -63,10 +63,21 @@ class NGram:
 
     @classmethod
     def count(
-        cls, songs: Sequence[NDArray[np.integer[Any]]], vocabulary_size: int, order: int
+        cls,
+        songs: Sequence[NDArray[np.integer[Any]]],
+        vocabulary_size: int,
+        order: int,
+        rests: Sequence[int],
     ) -> NGram:
-        """Count songs, integers [n] each, with `order` - 1 tokens of context, at least none."""
-        held = EvalWindows.of(songs, order - 1)
+        """Count songs with `order` - 1 tokens of context, at least none.
+
+        Args:
+            songs: integers [n] each.
+            vocabulary_size: V.
+            order: 1 for no context.
+            rests: the token of each part's rest, the context before a song's start.
+        """
+        held = EvalWindows.of(songs, order - 1, rests)
         targets = held.targets.astype(np.int64)
         song = np.repeat(np.arange(len(songs)), [len(tokens) for tokens in songs])
         numbers = np.zeros(len(held), dtype=np.int64)

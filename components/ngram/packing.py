@@ -49,15 +49,18 @@ class PackedDrafter:
     rows: list[bytes]
 
     @classmethod
-    def count(cls, songs: Songs, size: int, maximum_bytes: int) -> PackedDrafter:
+    def count(
+        cls, songs: Songs, size: int, maximum_bytes: int, rests: Sequence[int]
+    ) -> PackedDrafter:
         """Count an n-gram of the baselines' order and pack its most frequent contexts.
 
         Args:
             songs: the training split's tokens, integers [n] each.
             size: V.
             maximum_bytes: of all rows together.
+            rests: the token of each part's rest.
         """
-        model = NGram.count(_first(songs), size, ORDER)
+        model = NGram.count(_first(songs), size, ORDER, rests)
         occurrences = np.zeros(size, dtype=np.int32)
         unigram = model.levels[0]
         occurrences[unigram.followers] = unigram.counts

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.music import REST_TOKEN
+from tunesmith.components.records.padding import padding
 
 BATCH = 256
 """Windows at a time: bounds the memory to a few megabytes of probabilities."""
@@ -34,14 +34,16 @@ class EvalWindows:
     window: int
 
     @classmethod
-    def of(cls, songs: Sequence[NDArray[np.integer[Any]]], window: int) -> EvalWindows:
-        """Lay out songs, integers [n] each."""
-        rests = np.full(window, REST_TOKEN, dtype=np.int32)
-        parts = [part for song in songs for part in (rests, song.astype(np.int32))]
+    def of(
+        cls, songs: Sequence[NDArray[np.integer[Any]]], window: int, rests: Sequence[int]
+    ) -> EvalWindows:
+        """Lay out songs, integers [n] each, behind the rests of their parts."""
+        before = padding(rests, window)
+        parts = [part for song in songs for part in (before, song.astype(np.int32))]
         lengths = np.array([len(song) for song in songs], dtype=np.int64)
         number = np.repeat(np.arange(len(songs)), lengths)
         starts = np.arange(len(number), dtype=np.int64) + window * number
-        return cls(np.concatenate([rests[:0], *parts]), starts, window)
+        return cls(np.concatenate([before[:0], *parts]), starts, window)
 
     def __len__(self) -> int:
         return len(self.starts)

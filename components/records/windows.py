@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.components.records.padding import padding
 from tunesmith.components.records.song_index import SongIndex, song_digest
-from tunesmith.music import REST_TOKEN
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -82,14 +82,20 @@ class Windows(Protocol):
         """
 
 
-def open_windows(index: SongIndex, window: int, memory_bytes: int) -> Windows:
+def open_windows(index: SongIndex, window: int, rests: Sequence[int], memory_bytes: int) -> Windows:
     """Return the windows of `index`: a table if it fits into `memory_bytes`, else a stream.
 
     Beside what the windows take, the index takes 36 bytes a song.
+
+    Args:
+        index: where the songs lie.
+        window: tokens in a window.
+        rests: the token of each part's rest.
+        memory_bytes: for the windows.
     """
     if index.tokens * TABLE_BYTES <= memory_bytes:
-        return WindowTable.from_songs(index.read(np.arange(len(index))), window)
-    return WindowStream(index, window, max(1, memory_bytes // STREAM_BYTES))
+        return WindowTable.from_songs(index.read(np.arange(len(index))), window, rests)
+    return WindowStream(index, window, tuple(rests), max(1, memory_bytes // STREAM_BYTES))
 
 
 @dataclass(frozen=True)
@@ -110,14 +116,18 @@ class WindowTable:
     window: int
 
     @classmethod
-    def from_songs(cls, songs: Sequence[NDArray[np.int32]], window: int) -> WindowTable:
+    def from_songs(
+        cls, songs: Sequence[NDArray[np.int32]], window: int, rests: Sequence[int]
+    ) -> WindowTable:
         """Lay out songs, each int32 [n], by the digest of their tokens."""
         ordered = sorted(songs, key=song_digest)
         ends = np.cumsum([len(song) for song in ordered], dtype=np.int64)
         windows = int(ends[-1]) if len(ends) else 0
-        tokens = np.full(windows + window * len(ordered), REST_TOKEN, dtype=np.int32)
+        tokens = np.empty(windows + window * len(ordered), dtype=np.int32)
+        before = padding(rests, window)
         position = 0
         for song in ordered:
+            tokens[position : position + window] = before
             position += window
             tokens[position : position + len(song)] = song
             position += len(song)
@@ -159,12 +169,14 @@ class WindowStream:
 
     Args:
         index: where the songs lie.
-        window: frames in a window.
+        window: tokens in a window.
+        rests: the token of each part's rest.
         block: windows in a block; the last song of a block may go beyond.
     """
 
     index: SongIndex
     window: int
+    rests: tuple[int, ...]
     block: int
 
     def __len__(self) -> int:
@@ -186,7 +198,7 @@ class WindowStream:
 
         def read(number: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
             songs = self.index.read(order[limits[number] : limits[number + 1]])
-            table = WindowTable.from_songs(songs, self.window)
+            table = WindowTable.from_songs(songs, self.window, self.rests)
             return table.tokens, table.ends
 
         def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

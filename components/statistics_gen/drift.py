@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.music import Vocabulary
+from tunesmith.components.encodings.encoding import TokenVocabulary
 
 PITCH_CLASSES = 12
 
@@ -90,10 +90,10 @@ def _entropy_bits(shares: NDArray[np.float64]) -> float:
     return float(-(present * np.log2(present)).sum())
 
 
-def pitch_class_table(vocabulary: Vocabulary) -> NDArray[np.int64]:
+def pitch_class_table(vocabulary: TokenVocabulary) -> NDArray[np.int64]:
     """Return int64 [V, 12]: how many pitches of each pitch class (0 is C) a token sounds."""
     table = np.zeros((len(vocabulary), PITCH_CLASSES), dtype=np.int64)
-    for token, frame in enumerate(vocabulary.frames):
+    for token, frame in enumerate(vocabulary.decode(np.arange(len(vocabulary)))):
         for pitch in frame:
             table[token, pitch % PITCH_CLASSES] += 1
     return table

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tunesmith.components.artifacts import SPLITS, Examples, Sequences, Split
 from tunesmith.components.component import Context
+from tunesmith.components.encodings.encoding import TokenVocabulary
 from tunesmith.components.records.tfrecord import SongTokens, read_songs
 from tunesmith.components.statistics_gen.component import (
     StatisticsGenInputs,
@@ -28,7 +29,6 @@ from tunesmith.components.statistics_gen.component import (
 )
 from tunesmith.components.statistics_gen.copies import known_stretches
 from tunesmith.components.statistics_gen.drift import TokenCounts, measure_drift, pitch_class_table
-from tunesmith.music import Vocabulary
 
 STATISTICS_FILE = "statistics.json"
 
@@ -40,12 +40,9 @@ class _Song(NamedTuple):
     name: bytes
     shifted: bool
     frames: int
+    rests: int
     tokens: NDArray[np.int64]
     counts: NDArray[np.int64]
-
-    @property
-    def rests(self) -> int:
-        return int(self.counts[self.tokens == 0].sum())
 
 
 def execute(
@@ -69,9 +66,10 @@ def execute(
     transform = examples.statistics()
     names: list[Split] = list(transform["splits"])
     read = partial(_read, examples, vocabulary)
+    counted = partial(_counted, vocabulary)
     with context.progress.task("looking at the songs of the splits"):
         # In the order of their ids, so that nothing depends on how they are spread over files.
-        songs = {name: sorted(map(_counted, read(name)), key=_id_of) for name in names}
+        songs = {name: sorted(map(counted, read(name)), key=_id_of) for name in names}
         held_out = [name for name in names if name != "train"]
         content = {
             "vocabulary_size": len(vocabulary),
@@ -91,7 +89,7 @@ def execute(
 
 
 def _read(
-    examples: Examples, vocabulary: Vocabulary, split: Split
+    examples: Examples, vocabulary: TokenVocabulary, split: Split
 ) -> Iterable[tuple[SongTokens, bytes]]:
     """Yield the songs of a split, each with its name, which copies in other keys share."""
     low, high = vocabulary.corpus.transpose
@@ -104,11 +102,20 @@ def _read(
         yield song, name
 
 
-def _counted(song: tuple[SongTokens, bytes]) -> _Song:
+def _counted(vocabulary: TokenVocabulary, song: tuple[SongTokens, bytes]) -> _Song:
     record, name = song
     tokens, counts = np.unique(record.tokens, return_counts=True)
     shifted = name != record.song_id
-    return _Song(record.song_id, name, shifted, len(record.tokens), tokens.astype(np.int64), counts)
+    rests = int(counts[np.isin(tokens, vocabulary.rests)].sum())
+    return _Song(
+        record.song_id,
+        name,
+        shifted,
+        len(record.tokens),
+        rests,
+        tokens.astype(np.int64),
+        counts,
+    )
 
 
 def _id_of(song: _Song) -> bytes:
@@ -151,7 +158,7 @@ def _describe_split(
         ],
         "songs_of_rests": _named((s for s in songs if s.rests == s.frames), parameters),
         "songs_of_one_frame": _named(
-            (s for s in songs if np.count_nonzero(s.tokens) == 1 and not s.rests), parameters
+            (s for s in songs if len(s.tokens) == 1 and not s.rests), parameters
         ),
     }
 
@@ -165,7 +172,7 @@ def _named(songs: Iterable[_Song], parameters: StatisticsGenParameters) -> dict[
 def _drift(
     training: Sequence[_Song],
     held_out: Sequence[_Song],
-    vocabulary: Vocabulary,
+    vocabulary: TokenVocabulary,
     parameters: StatisticsGenParameters,
 ) -> dict[str, Any]:
     """Return the drift of tokens and of pitch classes, null where a split has no songs."""

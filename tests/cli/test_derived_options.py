@@ -18,7 +18,7 @@ from tunesmith.cli import component as component_module
 from tunesmith.cli.derived_options import ParameterOption, component_options
 from tunesmith.cli.main import cli
 from tunesmith.components.component import ParameterField, parameter_fields
-from tunesmith.pipeline.configuration import parameters_by_key
+from tunesmith.pipeline.configuration_keys import parameters_by_key
 from tunesmith.pipeline.dag import BY_NAME, COMPONENTS, PipelineConfig
 
 Configured = Callable[..., PipelineConfig]

@@ -109,3 +109,11 @@ def test_a_missing_folder_of_songs_is_told(invoke: Invoke, tmp_path: Path) -> No
     done = invoke("run", *where(tmp_path), "--dry-run")
     assert "midi is not a folder" in str(done.exception)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_root_of_the_first_release_is_looked_at_and_left_as_it_is(
+    invoke: Invoke, release_0_1_0: Path
+) -> None:
+    (release_0_1_0 / "songs").rename(release_0_1_0 / "midi")
+    found = planned(invoke, release_0_1_0)
+    assert found["ExampleGen"].startswith("would be executed: ")

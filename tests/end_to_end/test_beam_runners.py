@@ -152,10 +152,9 @@ def test_the_watch_sees_tensorflow(watched: Watched) -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``make wheel``, of a copy: setuptools leaves its own files beside the sources."""
     folder = tmp_path_factory.mktemp("wheel")
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
-    for name in project["tool"]["setuptools"]["package-dir"].values():
+    for name in ("music", "client", "components", "pipeline", "serving", "cli"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     options = ["-q", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"]
     run_pip("wheel", *options, "-w", str(folder / "dist"), str(folder))

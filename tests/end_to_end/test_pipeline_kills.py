@@ -27,8 +27,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from tunesmith.components.progress import SilentProgress
-from tunesmith.components.trainer.executor import Upkeep
-from tunesmith.pipeline.components import COMPONENTS, Setting
+from tunesmith.pipeline.dag import BY_NAME
 from tunesmith.pipeline.inputs import take_inputs
 from tunesmith.components.parameter_values import parameters_from
 from tunesmith.pipeline.runner import Runner
@@ -38,16 +37,15 @@ small = {"embedding": 8, "units": 8, "layers": 1, "dense": 8}
 parameters = {
     "ExampleGen": {"eval_fraction": 0.34},
     "Transform": {},
-    "Trainer": {"epochs": 2, "architecture": small},
+    "Trainer": {"epochs": 2, "architecture": small, "checkpoint_steps": 5},
     "Pusher": {},
 }
-setting = Setting(root, upkeep=Upkeep(checkpoint_steps=5))
 with Runner(root, SilentProgress()) as runner:
     for name, told in parameters.items():
-        component = COMPONENTS[name]()
+        component = BY_NAME[name]
         inputs = take_inputs(component.inputs, [str(last)], root)
         told = parameters_from(component.parameters, told)
-        last = runner.run(component.build(setting, inputs), inputs, told).path
+        last = runner.run(component, inputs, told).path
 """
 
 MOMENTS = (

@@ -98,7 +98,7 @@ def test_a_model_that_is_not_blessed_is_not_pushed_and_the_report_says_why(root:
     assert re.findall(r"(\w+): done before", done.stderr) == list(BY_NAME)[:5]
     assert [path.name for path in (root / "models" / "tunesmith").iterdir()] == ["1"]
     page = (root / "report.html").read_text()
-    assert "Evaluation: not blessed" in page
+    assert "Evaluator: not blessed" in page
     assert "beats 5-gram" in page
 
 

@@ -247,7 +247,7 @@ def test_a_namespace_package_may_lie_in_several_folders(tmp_path: Path) -> None:
         (
             "trainer",
             "ngram.packing ngram.counting records.tfrecord trainer.checkpoints "
-            "trainer.export.saved_model networks.paper.cudnn_graph",
+            "trainer.export.saved_model networks.portable_graph",
         ),
         ("evaluator", "evaluator.likelihood evaluator.baselines ngram.counting"),
         (
@@ -420,6 +420,9 @@ IMPORTS_WHAT_IT_IS_TOLD = {
     "tunesmith.cli.main",
     # The executor, which is the root of a code version.
     "tunesmith.components.component",
+    # The encoding and the network that parameters name, which their components declare.
+    "tunesmith.components.encodings.encoding",
+    "tunesmith.components.networks.network",
 }
 
 

@@ -10,18 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.pipeline.configuration import (
-    ConfigurationError,
-    Setting,
-    known_keys,
-    merged,
-    pipeline_config,
-)
+from tunesmith.pipeline.configuration import ConfigurationError, Setting, merged, pipeline_config
 from tunesmith.pipeline.configuration_file import (
     configuration_text,
     parse_configuration,
     read_configuration,
 )
+from tunesmith.pipeline.configuration_keys import known_keys
 
 
 def parsed(text: str, folder: Path = Path("/here")) -> dict[str, Setting]:

@@ -17,6 +17,7 @@ from tunesmith.components.progress import SilentProgress
 from tunesmith.components.pusher import versions
 from tunesmith.components.pusher.component import PUSHER, PusherInputs, PusherParameters
 from tunesmith.components.pusher.versions import NothingToRollBackTo, read_origin, versions_of
+from tunesmith.music import Vocabulary
 from tunesmith.pipeline.dag import PipelineConfig, served_model
 from tunesmith.pipeline.history import Run, read_runs
 from tunesmith.pipeline.lineage import read_lineage
@@ -116,6 +117,8 @@ def test_a_run_done_again_after_a_rollback_finds_its_evaluation(root: Path, tmp_
     config = PipelineConfig(tmp_path, root)
     planner = Planner(root, ExecutionStore(root))
     examples = Examples(tmp_path / "examples", "e")
+    examples.path.mkdir()
+    (examples.path / "vocabulary.json").write_text(Vocabulary(((), (60,)), 5.0).to_json())
 
     def fingerprint(name: str) -> str:
         candidate = model(root, name)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tunesmith.components.progress import SilentProgress
+from tunesmith.pipeline.database import StoreError
 from tunesmith.pipeline.runner import Runner
-from tunesmith.pipeline.store import STORE_NAME, RecordError
+from tunesmith.pipeline.store import STORE_NAME
 from tunesmith.pipeline.store_copy import copied_store
 
 KILLED_WRITER = """
@@ -82,7 +83,7 @@ def test_the_copy_is_gone_afterwards_and_what_is_written_to_it_with_it(root: Pat
 
 def test_what_is_no_store_is_told_by_its_own_path(root: Path) -> None:
     (root / STORE_NAME).write_text("a diary, long enough to be no header" * 100)
-    with pytest.raises(RecordError) as refused, copied_store(root):
+    with pytest.raises(StoreError) as refused, copied_store(root):
         pass
-    assert f"the record {root / STORE_NAME} cannot be used" in str(refused.value)
+    assert f"the metadata store {root / STORE_NAME} cannot be used" in str(refused.value)
     shutil.rmtree(root)

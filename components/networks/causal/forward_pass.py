@@ -14,7 +14,7 @@ from tunesmith.components.networks.gru.cpu_graph import GATES, step
 from tunesmith.components.networks.gru.forward_pass import GruLayers, variables
 
 INTERFACE = "tunesmith_causal_layers"
-"""The name that both halves of the recurrent layers implement."""
+"""What both halves of the recurrent layers implement; window and shapes complete the name."""
 
 
 class ForwardPass(GruLayers):
@@ -31,6 +31,7 @@ class ForwardPass(GruLayers):
             weights[:-2],
             1,
             INTERFACE,
+            sizes.window,
             lambda tokens, layers: last_state(tokens, [layer[0] for layer in layers], sizes.window),
         )
         self._dense = variables(weights[-2:])

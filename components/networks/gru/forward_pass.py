@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tunesmith.components.artifacts import digest_of
 from tunesmith.components.networks.gru import cpu_graph, cudnn_graph
 
 Array = NDArray[np.float32]
@@ -29,7 +30,8 @@ class GruLayers(tf.Module):
         weights: as Keras lists them: the embedding; kernel, recurrent kernel and bias of each
             layer's forward and, where there is one, backward direction.
         directions: of a layer, 1 or 2.
-        interface: the name that both halves implement, of its own for each network in a graph.
+        interface: what both halves implement, of its own for each kind of network.
+        window: number of tokens.
         last_states: the CPU half: takes tokens int32 [batch, window] and, of each layer, what
             ``cpu_graph.direction_parameters`` returned for its directions; returns the last layer's
             final states, float32 [batch, directions * units], forward first.
@@ -40,6 +42,7 @@ class GruLayers(tf.Module):
         weights: Sequence[Array],
         directions: int,
         interface: str,
+        window: int,
         last_states: Callable[[Any, Sequence[Sequence[Sequence[Any]]]], Any],
     ) -> None:
         super().__init__(name="forward_pass")
@@ -48,6 +51,10 @@ class GruLayers(tf.Module):
             (recurrent[i], recurrent[i + 1], recurrent[i + 2])
             for i in range(0, len(recurrent), _DIRECTION_WEIGHTS)
         ]
+        # Where one process has loaded several models, the selector sees the functions of all of
+        # them: those of one name have to be the same function.
+        shapes = "_".join("x".join(map(str, each.shape)) for each in weights)
+        name = f"{interface}_{window}_{digest_of([shapes])[:12]}"
         self._count = directions
         self._layers = len(triples) // directions
         self._units = int(triples[0][1].shape[0])
@@ -64,7 +71,7 @@ class GruLayers(tf.Module):
                 half,
                 autograph=False,
                 experimental_attributes={
-                    "api_implements": interface,
+                    "api_implements": name,
                     "api_preferred_device": device,
                 },
             )

@@ -14,7 +14,7 @@ from tunesmith.components.networks.paper import cpu_graph
 from tunesmith.components.networks.paper.sizes import PaperSizes
 
 INTERFACE = "tunesmith_recurrent_layers"
-"""The name that both halves of the recurrent layers implement."""
+"""What both halves of the recurrent layers implement; window and shapes complete the name."""
 
 
 class ForwardPass(GruLayers):
@@ -31,6 +31,7 @@ class ForwardPass(GruLayers):
             weights[:-4],
             2,
             INTERFACE,
+            sizes.window,
             lambda tokens, layers: cpu_graph.last_states(tokens, layers, sizes.window),
         )
         self._leak = sizes.leak

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.components.encodings.encoding import TokenVocabulary
 from tunesmith.components.ngram.packing import (
     PackedDrafter,
     Songs,
@@ -19,7 +20,6 @@ from tunesmith.components.ngram.packing import (
 )
 from tunesmith.components.trainer.component import ServedSettings
 from tunesmith.components.trainer.export.protos import warmup_pb2
-from tunesmith.music import Vocabulary
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -34,7 +34,7 @@ WARMUP_BATCHES = (1, 16)
 def export_model(
     forward: tf.Module,
     window: int,
-    vocabulary: Vocabulary,
+    vocabulary: TokenVocabulary,
     settings: ServedSettings,
     directory: Path,
     songs: Songs = (),
@@ -44,7 +44,7 @@ def export_model(
     Args:
         forward: what :meth:`tunesmith.components.networks.network.Network.for_serving` returned.
         window: frames that it sees.
-        vocabulary: the frame of each token.
+        vocabulary: the tokens, and how the corpus was read.
         settings: what else it answers.
         directory: where to.
         songs: tokens of the training songs, integers [n] each, of which the drafter is counted;
@@ -78,7 +78,9 @@ def export_model(
     signatures["generate"] = generate_signature(forward, window, len(vocabulary))
     asked = ["vocabulary", "settings"]
     if settings.drafter_bytes:
-        drafter = PackedDrafter.count(songs, len(vocabulary), settings.drafter_bytes)
+        drafter = PackedDrafter.count(
+            songs, len(vocabulary), settings.drafter_bytes, vocabulary.rests
+        )
         if drafter.occurrences.any():
             signatures["drafter"] = drafter_signature(drafter)
             asked.append("drafter")
@@ -89,7 +91,7 @@ def export_model(
 def _signatures(
     forward: Any,
     window: int,
-    vocabulary: Vocabulary,
+    vocabulary: TokenVocabulary,
     settings: ServedSettings,
 ) -> dict[str, tf.types.experimental.GenericFunction]:
     import tensorflow as tf

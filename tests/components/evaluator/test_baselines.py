@@ -19,6 +19,7 @@ from tunesmith.components.records.eval_windows import EvalWindows
 from tunesmith.music import TrackChoice, Vocabulary, read_sequence
 
 SIZE = 5
+RESTS = (0,)
 SONGS = st.lists(
     st.lists(st.integers(0, SIZE - 1), min_size=1, max_size=12).map(np.array),
     min_size=1,
@@ -33,7 +34,7 @@ CONTEXTS = st.lists(
 def test_every_baseline_is_a_distribution_in_any_context(
     songs: list[np.ndarray], contexts: list[list[int]]
 ) -> None:
-    baselines = count_baselines(songs, SIZE)
+    baselines = count_baselines(songs, SIZE, RESTS)
     assert tuple(baselines) == BASELINES
     for predictor in baselines.values():
         rows = predictor.probabilities(np.array(contexts, dtype=np.int32))
@@ -46,7 +47,7 @@ def test_every_baseline_is_a_distribution_in_any_context(
 def test_an_ngram_is_its_recursion(songs: list[np.ndarray], contexts: list[list[int]]) -> None:
     """The definition, written out context by context with the weights that were fitted."""
     order = 3
-    ngram = NGram.count(songs, SIZE, order)
+    ngram = NGram.count(songs, SIZE, order, RESTS)
     weights = [
         dict(zip(level.totals.tolist(), level.weights, strict=True)) for level in ngram.levels
     ]
@@ -76,15 +77,15 @@ def test_what_all_songs_do_is_believed_and_what_one_does_is_not() -> None:
     together = [np.array([1, 2, 3] * 40 + [number % 5]) for number in range(8)]
     alone = [np.roll(np.arange(5), number)[[1, 2, 3] * 40] for number in range(5)]
     context = np.array([[2, 3, 1, 2]], dtype=np.int32)
-    believed = NGram.count(together, SIZE, 3).probabilities(context)[0, 3]
-    doubted = NGram.count(alone, SIZE, 3).levels[1].weights
+    believed = NGram.count(together, SIZE, 3, RESTS).probabilities(context)[0, 3]
+    doubted = NGram.count(alone, SIZE, 3, RESTS).levels[1].weights
     assert believed > 0.95
     assert doubted.max() < 0.5
 
 
 def test_a_repeated_frame_is_as_likely_as_it_was() -> None:
     songs = [np.array([1, 1, 2, 2, 2, 3])]
-    repeat = Repeat.count(songs, NGram.count(songs, SIZE, 1))
+    repeat = Repeat.count(songs, NGram.count(songs, SIZE, 1, RESTS), RESTS)
     # 1 2 2 repeat, of six frames; the first follows a rest.
     assert repeat.share == pytest.approx(4 / 8)
     row = repeat.probabilities(np.array([[4, 2]], dtype=np.int32))[0]
@@ -95,7 +96,7 @@ def test_a_repeated_frame_is_as_likely_as_it_was() -> None:
 
 def test_silence_alone_is_foreseen() -> None:
     songs = [np.zeros(9, dtype=np.int64)]
-    for predictor in count_baselines(songs, 1).values():
+    for predictor in count_baselines(songs, 1, RESTS).values():
         rows = predictor.probabilities(np.zeros((3, 8), dtype=np.int32))
         np.testing.assert_allclose(rows, 1)
 
@@ -110,10 +111,10 @@ def test_the_papers_songs_rank_the_baselines(jj_lin: Path) -> None:
     train, held_out = (
         [vocabulary.encode(frames) for frames in some] for some in (sequences[:18], sequences[18:])
     )
-    held = EvalWindows.of(held_out, 50)
+    held = EvalWindows.of(held_out, 50, RESTS)
     nats = {
         name: Figures.of(judge(predictor, held)).nats
-        for name, predictor in count_baselines(train, len(vocabulary)).items()
+        for name, predictor in count_baselines(train, len(vocabulary), RESTS).items()
     }
     assert 3 < nats["unigram"] < math.log(len(vocabulary))
     assert nats["repeat"] < nats["unigram"] - 0.5
@@ -121,7 +122,9 @@ def test_the_papers_songs_rank_the_baselines(jj_lin: Path) -> None:
     # Trained and judged on the same songs, longer contexts always help.
     orders = [
         Figures.of(
-            judge(NGram.count(train, len(vocabulary), order), EvalWindows.of(train, 50))
+            judge(
+                NGram.count(train, len(vocabulary), order, RESTS), EvalWindows.of(train, 50, RESTS)
+            )
         ).nats
         for order in (1, 2, 3, 5)
     ]

@@ -285,7 +285,7 @@ class Counted:
     @classmethod
     def of(cls, vocabulary: Vocabulary, songs: Sequence[Sequence[Frame]], order: int) -> Counted:
         tokens = [vocabulary.encode(song) for song in songs]
-        return cls(vocabulary, NGram.count(tokens, len(vocabulary), order))
+        return cls(vocabulary, NGram.count(tokens, len(vocabulary), order, vocabulary.rests))
 
     def probabilities(self, windows: NDArray[np.int32]) -> NDArray[np.float64]:
         return self.ngram.probabilities(windows)
@@ -301,7 +301,7 @@ def test_another_order_of_the_same_frames_changes_nothing() -> None:
     result = compare(new, Counted.of(shuffled, SONGS, 3), HELD_OUT)
     assert (result.windows, result.common_share) == (56, 1.0)
     assert result.nats == pytest.approx(result.previous_nats)
-    direct = judge(new, EvalWindows.of(HELD_OUT, new.window)).nats.mean()
+    direct = judge(new, EvalWindows.of(HELD_OUT, new.window, (0,))).nats.mean()
     assert result.nats == pytest.approx(direct)
 
 
@@ -348,7 +348,7 @@ def test_models_of_other_music_are_not_compared() -> None:
 
 def test_songs_are_those_that_a_client_draws() -> None:
     model = Counted.of(VOCABULARY, SONGS, 2)
-    songs = compose(model, 6, songs=3, steps=12, seed=9, maximum_seconds=60)
+    songs = compose(model, 6, (0,), songs=3, steps=12, seed=9, maximum_seconds=60)
     assert songs.shape == (3, 12)
     for index, song in enumerate(songs):
         noise = Noise(9, index, len(VOCABULARY))
@@ -357,13 +357,13 @@ def test_songs_are_those_that_a_client_draws() -> None:
             rows = model.probabilities(window).astype(np.float64)
             assert draw(rows, noise.steps(step)).tolist() == [token]
             window = np.append(window[:, 1:], [[token]], axis=1).astype(np.int32)
-    alone = compose(model, 6, songs=1, steps=12, seed=9, maximum_seconds=60)
+    alone = compose(model, 6, (0,), songs=1, steps=12, seed=9, maximum_seconds=60)
     np.testing.assert_array_equal(alone[0], songs[0])
 
 
 def test_songs_follow_the_models_distribution() -> None:
     model = Counted.of(VOCABULARY, SONGS, 1)
-    songs = compose(model, 6, songs=200, steps=100, seed=1, maximum_seconds=60)
+    songs = compose(model, 6, (0,), songs=200, steps=100, seed=1, maximum_seconds=60)
     shares = np.bincount(songs.ravel(), minlength=7) / songs.size
     expected = model.probabilities(np.zeros((1, 6), dtype=np.int32))[0]
     np.testing.assert_allclose(shares, expected, atol=0.015)
@@ -375,7 +375,7 @@ def test_songs_follow_the_models_distribution() -> None:
 
 def test_songs_end_when_the_time_is_up() -> None:
     model = Counted.of(VOCABULARY, SONGS, 2)
-    assert compose(model, 6, songs=2, steps=50, seed=0, maximum_seconds=1e-9).shape == (2, 1)
+    assert compose(model, 6, (0,), songs=2, steps=50, seed=0, maximum_seconds=1e-9).shape == (2, 1)
 
 
 def test_the_file_is_plain_json(evaluation: ModelEvaluation) -> None:

@@ -35,24 +35,24 @@ class Oracle:
 
 
 def test_a_song_of_n_tokens_gives_n_windows_behind_rests() -> None:
-    held = EvalWindows.of([np.array([3, 4, 5]), np.array([], dtype=int), np.array([6])], 2)
+    held = EvalWindows.of([np.array([3, 4, 5]), np.array([], dtype=int), np.array([6])], 2, (0,))
     ((windows, targets),) = held.batches()
     assert windows.tolist() == [[0, 0], [0, 3], [3, 4], [0, 0]]
     assert targets.tolist() == [3, 4, 5, 6]
     few = held.chosen(np.array([False, True, False, True]))
     assert [each.tolist() for each in next(few.batches())] == [[[0, 3], [0, 0]], [4, 6]]
     assert [len(targets) for _, targets in held.batches(3)] == [3, 1]
-    assert len(EvalWindows.of([], 5)) == 0
+    assert len(EvalWindows.of([], 5, (0,))) == 0
 
 
 def test_whoever_knows_nothing_loses_log_v_and_whoever_knows_all_nothing() -> None:
     songs = [np.arange(1, 40) % SIZE, np.arange(1, 10) % SIZE]
     done: list[int] = []
-    unknowing = Figures.of(judge(Uniform(), EvalWindows.of(songs, 4), done.append))
+    unknowing = Figures.of(judge(Uniform(), EvalWindows.of(songs, 4, (0,)), done.append))
     assert unknowing.nats == pytest.approx(math.log(SIZE))
     assert unknowing.perplexity == pytest.approx(SIZE)
     assert unknowing.windows == sum(done) == 48
-    knowing = Figures.of(judge(Oracle(), EvalWindows.of(songs, 4)))
+    knowing = Figures.of(judge(Oracle(), EvalWindows.of(songs, 4, (0,))))
     assert (knowing.nats, knowing.top1, knowing.perplexity) == (0, 1, 1)
     assert knowing.calibration_error == 0
 

@@ -21,7 +21,11 @@ import pytest
 
 from tunesmith.components.artifacts import Check, Examples, InfraBlessing, TrainedModel
 from tunesmith.components.component import Context, ParameterError
-from tunesmith.components.infra_validator.candidate import ServerFactory, serve_candidate
+from tunesmith.components.infra_validator.candidate import (
+    ServerFactory,
+    engine_environment,
+    serve_candidate,
+)
 from tunesmith.components.infra_validator.checks import (
     Answer,
     Arrays,
@@ -358,6 +362,11 @@ child = subprocess.Popen(
 )
 time.sleep(600)
 """
+
+
+def test_options_of_the_users_own_server_do_not_reach_the_engine() -> None:
+    there = {"PATH": "/bin", "TUNESMITH_SERVE_PORT": "tcp://10.0.0.1:8500", "TUNESMITH_DEBUG": "1"}
+    assert engine_environment(there) == {"PATH": "/bin", "TUNESMITH_DEBUG": "1"}
 
 
 def test_an_engine_does_not_outlive_a_killed_run() -> None:

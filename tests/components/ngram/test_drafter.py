@@ -24,6 +24,10 @@ def songs(count: int = 30, size: int = V) -> list[NDArray[np.int64]]:
     return [np.concatenate([motifs[i] for i in random.integers(0, 9, 12)]) for _ in range(count)]
 
 
+def pack(songs: Any, size: int = V, maximum_bytes: int = 2**20) -> PackedDrafter:
+    return PackedDrafter.count(songs, size, maximum_bytes, (0,))
+
+
 def served(packed: PackedDrafter) -> ServedNGram:
     return ServedNGram(packed.occurrences, packed.rows)
 
@@ -41,8 +45,8 @@ def test_numbers_are_packed_seven_bits_a_byte() -> None:
 
 
 def test_a_client_reads_the_n_gram_that_was_counted() -> None:
-    counted = NGram.count(songs(), V, ORDER)
-    read = served(PackedDrafter.count(songs(), V))
+    counted = NGram.count(songs(), V, ORDER, (0,))
+    read = served(pack(songs()))
     [song] = songs(1)
     padded = np.concatenate([np.zeros(ORDER - 1, np.int64), song])
     windows = np.lib.stride_tricks.sliding_window_view(padded, ORDER - 1)
@@ -55,7 +59,7 @@ def test_a_client_reads_the_n_gram_that_was_counted() -> None:
 
 
 def test_a_context_that_is_not_known_is_its_longest_known_end() -> None:
-    read = served(PackedDrafter.count([np.array([1, 2, 3, 1, 2, 4])], 9))
+    read = served(pack([np.array([1, 2, 3, 1, 2, 4])], 9))
     np.testing.assert_array_equal(read.row([8, 8, 1, 2]), read.row([1, 2]))
     assert read.row([1, 2])[[3, 4]].min() > read.row([7])[[3, 4]].max()
     # Token 7 never occurred: nothing is known after it but how frequent each token is.
@@ -63,10 +67,10 @@ def test_a_context_that_is_not_known_is_its_longest_known_end() -> None:
 
 
 def test_the_most_frequent_contexts_fit_the_bytes() -> None:
-    whole = PackedDrafter.count(songs(), V)
+    whole = pack(songs())
     for share in (0.5, 0.1):
         bound = int(share * sum(map(len, whole.rows)))
-        cut = PackedDrafter.count(songs(), V, bound)
+        cut = pack(songs(), V, bound)
         assert 0.5 * bound < sum(map(len, cut.rows)) <= bound
         np.testing.assert_array_equal(cut.occurrences, whole.occurrences)
         # What is left is as it was, and no context is there without the shorter ones.
@@ -77,23 +81,23 @@ def test_the_most_frequent_contexts_fit_the_bytes() -> None:
             assert all(front[:-1] in contexts for front in contexts if front)
             assert bool(row) == bool(contexts)
     frequent = {max(range(V), key=lambda token: whole.occurrences[token])}
-    assert all(PackedDrafter.count(songs(), V, 2_000).rows[token] for token in frequent)
+    assert all(pack(songs(), V, 2_000).rows[token] for token in frequent)
 
 
 def test_only_so_many_tokens_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "COUNTED_TOKENS", 100)
     many = songs()
-    assert PackedDrafter.count(iter(many), V).occurrences.sum() == 72 * 2
+    assert pack(iter(many)).occurrences.sum() == 72 * 2
 
 
 def test_nothing_to_count_is_nothing_to_say() -> None:
-    packed = PackedDrafter.count([], 5)
+    packed = pack([], 5)
     assert packed.rows == [b""] * 5
     assert packed.occurrences.tolist() == [0] * 5
 
 
 def test_the_signature_answers_a_row_for_each_token() -> None:
-    packed = PackedDrafter.count(songs(), V)
+    packed = pack(songs())
     ids = np.array([3, V, -1, 0], dtype=np.int32)
     answer: dict[str, Any] = {
         name: value.numpy() for name, value in drafter_signature(packed)(token_ids=ids).items()

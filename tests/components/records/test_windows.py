@@ -49,7 +49,7 @@ def collected(
 def windows_of(
     songs: Sequence[Sequence[int]], window: int, shuffle: Shuffle | None = None
 ) -> list[Window]:
-    table = WindowTable.from_songs([np.array(song, np.int32) for song in songs], window)
+    table = WindowTable.from_songs([np.array(song, np.int32) for song in songs], window, (0,))
     return collected(table, shuffle)
 
 
@@ -79,6 +79,37 @@ def test_no_window_reaches_into_another_song(songs: list[list[int]]) -> None:
     assert sorted(windows_of(songs, 6)) == sorted(expected)
 
 
+@pytest.mark.parametrize("memory", [10**9, 2000])
+def test_every_position_has_the_next_token_as_its_target_but_before_the_song(
+    tmp_path: Path, memory: int
+) -> None:
+    # Rests of the song itself, at a window's beginning, are targets like any other.
+    songs = [[5, 0, 0, 0, 0, 0, 0, 7, 1], [2], *([number, 0, 3] * 9 for number in range(1, 9))]
+    window, batch = 4, 8
+    expected = []
+    for song in songs:
+        padded = [0] * window + song
+        for index in range(len(song)):
+            weight = [float(index + t + 1 >= window) / window for t in range(window)]
+            span = padded[index : index + window + 1]
+            expected.append((span[:-1], span[1:], weight))
+    shards = write_shards(tmp_path, [np.array(song) for song in songs], shards=2)
+    found, filling = [], 0
+    windows = open_windows(SongIndex.of(shards), window, (0,), memory)
+    for tokens, targets, weight in windows.batches(
+        batch, Shuffle(1, 0), 0, "every"
+    ).as_numpy_iterator():
+        assert tokens.shape == targets.shape == weight.shape == (batch, window)
+        for row in zip(tokens.tolist(), targets.tolist(), weight.tolist(), strict=True):
+            if row[2][-1]:
+                found.append(row)
+            else:
+                assert not any(row[2])
+                filling += 1
+    assert sorted(found) == sorted(expected)
+    assert filling == -len(expected) % batch
+
+
 def test_shuffling_mixes_the_songs_and_loses_no_window() -> None:
     songs = [[number] * 40 for number in range(1, 6)]
     ordered, shuffled = windows_of(songs, 3), windows_of(songs, 3, Shuffle(1, 0))
@@ -90,7 +121,7 @@ def test_shuffling_mixes_the_songs_and_loses_no_window() -> None:
 
 @pytest.mark.parametrize("memory", [10**9, 2000])
 def test_each_epoch_and_seed_has_an_order_of_its_own(corpus: list[Path], memory: int) -> None:
-    windows = open_windows(SongIndex.of(corpus), 4, memory)
+    windows = open_windows(SongIndex.of(corpus), 4, (0,), memory)
     orders = [
         collected(windows, shuffle) for shuffle in (Shuffle(3, 0), Shuffle(3, 1), Shuffle(4, 0))
     ]
@@ -105,7 +136,7 @@ def test_the_order_does_not_depend_on_where_songs_lie(
     songs = [song for shard in corpus for song in read_tokens([shard])]
     elsewhere = write_shards(tmp_path, songs[::-1], shards=2)
     first, second = (
-        collected(open_windows(SongIndex.of(shards), 4, memory), Shuffle(1, 2))
+        collected(open_windows(SongIndex.of(shards), 4, (0,), memory), Shuffle(1, 2))
         for shards in (corpus, elsewhere)
     )
     assert first == second
@@ -118,7 +149,7 @@ def test_the_order_does_not_depend_on_where_songs_lie(
 
 @pytest.mark.parametrize("memory", [10**9, 2000])
 def test_a_pass_can_start_at_any_step(corpus: list[Path], memory: int) -> None:
-    windows = open_windows(SongIndex.of(corpus), 4, memory)
+    windows = open_windows(SongIndex.of(corpus), 4, (0,), memory)
     whole = collected(windows, Shuffle(5, 1))
     steps = -(-len(windows) // 4)
     for first in (1, 17, 100, steps - 1):
@@ -128,14 +159,14 @@ def test_a_pass_can_start_at_any_step(corpus: list[Path], memory: int) -> None:
 
 def test_what_fits_is_a_table_and_what_does_not_a_stream(corpus: list[Path]) -> None:
     index = SongIndex.of(corpus)
-    assert isinstance(open_windows(index, 4, 10**9), WindowTable)
-    stream = open_windows(index, 4, 2000)
+    assert isinstance(open_windows(index, 4, (0,), 10**9), WindowTable)
+    stream = open_windows(index, 4, (0,), 2000)
     assert isinstance(stream, WindowStream)
-    assert len(stream) == index.tokens == len(open_windows(index, 4, 10**9))
+    assert len(stream) == index.tokens == len(open_windows(index, 4, (0,), 10**9))
 
 
 def test_a_block_of_a_stream_draws_from_all_shards(corpus: list[Path]) -> None:
-    stream = open_windows(SongIndex.of(corpus), 4, 32 * 150)
+    stream = open_windows(SongIndex.of(corpus), 4, (0,), 32 * 150)
     assert isinstance(stream, WindowStream)
     # The tokens of song n are n alone, and a shard holds ten songs in a row.
     first = {target // 10 for _, target in collected(stream, Shuffle(0, 0))[:150]}

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tunesmith.components.networks.causal.network import NETWORK as causal
+from tunesmith.components.networks.causal.sizes import CausalSizes
 from tunesmith.components.networks.paper.network import NETWORK
 from tunesmith.components.networks.paper.sizes import PaperSizes
 from tunesmith.components.records.windows import Shuffle, WindowTable
@@ -16,7 +18,7 @@ from tunesmith.components.trainer.learner import Learner
 
 SMALL = PaperSizes(embedding=8, units=8, layers=1, dense=8, dropout=0.2, window=10)
 TUNE = np.tile(np.array([1, 2, 3, 4, 3, 2], np.int32), 5)
-TABLE = WindowTable.from_songs([TUNE, TUNE[3:]], 10)
+TABLE = WindowTable.from_songs([TUNE, TUNE[3:]], 10, (0,))
 
 
 def learner(seed: int = 1, **options: Any) -> Learner:
@@ -49,6 +51,20 @@ def test_a_smaller_last_batch_counts_as_it_should_and_is_no_second_trace() -> No
     probabilities = subject.model(windows, training=False).numpy()
     expected = -np.log(probabilities[np.arange(len(targets)), targets]).mean()
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_of_many_targets_is_their_mean_and_leaves_out_what_is_before_the_song() -> None:
+    sizes = CausalSizes(embedding=8, units=8, layers=1, dropout=0, window=10)
+    strategy = tf.distribute.get_strategy()
+    subject = Learner(causal, 7, sizes, strategy, seed=1, batch=16, eval_batch=16)
+    every_position = causal.every_position(subject.model)
+    (tokens, targets, weight), *_ = subject.batches(TABLE, Shuffle(0, 0), 0)
+    logits = every_position(tokens, training=False)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits).numpy()
+    in_song = weight.numpy() > 0
+    assert 0 < in_song.sum() < in_song.size
+    total = float(subject.train(tokens, targets, weight, tf.constant(16.0)))
+    assert total == pytest.approx(16 * losses[in_song].mean(), rel=1e-5)
 
 
 def test_clipping_bounds_how_far_the_weights_move() -> None:

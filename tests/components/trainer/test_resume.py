@@ -217,7 +217,7 @@ def test_two_devices_learn_what_one_learns(runs: tuple[Path, list[str]]) -> None
 
 def losses_on(strategy: StrategyName) -> list[float]:
     """Return the losses of three clipped steps, the last short, and of a judgement."""
-    table = WindowTable.from_songs([np.arange(30, dtype=np.int32) % 7], 10)
+    table = WindowTable.from_songs([np.arange(30, dtype=np.int32) % 7], 10, (0,))
     learner = Learner(
         NETWORK,
         7,
@@ -301,8 +301,8 @@ class Interrupted(Exception):
     pass
 
 
-TRAIN = WindowTable.from_songs([np.arange(70, dtype=np.int32) ** 2 % 7], 10)
-HELD_OUT = WindowTable.from_songs([np.arange(30, dtype=np.int32) ** 3 % 7], 10)
+TRAIN = WindowTable.from_songs([np.arange(70, dtype=np.int32) ** 2 % 7], 10, (0,))
+HELD_OUT = WindowTable.from_songs([np.arange(30, dtype=np.int32) ** 3 % 7], 10, (0,))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""The encodings, each in a folder of its own behind one protocol."""

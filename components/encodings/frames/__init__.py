@@ -1,0 +1,1 @@
+"""The paper's encoding: a token is a whole frame."""

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tunesmith.components.artifacts import Artifact, Blessing, MidiFolder, TrainedModel, digest_of
-from tunesmith.components.component import Component, named_inputs, result_parameters
+from tunesmith.components.component import (
+    Component,
+    named_inputs,
+    parameter_fields,
+    result_parameters,
+)
 from tunesmith.components.errors import GateClosed
 from tunesmith.components.parameter_values import leaves
 from tunesmith.components.sources.midi_folder import ListedMidiFolder
@@ -105,10 +110,7 @@ class Planner:
         if last is None:
             return ("never executed here",)
         execution = plan.execution
-        reasons = [
-            f"parameter {name} changed from {json.dumps(before)} to {json.dumps(now)}"
-            for name, before, now in _changed_values(last.parameters, execution.parameters)
-        ]
+        reasons = _changed_parameters(component, last.parameters, execution.parameters)
         if last.modules == "{}":
             reasons.append("executed by release 0.1.0, which did not record its modules")
         else:
@@ -126,6 +128,19 @@ class Planner:
         elif last.outcome == "refused" and not reasons:
             reasons.append("was refused, and the next run looks again")
         return tuple(reasons) or ("an execution of the same kind is recorded elsewhere",)
+
+    def changed_parameters(
+        self, component: Component[Any, Parameters, Any], parameters: Parameters
+    ) -> tuple[str, ...]:
+        """Return which parameters differ from the newest execution's, a line each.
+
+        That much is known of a component whose inputs are still to be made.
+        """
+        last = self._store.newest(component.name)
+        if last is None:
+            return ("never executed here",)
+        now = json.dumps(asdict(parameters), default=str)  # type: ignore[call-overload]
+        return tuple(_changed_parameters(component, last.parameters, now))
 
     def recorded_path(self, path: Path) -> str:
         """Return a path as the metadata store has it."""
@@ -181,11 +196,16 @@ def changed_libraries(before: str, now: Mapping[str, str]) -> list[tuple[str, st
     ]
 
 
-def _changed_values(before: str, now: str) -> list[tuple[str, Any, Any]]:
-    """Return (dotted name, value then, value now) of each parameter that differs."""
+def _changed_parameters(component: Component[Any, Any, Any], before: str, now: str) -> list[str]:
+    """Return a line for each parameter that differs and can change the result."""
     old, new = leaves(json.loads(before)), leaves(json.loads(now))
+    without_effect = {
+        field.name
+        for field in parameter_fields(component.parameters)
+        if not field.declared.affects_result
+    }
     return [
-        (name, old.get(name), new.get(name))
-        for name in sorted(old.keys() | new.keys())
+        f"parameter {name} changed from {json.dumps(old.get(name))} to {json.dumps(new.get(name))}"
+        for name in sorted((old.keys() | new.keys()) - without_effect)
         if old.get(name) != new.get(name)
     ]

@@ -173,8 +173,10 @@ def _planned_steps(
             each.name for each in producers(component, config.components) if each.name in unknown
         ]
         if waits:
-            reason = f"only if the artifact of {', '.join(waits)} changes"
-            steps.append(PlannedStep(component.name, None, (reason,)))
+            known = planner.changed_parameters(component, config.parameters_of(component))
+            also = "also" if known else "only"
+            waiting = f"{also} if the artifact of {', '.join(waits)} changes"
+            steps.append(PlannedStep(component.name, None, (*known, waiting)))
             unknown.add(component.name)
             continue
         try:

@@ -166,6 +166,16 @@ def test_a_parameter_that_changed_is_named_and_what_follows_waits_for_it(
     }
 
 
+def test_of_what_waits_the_parameters_that_changed_are_named(config: PipelineConfig) -> None:
+    run(config)
+    both = replace(config, parameters={"Count": Most(2, colour="blue"), "Check": Least(2)})
+    assert planned(both)["Count"] == (True, "parameter most changed from 9 to 2")
+    assert planned(both)["Check"] == (
+        None,
+        "parameter least changed from 1 to 2; also if the artifact of Count changes",
+    )
+
+
 def test_a_change_without_effect_stops_where_it_has_none(config: PipelineConfig) -> None:
     run(config)
     result = run_pipeline(with_most(config, 8), SilentProgress())

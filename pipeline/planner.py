@@ -129,16 +129,21 @@ class Planner:
             reasons.append("was refused, and the next run looks again")
         return tuple(reasons) or ("an execution of the same kind is recorded elsewhere",)
 
+    def was_executed(self, component: Component[Any, Any, Any]) -> bool:
+        """Return whether the component ever came to an end here."""
+        return self._store.newest(component.name) is not None
+
     def changed_parameters(
         self, component: Component[Any, Parameters, Any], parameters: Parameters
     ) -> tuple[str, ...]:
         """Return which parameters differ from the newest execution's, a line each.
 
-        That much is known of a component whose inputs are still to be made.
+        That much is known of a component whose inputs are still to be made. Empty where it was
+        never executed.
         """
         last = self._store.newest(component.name)
         if last is None:
-            return ("never executed here",)
+            return ()
         now = json.dumps(asdict(parameters), default=str)  # type: ignore[call-overload]
         return tuple(_changed_parameters(component, last.parameters, now))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -173,10 +173,7 @@ def _planned_steps(
             each.name for each in producers(component, config.components) if each.name in unknown
         ]
         if waits:
-            known = planner.changed_parameters(component, config.parameters_of(component))
-            also = "also" if known else "only"
-            waiting = f"{also} if the artifact of {', '.join(waits)} changes"
-            steps.append(PlannedStep(component.name, None, (*known, waiting)))
+            steps.append(_waiting_step(component, config, planner, waits))
             unknown.add(component.name)
             continue
         try:
@@ -195,6 +192,21 @@ def _planned_steps(
             break
         made.append(component.output(config.root / plan.cached.path, plan.cached.digest))
     return steps
+
+
+def _waiting_step(
+    component: Component[Any, Any, Any],
+    config: PipelineConfig,
+    planner: Planner,
+    waits: Sequence[str],
+) -> PlannedStep:
+    """Return what is known of a component while the components in ``waits`` are to be executed."""
+    if not planner.was_executed(component):
+        return PlannedStep(component.name, True, ("never executed here",))
+    changed = planner.changed_parameters(component, config.parameters_of(component))
+    also = "also" if changed else "only"
+    waiting = f"{also} if the artifact of {', '.join(waits)} changes"
+    return PlannedStep(component.name, None, (*changed, waiting))
 
 
 def _cached(execution: CachedExecution) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -23,13 +25,19 @@ MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 REPEATED_FRAMES = 16
 """Length of the stretches that :func:`repetition` looks for: 3.2 s at 5 frames a second."""
 
+LONG_REPEATED_FRAMES = 50
+"""Ten seconds at 5 frames a second, the paper's window: a phrase that comes again, or a loop."""
+
+LARGEST_STEP = 7
+"""Semitones, a fifth; a melody that moves by more leaps."""
+
 
 class Measure(NamedTuple):
     """A measure and how to speak of it.
 
     Attributes:
         of: frames to the value.
-        unit: of the value: ``share``, ``pitches``, ``semitones``, ``bits``.
+        unit: of the value: ``share``, ``pitches``, ``semitones``, ``bits``, ``frames``.
         meaning: half a sentence for whoever reads a table.
     """
 
@@ -41,8 +49,9 @@ class Measure(NamedTuple):
 def isolated_note_share(frames: Sequence[Frame]) -> float:
     """Return the share of the notes that last one frame with silence before and after.
 
-    The paper's own complaint of its music, too many scattered notes, as a number. Before the first
-    frame and after the last there is silence.
+    A narrow reading of the paper's complaint, too many scattered notes: music that leaves no
+    silence has none, however broken; see :func:`one_frame_note_share`. Before the first frame and
+    after the last there is silence.
     """
     notes = notes_from_frames(frames)
     around = [REST, *frames, REST]
@@ -56,9 +65,10 @@ def isolated_note_share(frames: Sequence[Frame]) -> float:
 def one_frame_note_share(frames: Sequence[Frame]) -> float:
     """Return the share of the notes that last one frame.
 
-    One minus MuseGAN's ratio of qualified notes, its measure of fragmented music, with a bound of
-    two frames (Dong, Hsiao, Yang and Yang 2018, "MuseGAN: Multi-track Sequential Generative
-    Adversarial Networks for Symbolic Music Generation and Accompaniment").
+    The paper's own complaint of its music, too many scattered notes, as a number: one minus
+    MuseGAN's ratio of qualified notes, its measure of fragmented music, with a bound of two frames
+    (Dong, Hsiao, Yang and Yang 2018, "MuseGAN: Multi-track Sequential Generative Adversarial
+    Networks for Symbolic Music Generation and Accompaniment").
     """
     notes = notes_from_frames(frames)
     return _share(sum(note.end - note.start == 1 for note in notes), len(notes))
@@ -124,11 +134,49 @@ def repetition(frames: Sequence[Frame], length: int = REPEATED_FRAMES) -> float:
     return 1 - _share(len(set(stretches)), len(stretches))
 
 
+def repeated_frame_share(frames: Sequence[Frame], length: int = REPEATED_FRAMES) -> float:
+    """Return the share of the frames that lie in a stretch that also stands earlier in the song.
+
+    A frame counts if one of the stretches of `length` frames around it equals a stretch that begins
+    earlier; the two may overlap, so that a long held chord repeats itself. NaN for a shorter song.
+    """
+    if len(frames) < length:
+        return math.nan
+    numbers: dict[Frame, int] = {}
+    codes = np.array([numbers.setdefault(frame, len(numbers)) for frame in frames], dtype=np.int32)
+    seen: set[bytes] = set()
+    covered = np.zeros(len(frames), dtype=bool)
+    for start in range(len(frames) - length + 1):
+        stretch = codes[start : start + length].tobytes()
+        if stretch in seen:
+            covered[start : start + length] = True
+        seen.add(stretch)
+    return float(covered.mean())
+
+
+def longest_run(frames: Sequence[Frame]) -> float:
+    """Return how many frames the longest stretch of one unchanged frame has, rests included."""
+    return float(max((len(list(run)) for _, run in groupby(frames)), default=math.nan))
+
+
+def leap_share(frames: Sequence[Frame]) -> float:
+    """Return the share of the melody's moves that are wider than :data:`LARGEST_STEP` semitones.
+
+    The melody is the highest pitch of each sounding frame (the skyline of Uitdenbogerd and Zobel
+    1998, "Manipulation of Music for Melody Matching"); it moves where that pitch changes, across
+    rests as well. NaN for a melody that never moves.
+    """
+    melody = np.array([max(frame) for frame in frames if frame])
+    moves = np.abs(np.diff(melody))
+    moves = moves[moves > 0]
+    return _share(int(np.count_nonzero(moves > LARGEST_STEP)), len(moves))
+
+
 MEASURES = {
+    "one_frame_note_share": Measure(one_frame_note_share, "share", "notes of one frame"),
     "isolated_note_share": Measure(
         isolated_note_share, "share", "notes of one frame with silence before and after"
     ),
-    "one_frame_note_share": Measure(one_frame_note_share, "share", "notes of one frame"),
     "mean_polyphony": Measure(mean_polyphony, "pitches", "pitches at once where any sounds"),
     "pitch_range": Measure(pitch_range, "semitones", "from the lowest to the highest pitch"),
     "pitch_class_entropy": Measure(
@@ -140,6 +188,20 @@ MEASURES = {
     "rest_share": Measure(rest_share, "share", "frames in which nothing sounds"),
     "repetition": Measure(
         repetition, "share", f"stretches of {REPEATED_FRAMES} frames heard before in the song"
+    ),
+    "repeated_share_16": Measure(
+        repeated_frame_share,
+        "share",
+        f"frames in a stretch of {REPEATED_FRAMES} that stands earlier in the song",
+    ),
+    "repeated_share_50": Measure(
+        partial(repeated_frame_share, length=LONG_REPEATED_FRAMES),
+        "share",
+        f"frames in a stretch of {LONG_REPEATED_FRAMES} that stands earlier in the song",
+    ),
+    "longest_run": Measure(longest_run, "frames", "longest stretch of one unchanged frame"),
+    "leap_share": Measure(
+        leap_share, "share", f"moves of the highest pitch by more than {LARGEST_STEP} semitones"
     ),
 }
 """What a song has by itself; what it has in common with others is in ``copying``."""

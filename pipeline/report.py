@@ -26,6 +26,7 @@ from tunesmith.components.artifacts import (
     ModelEvaluation,
 )
 from tunesmith.components.errors import ComponentError
+from tunesmith.components.evaluator.measures_chart import draw_measures
 from tunesmith.components.trainer.loss_curve import TRAIN, draw_losses
 from tunesmith.pipeline.figures import artifact_type
 from tunesmith.pipeline.history import Run, read_run, read_runs
@@ -34,6 +35,7 @@ from tunesmith.pipeline.lineage import read_lineage
 if TYPE_CHECKING:
     from jinja2 import Environment
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 REPORTS = "reports"
 """The folder of a root that keeps the report of every run, and an index of them."""
@@ -172,6 +174,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "utc": _utc,
         "loss_curve": lambda history: loss_curve(history["epochs"], history["best_epoch"]),
+        "measures_chart": measures_chart,
         "coverage_curve": lambda statistics: coverage_curve(statistics["vocabulary_coverage"]),
     }
     return environment
@@ -248,15 +251,27 @@ def coverage_curve(points: Sequence[tuple[int, float]]) -> str:
     return _svg(draw)
 
 
+def measures_chart(music: Mapping[str, Any]) -> str:
+    """Return the music measures of an ``evaluation.json``, beside the corpus, as SVG."""
+    return _svg_of(lambda figure: draw_measures(figure, music))
+
+
 def _svg(draw: Callable[[Axes], None]) -> str:
+    def draw_figure(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        draw(axes)
+
+    return _svg_of(draw_figure)
+
+
+def _svg_of(draw: Callable[[Figure], None]) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
-    draw(axes)
+    draw(figure)
     text = io.StringIO()
     FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
     # Without the XML prologue the drawing can stand inside a page.

@@ -10,14 +10,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunesmith.components.encodings.encoding import TokenVocabulary
 from tunesmith.components.records.eval_windows import Tokens
 from tunesmith.music.copying import copied_stretches
 from tunesmith.music.measures import MEASURES
 
-LOW, HIGH = 0.05, 0.95
-"""Quantiles of the corpus's songs that bound its range."""
+QUANTILES = {
+    "low": 0.05,
+    "lower_quartile": 0.25,
+    "median": 0.5,
+    "upper_quartile": 0.75,
+    "high": 0.95,
+}
+"""Those of the corpus's songs, by name; a song between ``low`` and ``high`` is within its range."""
+
+RESAMPLES = 1000
+"""Bootstrap samples; the error of their own number is then 2 % (Efron and Tibshirani 1993,
+"An Introduction to the Bootstrap", section 6.4, take 200 for enough)."""
 
 
 def describe_music(
@@ -31,9 +42,12 @@ def describe_music(
 ) -> dict[str, Any]:
     """Return ``{measure: {"unit", "meaning", "model", "corpus"}}``.
 
-    ``model`` has the ``values`` of each song and their ``mean``, ``corpus`` what :func:`_range`
-    says. What is copied from the training split is compared with held-out songs, which have in
-    common with it what any music of the kind has; everything else with training songs.
+    ``corpus`` has the :data:`QUANTILES` of its songs, the ``median_error`` and how many ``songs``
+    have a value. ``model`` has the ``values`` of each song, their ``mean`` and ``median``, how many
+    lie ``within`` low and high of the corpus, and whether the median lies between the corpus's
+    quartiles, widened by the median's error (``median_within``). What is copied from the training
+    split is compared with held-out songs, which have in common with it what any music of the kind
+    has; everything else with training songs.
 
     Args:
         vocabulary: of all tokens.
@@ -75,17 +89,52 @@ def describe_music(
 def _entry(
     unit: str, meaning: str, values: Sequence[float], reference: Sequence[float], songs: str
 ) -> dict[str, Any]:
-    known = np.array([value for value in values if not np.isnan(value)])
+    known = _known(values)
+    corpus = _range(_known(reference))
+    model: dict[str, Any] = {
+        "values": list(values),
+        "mean": float(known.mean()) if len(known) else None,
+        "median": float(np.median(known)) if len(known) else None,
+        "within": None,
+        "median_within": None,
+    }
+    if corpus["songs"] and len(values):
+        within = (known >= corpus["low"]) & (known <= corpus["high"])
+        model["within"] = int(np.count_nonzero(within))
+    if corpus["songs"] and len(known):
+        least = corpus["lower_quartile"] - corpus["median_error"]
+        most = corpus["upper_quartile"] + corpus["median_error"]
+        model["median_within"] = bool(least <= model["median"] <= most)
     return {
         "unit": unit,
         "meaning": meaning,
-        "model": {"values": list(values), "mean": float(known.mean()) if len(known) else None},
-        "corpus": {"of": songs, **_range(reference)},
+        "model": model,
+        "corpus": {"of": songs, **corpus},
     }
 
 
-def _range(values: Sequence[float]) -> dict[str, Any]:
-    """Return the 5 % and 95 % quantiles and the median of the songs that have a value."""
-    known = [value for value in values if not np.isnan(value)]
-    low, median, high = np.quantile(known, (LOW, 0.5, HIGH)).tolist() if known else [None] * 3
-    return {"low": low, "median": median, "high": high, "songs": len(known)}
+def _known(values: Sequence[float]) -> NDArray[np.float64]:
+    """Return the values of the songs that have one."""
+    return np.array([value for value in values if not np.isnan(value)], dtype=np.float64)
+
+
+def _range(known: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the quantiles, the standard error of the median, and the number of songs."""
+    if not len(known):
+        return {**dict.fromkeys(QUANTILES), "median_error": None, "songs": 0}
+    found = np.quantile(known, list(QUANTILES.values())).tolist()
+    return {
+        **dict(zip(QUANTILES, found, strict=True)),
+        "median_error": median_error(known),
+        "songs": len(known),
+    }
+
+
+def median_error(values: NDArray[np.float64]) -> float:
+    """Return the standard error of the median by bootstrap (Efron 1979), always the same number.
+
+    Args:
+        values: float64 [n], at least one.
+    """
+    places = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
+    return float(np.median(values[places], axis=1).std())

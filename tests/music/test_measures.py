@@ -14,10 +14,13 @@ from tunesmith.music import REST, Frame, TrackChoice, read_sequence
 from tunesmith.music.measures import (
     MEASURES,
     isolated_note_share,
+    leap_share,
+    longest_run,
     mean_polyphony,
     one_frame_note_share,
     pitch_class_entropy,
     pitch_range,
+    repeated_frame_share,
     repetition,
     rest_share,
     scale_consistency,
@@ -77,10 +80,43 @@ def test_repetition_is_the_share_of_stretches_heard_before() -> None:
     assert repetition(melody(*[60] * 20), length=4) == pytest.approx(16 / 17)
 
 
+def test_frames_of_a_stretch_that_comes_again_are_repeated() -> None:
+    theme = [60, 62, 64, 65]
+    assert repeated_frame_share(melody(*range(60, 80)), length=4) == 0
+    # The second time counts, the first does not.
+    assert repeated_frame_share(melody(*theme, 67, *theme, 69), length=4) == pytest.approx(4 / 10)
+    assert repeated_frame_share(melody(*theme, 67, *theme), length=5) == 0
+    # A held note repeats itself from its second frame on.
+    assert repeated_frame_share(melody(*[60] * 10), length=4) == pytest.approx(9 / 10)
+    assert math.isnan(repeated_frame_share(melody(60, 62), length=4))
+
+
+def test_a_loop_of_ten_seconds_is_repeated_at_both_lengths_and_a_bar_at_one() -> None:
+    alphabet = range(40, 110)
+    loop = melody(*alphabet[:50], *alphabet[:50])
+    assert MEASURES["repeated_share_16"].of(loop) == MEASURES["repeated_share_50"].of(loop) == 0.5
+    bar = melody(*alphabet[:16], *alphabet[20:70], *alphabet[:16])
+    assert MEASURES["repeated_share_16"].of(bar) == pytest.approx(16 / 82)
+    assert MEASURES["repeated_share_50"].of(bar) == 0
+
+
+def test_the_longest_run_is_of_a_rest_as_well_as_of_a_chord() -> None:
+    assert longest_run(melody(60, 62, 64)) == 1
+    assert longest_run([(60, 64), (60, 64), (60,), (60, 64)]) == 2
+    assert longest_run(melody(60, 0, 0, 0, 62, 62)) == 3
+
+
+def test_leaps_are_moves_of_the_highest_pitch_by_more_than_a_fifth() -> None:
+    assert leap_share(melody(60, 67, 0, 75, 75, 74)) == pytest.approx(1 / 3)
+    assert leap_share([(40, 60), (52, 62)]) == 0
+    assert math.isnan(leap_share(melody(60, 60, 0, 60)))
+
+
 def test_what_a_song_has_not_is_not_a_number() -> None:
     silence = melody(*[0] * 20)
     assert rest_share(silence) == 1
-    for name in set(MEASURES) - {"rest_share", "repetition"}:
+    of_any_frame = {"rest_share", "repetition", "longest_run", "repeated_share_16"}
+    for name in set(MEASURES) - of_any_frame - {"repeated_share_50"}:
         assert math.isnan(MEASURES[name].of(silence)), name
     for measure in MEASURES.values():
         assert math.isnan(measure.of([]))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.components.artifacts import Artifact, Blessing, TrainedModel
+from tunesmith.components.artifacts import Artifact, Blessing, ModelEvaluation, TrainedModel
 from tunesmith.components.component import Component, ParameterSet, parameter
 from tunesmith.components.errors import ComponentError, GateClosed
 from tunesmith.components.progress import SilentProgress
@@ -52,6 +52,10 @@ GATE: Component[Any, Any, Finding] = Component(
 )
 LEARN: Component[Any, Any, TrainedModel] = Component(
     "Learn", OfSong, Learning, TrainedModel, "toy_executors:learn"
+)
+
+MEASURE: Component[Any, Any, ModelEvaluation] = Component(
+    "Measure", OfSong, Longest, ModelEvaluation, "toy_executors:measure"
 )
 
 
@@ -136,6 +140,18 @@ def test_a_gate_that_stopped_the_run_is_drawn_with_its_checks(root: Path) -> Non
     assert "Run 1: refused" in text
     assert "Judge: not blessed" in text
     assert "short failed the song has 4 notes: at most 1" in text
+
+
+def test_songs_are_drawn_beside_the_corpus_and_those_within_it_counted(root: Path) -> None:
+    run(root)
+    with Runner(root, SilentProgress(), command="run") as runner:
+        runner.run(MEASURE, OfSong(Artifact(root.parent / "song", "v1")), Longest())
+    page = write_report(root)
+    text = Page(page).text
+    assert "rest share frames in which nothing sounds" in text
+    assert "0.625 0.625 0.000 0.100 0.200 0.300 0.400 share 1 of 2" in text
+    assert "Each of 2 songs of 300 frames is a dot" in text
+    assert page.read_text("utf-8").count("<svg") == 1
 
 
 def test_parameters_and_inputs_of_each_execution_are_told(root: Path) -> None:

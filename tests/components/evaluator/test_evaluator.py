@@ -142,10 +142,14 @@ def test_songs_are_measured_and_left_as_midi(evaluation: ModelEvaluation) -> Non
     assert music["mean_polyphony"]["corpus"] == {
         "of": "train",
         "low": 1,
+        "lower_quartile": 1,
         "median": 1,
+        "upper_quartile": 1,
         "high": 1,
+        "median_error": 0,
         "songs": 2,
     }
+    assert music["mean_polyphony"]["model"]["within"] == 3
     # The held-out songs are cut from the tune: all of what is looked at is in the training split.
     assert music["longest_copied_run"]["corpus"]["high"] > 30
     assert music["copied_share"]["corpus"]["low"] == 1

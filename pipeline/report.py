@@ -26,11 +26,11 @@ from tunesmith.components.artifacts import (
     ModelEvaluation,
 )
 from tunesmith.components.errors import ComponentError
-from tunesmith.components.evaluator.measures_chart import draw_measures
 from tunesmith.components.trainer.loss_curve import TRAIN, draw_losses
 from tunesmith.pipeline.figures import artifact_type
 from tunesmith.pipeline.history import Run, read_run, read_runs
 from tunesmith.pipeline.lineage import read_lineage
+from tunesmith.pipeline.measures_chart import draw_measures
 
 if TYPE_CHECKING:
     from jinja2 import Environment

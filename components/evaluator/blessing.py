@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from tunesmith.components.artifacts import Check
 from tunesmith.components.evaluator.comparison import Comparison
 from tunesmith.components.evaluator.component import BlessingParameters
 from tunesmith.components.evaluator.likelihood import Figures
+from tunesmith.components.evaluator.requirements import parse_requirements
 
 SUM_TOLERANCE = 1e-3
 """How far a row of probabilities may lie from one; float32 over thousands of frames stays below
@@ -23,6 +25,7 @@ def check_model(
     baselines: Mapping[str, Figures],
     previous: Comparison | None,
     parameters: BlessingParameters,
+    music: Mapping[str, Any] | None = None,
 ) -> list[Check]:
     """Return all checks; a model is blessed if all are passed.
 
@@ -30,7 +33,8 @@ def check_model(
         figures: of the model.
         baselines: figures of the baselines, by name.
         previous: the comparison with the served model; None if none is served.
-        parameters: the margins.
+        parameters: the margins and what is required.
+        music: the measures of the model's songs, by name; None if there are no songs.
     """
     return [
         _finite(figures),
@@ -40,6 +44,7 @@ def check_model(
             for name in parameters.beat
         ),
         _not_worse(previous, parameters.previous_margin),
+        *(each.check(figures, music or {}) for each in parse_requirements(parameters.require)),
     ]
 
 

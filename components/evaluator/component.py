@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tunesmith.components.artifacts import Examples, ModelEvaluation, PushedModel, TrainedModel
 from tunesmith.components.component import Component, ParameterSet, parameter
+from tunesmith.components.evaluator.requirements import parse_requirements
 
 BASELINES = ("unigram", "repeat", "5-gram")
 """Counted predictors, by falling loss on most music; see
@@ -48,6 +49,16 @@ class BlessingParameters(ParameterSet):
         unit="nats per frame",
         option="--previous-margin",
     )
+    require: tuple[str, ...] = parameter(
+        (),
+        "Bound of a figure, or of the mean of a music measure over the model's songs: "
+        "'nats<=2.5', 'one_frame_note_share<=0.5', 'leap_share>=0.02'.",
+        option="--require",
+    )
+
+    def check(self) -> None:
+        """Check that each requirement names a figure or a measure, and a bound of it."""
+        parse_requirements(self.require)
 
 
 @dataclass(frozen=True)

@@ -65,12 +65,6 @@ def execute(inputs: EvaluatorInputs, parameters: EvaluatorParameters, context: C
         baselines = _judge(counted, held_out, progress, "judging the baselines")
     with _timed(seconds, "previous"):
         previous = _compare(candidate, inputs.previous, songs["eval"], progress)
-    checks = check_model(
-        splits["eval"],
-        {name: figures["eval"] for name, figures in baselines.items()},
-        previous,
-        parameters.blessing,
-    )
     with _timed(seconds, "composing"):
         # Rows that are not finite cannot be sampled.
         drawable = math.isfinite(splits["eval"].sum_error)
@@ -78,6 +72,13 @@ def execute(inputs: EvaluatorInputs, parameters: EvaluatorParameters, context: C
         paths = _write_songs(candidate, composed, output)
     with _timed(seconds, "music"):
         music = _music(candidate, composed, songs, parameters)
+    checks = check_model(
+        splits["eval"],
+        {name: figures["eval"] for name, figures in baselines.items()},
+        previous,
+        parameters.blessing,
+        music,
+    )
     evaluation = Evaluation(
         checks=checks,
         model_digest=inputs.model.digest,

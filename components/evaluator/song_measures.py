@@ -26,6 +26,22 @@ QUANTILES = {
 }
 """Those of the corpus's songs, by name; a song between ``low`` and ``high`` is within its range."""
 
+COPIED_MEASURES = {
+    "longest_copied_run": ("frames", "longest stretch found in a training song", "longest"),
+    "longest_copied_changes": (
+        "frames",
+        "changes of the frame within a stretch found in a training song",
+        "changes",
+    ),
+    "copied_share": (
+        "share",
+        "frames within stretches of {} or more found in a training song",
+        "share",
+    ),
+}
+"""What a song has in common with the training songs: unit, meaning, and the field of
+:class:`tunesmith.music.copying.Copied`."""
+
 RESAMPLES = 1000
 """Bootstrap samples; the error of their own number is then 2 % (Efron and Tibshirani 1993,
 "An Introduction to the Bootstrap", section 6.4, take 200 for enough)."""
@@ -65,24 +81,11 @@ def describe_music(
         described[name] = _entry(measure.unit, measure.meaning, values, reference, "train")
     beginnings = [song[:steps] for song in held_out]
     copied = copied_stretches([*composed, *beginnings], train, copied_frames)
-    for name, unit, meaning, column in (
-        ("longest_copied_run", "frames", "longest stretch found in a training song", "longest"),
-        (
-            "longest_copied_changes",
-            "frames",
-            "changes of the frame within a stretch found in a training song",
-            "changes",
-        ),
-        (
-            "copied_share",
-            "share",
-            f"frames within stretches of {copied_frames} or more found in a training song",
-            "share",
-        ),
-    ):
+    for name, (unit, meaning, column) in COPIED_MEASURES.items():
         both = [float(getattr(each, column)) for each in copied]
         values, reference = both[: len(composed)], both[len(composed) :]
-        described[name] = _entry(unit, meaning, values, reference, "held out")
+        told = meaning.format(copied_frames)
+        described[name] = _entry(unit, told, values, reference, "held out")
     return described
 
 

@@ -172,6 +172,17 @@ def test_a_model_that_falls_short_is_told_why_and_nothing_is_raised(
     assert result.refusal().startswith(f"the model is not blessed ({check.why}): train longer")
 
 
+def test_what_is_required_of_the_songs_decides_as_well(
+    examples: Examples, model: TrainedModel, tmp_path: Path
+) -> None:
+    # The tune moves in every frame.
+    asked = BlessingParameters(beat=(), require=("mean_polyphony<=1", "one_frame_note_share<=0.5"))
+    strict = replace(QUICK, blessing=asked, songs=1, steps=20)
+    result, _ = evaluated(examples, model, tmp_path / "out", strict)
+    assert [each.passed for each in result.checks()[-2:]] == [True, False]
+    assert not result.blessed
+
+
 def test_a_model_is_as_good_as_itself(
     examples: Examples, model: TrainedModel, evaluation: ModelEvaluation, tmp_path: Path
 ) -> None:

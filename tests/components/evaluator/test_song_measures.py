@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from tunesmith.components.evaluator.measures_chart import draw_measures
 from tunesmith.components.evaluator.song_measures import describe_music, median_error
 from tunesmith.music import Vocabulary
 
@@ -74,16 +72,3 @@ def test_the_error_of_the_median_is_that_of_theory_and_always_the_same() -> None
     assert median_error(values) == pytest.approx(np.sqrt(np.pi / 2 / 400), rel=0.35)
     assert median_error(values) == median_error(values)
     assert median_error(np.ones(5)) == 0
-
-
-def test_the_chart_has_a_row_and_every_song_of_each_measure() -> None:
-    music = described([5, 20, 9])
-    # As an evaluation.json says that a song has no value, and as older ones know no quartiles.
-    music["one_frame_note_share"]["model"]["values"][1] = None
-    del music["rest_share"]["corpus"]["lower_quartile"]
-    figure = Figure()
-    draw_measures(figure, music)
-    rows = {axes.get_yticklabels()[0].get_text(): axes for axes in figure.axes}
-    assert list(rows) == [name.replace("_", " ") for name in music]
-    assert len(rows["rest share"].lines[-1].get_xdata()) == 3
-    assert len(rows["one frame note share"].lines[-1].get_xdata()) == 2

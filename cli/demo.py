@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tunesmith.cli.console import ConsoleProgress
+from tunesmith.cli.degenerate_songs import warn_of_degenerate
 from tunesmith.cli.generate import compose
 from tunesmith.cli.options import FOLDER
 from tunesmith.cli.run import run_and_report
@@ -66,6 +67,7 @@ def command(folder: Path, seconds: float, steps: int, seed: int) -> None:
     songs = _serve_and_compose(pushed.parent, steps, seed)
     songs[0].write(folder / "song.mid")
     songs[0].write_picture(folder / "song.png")
+    warn_of_degenerate(songs[:1], [folder / "song.mid"])
     write_report(folder, [shown_song(song) for song in songs])
     _say_what_was_made(folder, pushed, songs[0], time.monotonic() - started)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tunesmith.cli.console import ConsoleProgress
+from tunesmith.cli.degenerate_songs import warn_of_degenerate
 from tunesmith.cli.options import FILE, FOLDER, add_options
 from tunesmith.cli.signals import Terminated, exit_code
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from tunesmith.client import Composer, Song, SongsInProgress
 
 DEFAULT_SERVER = "localhost:8500"
+
+DEGENERATE = 4
+"""The exit code where a song was written that is silent, or dwells beyond what the corpus does."""
 
 # What is written of each song: the option, and the method of Song.
 _WRITERS = {
@@ -70,6 +74,8 @@ _SERVER = (
     ),
 )
 
+_RECOMMENDED = "what the model recommends"
+
 _START = (
     click.option("--start-note", type=int, metavar="P", help="Begin with this pitch; 60 is C4."),
     click.option("--start-chord", type=NUMBERS, metavar="P,P,…", help="Begin with these pitches."),
@@ -82,13 +88,19 @@ _DRAWING = (
     click.option(
         "--temperature",
         type=float,
-        default=1.0,
-        show_default=True,
-        help="1 is the model's own taste, lower is safer, 0 always the likeliest frame.",
+        help="1 is the model's own distribution, lower is safer, 0 always the likeliest frame.  "
+        f"[default: {_RECOMMENDED}]",
     ),
-    click.option("--top-k", type=int, help="Draw among the K likeliest frames only."),
     click.option(
-        "--top-p", type=float, help="Draw among the likeliest frames that hold this share."
+        "--top-k",
+        type=int,
+        help=f"Draw among the K likeliest frames only.  [default: {_RECOMMENDED}]",
+    ),
+    click.option(
+        "--top-p",
+        type=float,
+        help="Draw among the likeliest frames that hold this share; 1 for all.  "
+        f"[default: {_RECOMMENDED}]",
     ),
     click.option("--max-repeats", type=int, help="A frame sounds at most so many frames in a row."),
     click.option("--max-rests", type=int, help="At most so many rests come in a row."),
@@ -147,7 +159,8 @@ def command(
 ) -> None:
     """Compose songs and write them as MIDI; several get numbered names.
 
-    Ctrl-C leaves what was composed so far.
+    Ctrl-C leaves what was composed so far. A song that is silent, or rests or dwells on one frame
+    more than songs of the corpus do, is written, told, and makes the exit code 4.
     """
     if server and model_dir:
         raise click.UsageError("give --server or --model-dir, not both")
@@ -165,12 +178,15 @@ def command(
             songs = composer.generate_many(count, steps, loop="server", **options)
             _write(songs, outputs, playing)
         else:
-            _compose_and_write(composer.begin(count, steps, **options), steps, outputs, playing)
+            progress = composer.begin(count, steps, **options)
+            songs = _compose_and_write(progress, steps, outputs, playing)
+    if warn_of_degenerate(songs, _numbered_paths(outputs["out"], len(songs))):
+        raise SystemExit(DEGENERATE)
 
 
 def _compose_and_write(
     progress: SongsInProgress, steps: int, outputs: dict[str, Path], playing: dict[str, Any]
-) -> None:
+) -> list[Song]:
     """Compose to the end, or to an error or Ctrl-C, and write what there is by then."""
     from tunesmith.client import ComposerError
 
@@ -189,6 +205,7 @@ def _compose_and_write(
         click.echo(f"tunesmith: {how} {when}", err=True)
         raise SystemExit(exit_code(stopped)) from None
     _write(songs, outputs, playing)
+    return songs
 
 
 def _finished(progress: SongsInProgress, steps: int) -> list[Song]:
@@ -206,19 +223,21 @@ def compose(address: str, model_name: str, count: int, steps: int, **options: An
 
 
 def _write(songs: Sequence[Song], outputs: dict[str, Path], playing: dict[str, Any]) -> None:
-    for number, song in enumerate(songs, 1):
+    paths = {kind: _numbered_paths(path, len(songs)) for kind, path in outputs.items()}
+    for index, song in enumerate(songs):
         played = song.played(**playing)
-        for kind, path in outputs.items():
-            getattr(played, _WRITERS[kind])(_numbered(path, number, len(songs)))
-        name = _numbered(outputs["out"], number, len(songs))
+        for kind, each in paths.items():
+            getattr(played, _WRITERS[kind])(each[index])
+        name = paths["out"][index]
         click.echo(f"{name}: {played.summary()}, seed {song.seed}, version {song.model_version}")
 
 
-def _numbered(path: Path, number: int, count: int) -> Path:
-    """Return song.mid, or song-07.mid for the seventh of ten."""
+def _numbered_paths(path: Path, count: int) -> list[Path]:
+    """Return song.mid alone, or song-01.mid to song-10.mid of ten."""
     if count == 1:
-        return path
-    return path.with_stem(f"{path.stem}-{number:0{len(str(count))}}")
+        return [path]
+    digits = len(str(count))
+    return [path.with_stem(f"{path.stem}-{number:0{digits}}") for number in range(1, count + 1)]
 
 
 def _playing(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The ``tunesmith`` command: finds the subcommand, and reports errors in one line.
 
 Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong, 3 a gate refused,
-130 interrupted, 143 terminated.
+4 a degenerate song was written, 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tunesmith.client import calls
 from tunesmith.client.errors import (
+    BadOption,
     BadResponse,
     MessageTooLarge,
     ModelNotFound,
@@ -23,8 +24,9 @@ from tunesmith.client.errors import (
 )
 from tunesmith.client.exchange import Exchange, ModelVersion
 from tunesmith.client.protos import tunesmith_wire_pb2 as wire
-from tunesmith.client.sampling import Rows, Windows
+from tunesmith.client.sampling import Rows, Sampling, Windows
 from tunesmith.music import Grid, MusicError, TrackChoice, Vocabulary, parse_frame
+from tunesmith.music.degeneration import SongLimits
 from tunesmith.music.frames import PITCHES
 
 VOCABULARY_CHUNK = 256
@@ -48,12 +50,17 @@ class Settings:
         track: the track choice; ``first`` when the model does not say.
         program: General MIDI program 0..127; 0, the grand piano, when the model does not say.
         grid: what a frame is; plain frames of a second when the model does not say.
+        sampling: how songs are drawn unless a caller says otherwise; the model's own distribution
+            when the model does not say.
+        limits: beyond which a song is degenerate; None when the model does not say.
     """
 
     frames_per_second: float
     track: TrackChoice = FIRST_TRACK
     program: int = 0
     grid: Grid = field(default_factory=Grid)
+    sampling: Sampling = field(default_factory=Sampling)
+    limits: SongLimits | None = None
 
 
 @dataclass(frozen=True)
@@ -259,7 +266,8 @@ def _read_settings(servable: ModelVersion) -> Exchange[Settings]:
         program = int(output(answer, "program", "i", (1,))[0])
         if not 0 <= program < 128:
             raise BadResponse(f"the model says General MIDI program {program}: re-export it")
-    return Settings(speed, track, program, _read_grid(answer, speed))
+    grid, sampling = _read_grid(answer, speed), _read_sampling(answer)
+    return Settings(speed, track, program, grid, sampling, _read_limits(answer))
 
 
 def _read_grid(answer: dict[str, NDArray[Any]], speed: float) -> Grid:
@@ -276,3 +284,28 @@ def _read_grid(answer: dict[str, NDArray[Any]], speed: float) -> Grid:
         )
     except MusicError as error:
         raise BadResponse(f"the model's grid cannot be used: {error}") from error
+
+
+def _read_sampling(answer: dict[str, NDArray[Any]]) -> Sampling:
+    top_k = int(output(answer, "top_k", "i", (1,))[0]) if "top_k" in answer else 0
+    top_p = _decimal(answer, "top_p", 1.0)
+    try:
+        return Sampling(
+            _decimal(answer, "temperature", 1.0),
+            top_k if top_k != 0 else None,
+            top_p if top_p != 1 else None,
+        )
+    except BadOption as error:
+        raise BadResponse(f"the model's sampling cannot be used: {error}") from error
+
+
+def _read_limits(answer: dict[str, NDArray[Any]]) -> SongLimits | None:
+    if not {"rest_share_limit", "longest_run_limit"} <= answer.keys():
+        return None
+    limits = (_decimal(answer, f"{name}_limit", 0.0) for name in ("rest_share", "longest_run"))
+    return SongLimits(*limits)
+
+
+def _decimal(answer: dict[str, NDArray[Any]], name: str, default: float) -> float:
+    """Return a float32 output as the shortest decimal that it stands for: 0.9, not 0.89999998."""
+    return float(str(output(answer, name, "f", (1,))[0])) if name in answer else default

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
@@ -28,9 +28,11 @@ class DrawOptions(TypedDict, total=False):
     """How frames are drawn.
 
     Attributes:
-        temperature: 1 is the model's own distribution, 0 always the most probable frame.
-        top_k: draw among the k most probable frames only.
-        top_p: draw among the most probable frames that hold this share together.
+        temperature: 1 is the model's own distribution, 0 always the most probable frame. None, here
+            and of top_k and top_p, leaves it to the model: what its settings recommend, or else its
+            own distribution.
+        top_k: draw among the k most probable frames only; all, if there are no more.
+        top_p: draw among the most probable frames that hold this share together; 1 for all.
         max_repeats: a frame sounds at most so many frames in a row.
         max_rests: at most so many rests come in a row.
         sampling: a filter of one's own, or several in their order, in place of all of these; see
@@ -40,7 +42,7 @@ class DrawOptions(TypedDict, total=False):
             for as many as pay, 0 for none.
     """
 
-    temperature: float
+    temperature: float | None
     top_k: int | None
     top_p: float | None
     max_repeats: int | None
@@ -78,17 +80,19 @@ class Drawing:
         filters: the chain between a model's row and the draw; :class:`Sampling` is the usual one.
         seed: what the draws follow from; None where the song says it, or none is wanted.
         speculate: frames to guess ahead in each call; None for as many as pay.
+        left_to_model: the names of what of the usual sampling is the model's to recommend.
     """
 
     filters: Sampling | tuple[Filter, ...]
     seed: int | None
     speculate: int | None = None
+    left_to_model: frozenset[str] = frozenset()
 
     @classmethod
     def of(
         cls,
         *,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         top_k: int | None = None,
         top_p: float | None = None,
         max_repeats: int | None = None,
@@ -106,14 +110,29 @@ class Drawing:
             raise BadOption(f"a seed is 0 or more, not {seed}")
         if speculate is not None and speculate < 0:
             raise BadOption(f"speculate is 0 or more, not {speculate}")
-        usual = Sampling(temperature, top_k, top_p, max_repeats, max_rests)
+        recommended = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        limits = {"max_repeats": max_repeats, "max_rests": max_rests}
+        given = {name: value for name, value in (recommended | limits).items() if value is not None}
         if sampling is None:
-            return cls(usual, seed, speculate)
-        if usual != Sampling():
+            usual = Sampling(**given)  # type: ignore[arg-type]
+            return cls(usual, seed, speculate, frozenset(recommended) - given.keys())
+        if given:
             raise BadOption("give sampling, or temperature, top_k, … alone, not both")
         if isinstance(sampling, Sampling):
             return cls(sampling, seed, speculate)
         return cls((sampling,) if callable(sampling) else tuple(sampling), seed, speculate)
+
+    def on(self, recommended: Sampling) -> Drawing:
+        """Return the drawing on a model that recommends this sampling."""
+        if not isinstance(self.filters, Sampling):
+            return self
+        values = {name: getattr(recommended, name) for name in self.left_to_model}
+        return replace(self, filters=replace(self.filters, **values), left_to_model=frozenset())
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """The usual sampling; None for filters of one's own."""
+        return self.filters if isinstance(self.filters, Sampling) else None
 
     @property
     def chain(self) -> tuple[Filter, ...]:

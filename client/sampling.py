@@ -84,6 +84,17 @@ class Sampling:
             filters.append(TopP(self.top_p))
         return tuple(filters)
 
+    def facts(self) -> list[str]:
+        """Return what of it changes the model's distribution: ``["temperature 0.9"]``."""
+        names = {
+            "temperature": None if self.temperature == 1 else self.temperature,
+            "top-k": self.top_k,
+            "top-p": self.top_p,
+            "max repeats": self.max_repeats,
+            "max rests": self.max_rests,
+        }
+        return [f"{name} {value:g}" for name, value in names.items() if value is not None]
+
     def __call__(self, rows: Rows, windows: Windows) -> Rows:
         """Return the rows after every filter."""
         return apply(self.chain, rows, windows)

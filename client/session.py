@@ -116,10 +116,14 @@ class Session:
 def beginning(models: Models, request: Request) -> Exchange[Session]:
     """Begin the songs of a request on the model as it is served now."""
     model = yield from models.current()
+    drawing = request.drawing.on(model.settings.sampling)
     windows = yield from _first_windows(model, request)
-    songs = [_begun(model, request, index, window) for index, window in enumerate(windows)]
+    songs = [
+        _begun(model, request, drawing.sampling, index, window)
+        for index, window in enumerate(windows)
+    ]
     steps = request.steps - len(request.start.song_frames)
-    return Session(model, songs, windows, steps, request.drawing, request.seed)
+    return Session(model, songs, windows, steps, drawing, request.seed)
 
 
 def extending(models: Models, song: Song, steps: int, drawing: Drawing) -> Exchange[Session]:
@@ -144,7 +148,15 @@ def extending(models: Models, song: Song, steps: int, drawing: Drawing) -> Excha
     chosen = song.seed if drawing.seed is None else drawing.seed
     seed = new_seed() if chosen is None else chosen
     name, version = model.servable.name, model.servable.version
-    begun = replace(song, model=name, model_version=version, seed=seed)
+    drawing = drawing.on(model.settings.sampling)
+    begun = replace(
+        song,
+        model=name,
+        model_version=version,
+        seed=seed,
+        sampling=drawing.sampling,
+        limits=model.settings.limits,
+    )
     windows = padded(heard, model.window)[np.newaxis]
     return Session(model, [begun], windows, steps, drawing, seed)
 
@@ -156,8 +168,10 @@ def at_the_server(models: Models, request: Request) -> Exchange[list[Song]]:
         BadOption: the model has no such signature, or it lacks what is asked for.
         BadResponse: the answer makes no sense.
     """
-    sampling = _servable_sampling(request)
+    _check_servable(request)
     model = yield from models.current()
+    sampling = request.drawing.on(model.settings.sampling).sampling
+    assert sampling is not None
     if "generate" not in model.signatures:
         raise BadOption(f"{model.servable} has no loop of its own: use loop='client'")
     windows = yield from _first_windows(model, request)
@@ -179,18 +193,18 @@ def at_the_server(models: Models, request: Request) -> Exchange[list[Song]]:
     return [
         replace(song, frames=song.frames + tuple(model.vocabulary.decode(row)))
         for index, row in enumerate(tokens)
-        for song in [_begun(model, request, index, windows[index])]
+        for song in [_begun(model, request, sampling, index, windows[index])]
     ]
 
 
-def _servable_sampling(request: Request) -> Sampling:
-    """Return the sampling of a request that a server is to draw itself.
+def _check_servable(request: Request) -> None:
+    """Check that a server can draw the songs of a request itself.
 
     Raises:
         BadOption: the ``generate`` signature has no such thing.
     """
-    sampling = request.drawing.filters
-    if not isinstance(sampling, Sampling):
+    sampling = request.drawing.sampling
+    if sampling is None:
         raise BadOption("the server's loop draws by temperature, top_k and top_p alone")
     if sampling.max_repeats is not None or sampling.max_rests is not None:
         raise BadOption("the server's loop has no max_repeats or max_rests: use loop='client'")
@@ -198,7 +212,6 @@ def _servable_sampling(request: Request) -> Sampling:
         raise BadOption("the server's loop does not speculate: it makes one call anyway")
     if request.steps > LONGEST_SERVER_LOOP:
         raise BadOption(f"the server's loop has {LONGEST_SERVER_LOOP} steps at most")
-    return sampling
 
 
 def _row_seeds(request: Request) -> NDArray[np.int64]:
@@ -217,7 +230,13 @@ def _first_windows(model: ServedModel, request: Request) -> Exchange[Windows]:
     return windows
 
 
-def _begun(model: ServedModel, request: Request, index: int, window: NDArray[np.int64]) -> Song:
+def _begun(
+    model: ServedModel,
+    request: Request,
+    sampling: Sampling | None,
+    index: int,
+    window: NDArray[np.int64],
+) -> Song:
     """Return a song of the start alone."""
     given = request.start.song_frames
     before = model.vocabulary.decode(window[: model.window - len(given)])
@@ -234,4 +253,6 @@ def _begun(model: ServedModel, request: Request, index: int, window: NDArray[np.
         seed=request.seed,
         index=index,
         context=tuple(before[sounding[0] :]) if sounding else (),
+        sampling=sampling,
+        limits=model.settings.limits,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 from tunesmith.client.errors import BadOption
 from tunesmith.client.files import write_atomically
 from tunesmith.client.pitches import pitch_name
+from tunesmith.client.sampling import Sampling
 from tunesmith.music import (
     DEFAULT_VELOCITY,
     Frame,
@@ -20,6 +21,7 @@ from tunesmith.music import (
     notes_from_frames,
     to_pretty_midi,
 )
+from tunesmith.music.degeneration import Degeneration, SongLimits, find_degeneration
 from tunesmith.music.grid import DEFAULT_FRAMES_PER_SECOND
 from tunesmith.music.notation import (
     ByVoice,
@@ -70,6 +72,9 @@ class Song:
         tempo: beats a minute, which place bar lines and move no note; None where a beat is the
             power of two of frames that gives a tempo from 70 up to 140.
         velocity: 1..127 of every note, or two or three by voice.
+        sampling: how its frames were drawn, the last of them if it was extended; None where nobody
+            knows, or by filters of one's own.
+        limits: beyond which a song of this model is degenerate; None where the model does not say.
     """
 
     frames: tuple[Frame, ...]
@@ -82,6 +87,8 @@ class Song:
     tempo: float | None = None
     velocity: ByVoice = DEFAULT_VELOCITY
     context: tuple[Frame, ...] = ()
+    sampling: Sampling | None = field(default=None, compare=False)
+    limits: SongLimits | None = field(default=None, compare=False)
 
     @classmethod
     def read(
@@ -122,6 +129,20 @@ class Song:
         return tuple(notes_from_frames(self.frames))
 
     @property
+    def degeneration(self) -> Degeneration | None:
+        """Why it is degenerate: silent, or resting or dwelling beyond what the corpus does.
+
+        None if it is not, or if its model has no limits. Silence is told in any case.
+        """
+        return find_degeneration(self.frames, self.limits)
+
+    @property
+    def degenerate(self) -> str | None:
+        """:attr:`degeneration` as half a sentence, ``is silent: all 300 frames are rests``."""
+        found = self.degeneration
+        return None if found is None else found.text
+
+    @property
     def pitch_range(self) -> tuple[int, int] | None:
         """The lowest and the highest MIDI pitch; None if nothing sounds."""
         pitches = [note.pitch for note in self.notes]
@@ -143,6 +164,8 @@ class Song:
             facts.append(f"version {self.model_version}")
         if self.seed is not None:
             facts.append(f"seed {self.seed}" + f", song {self.index + 1}" * (self.index > 0))
+        if self.sampling is not None:
+            facts += self.sampling.facts()
         return ", ".join(facts)
 
     def played(self, **playing: Unpack[Playing]) -> Self:

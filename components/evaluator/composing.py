@@ -14,6 +14,7 @@ import numpy as np
 from tunesmith.components.evaluator.likelihood import Predictor
 from tunesmith.components.records.eval_windows import Tokens
 from tunesmith.components.records.padding import padding
+from tunesmith.components.sampling import RecommendedSampling
 
 
 def compose(
@@ -25,12 +26,13 @@ def compose(
     steps: int,
     seed: int,
     maximum_seconds: float,
+    sampling: RecommendedSampling | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Tokens:
     """Return int32 [songs, at most `steps`], each song from silence as training songs begin.
 
-    Drawn at temperature 1 by an exponential race: the token with the smallest noise / probability
-    is taken. A song depends on the seed and on its place alone.
+    Drawn by an exponential race: the token with the smallest noise / probability is taken. A song
+    depends on the seed and on its place alone.
 
     Args:
         predictor: asked for all songs at once, step by step; its rows must be finite.
@@ -41,9 +43,11 @@ def compose(
         seed: 0 or more.
         maximum_seconds: after the step in which they have passed the songs end, with one frame at
             least.
+        sampling: how they are drawn; None for the predictor's own distribution.
         advance: called after each step with 1.
     """
     started = time.monotonic()
+    drawn = sampling or RecommendedSampling()
     streams = [
         np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index,))))
         for index in range(songs)
@@ -52,7 +56,7 @@ def compose(
     tokens[:, :window] = padding(rests, window)
     for step in range(steps):
         rows = predictor.probabilities(tokens[:, step : step + window]).astype(np.float64)
-        rows /= rows.sum(axis=1, keepdims=True)
+        rows = drawn.distribution(rows)
         noise = -np.log1p(-np.stack([stream.random(rows.shape[1]) for stream in streams]))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             arrivals = np.where(rows > 0, noise / rows, np.inf)

@@ -170,6 +170,7 @@ def _compose(
             steps=parameters.steps,
             seed=parameters.seed,
             maximum_seconds=parameters.maximum_composing_seconds,
+            sampling=candidate.sampling,
             advance=advance,
         )
 

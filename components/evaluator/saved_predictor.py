@@ -19,6 +19,7 @@ from tunesmith.components.encodings.encoding import TokenVocabulary, load_encodi
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.records.eval_windows import Tokens
 from tunesmith.components.runtime import load_tensorflow
+from tunesmith.components.sampling import RecommendedSampling
 from tunesmith.music import CorpusSettings, MusicError
 
 if TYPE_CHECKING:
@@ -36,12 +37,14 @@ class SavedPredictor:
         vocabulary: its tokens, and how its corpus was read.
         program: General MIDI program 0..127 that its songs are written with.
         serving_default: the signature.
+        sampling: what its songs are drawn with by default.
     """
 
     window: int
     vocabulary: TokenVocabulary
     program: int
     serving_default: Signature
+    sampling: RecommendedSampling
 
     @classmethod
     def load(cls, directory: Path) -> SavedPredictor:
@@ -68,11 +71,12 @@ class SavedPredictor:
             corpus = CorpusSettings.from_served(answered, speed)
             names = [name.decode("ascii") for name in frames.tolist()]
             vocabulary = load_encoding(corpus.encoding).from_names(names, speed, corpus)
-        except (KeyError, MusicError, ParameterError) as error:
+            sampling = RecommendedSampling.from_served(answered)
+        except (KeyError, ValueError, MusicError, ParameterError) as error:
             raise ComponentError(
                 f"{directory} does not say how its corpus was read ({error})"
             ) from error
-        return cls(window, vocabulary, int(answered["program"]), default)
+        return cls(window, vocabulary, int(answered["program"]), default, sampling)
 
     def probabilities(self, windows: Tokens) -> NDArray[np.float32]:
         """Return float32 [n, V] for windows int32 [n, window]."""

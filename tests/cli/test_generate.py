@@ -86,6 +86,24 @@ def test_several_songs_get_numbers(run: Run, server_address: str, tmp_path: Path
     )
 
 
+def test_a_degenerate_song_is_written_and_told_by_its_own_exit_code(
+    run: Run, server_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_rests(_: Composer, count: int, steps: int, **__: object) -> list[Song]:
+        return [Song(((60,),) * steps, 5.0), *[Song(((),) * steps, 5.0)] * (count - 1)]
+
+    monkeypatch.setattr(Composer, "generate_many", only_rests)
+    arguments = ["--server", server_address, "--loop", "server", "--steps", 9]
+    assert run(*arguments)[0] == 0
+    code, out, err = run(*arguments, "--count", 2)
+    assert code == 4
+    assert len(out.splitlines()) == 2
+    assert err == (
+        "tunesmith: warning: song-2.mid is silent: all 9 frames are rests; try another --seed\n"
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"song.mid", "song-1.mid", "song-2.mid"}
+
+
 def test_the_models_own_loop(run: Run, server_address: str, tmp_path: Path) -> None:
     arguments = ["--server", server_address, "--loop", "server", "--steps", 12, "--seed", 4]
     assert run(*arguments, "--start-note", 70, "--top-p", 0.9)[0] == 0

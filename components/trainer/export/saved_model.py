@@ -7,10 +7,13 @@ object (a Keras model passed to ``tf.saved_model.save`` loses them there).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tunesmith.components.encodings.encoding import TokenVocabulary
 from tunesmith.components.ngram.packing import (
@@ -18,8 +21,10 @@ from tunesmith.components.ngram.packing import (
     Songs,
     drafter_signature,
 )
+from tunesmith.components.sampling import RecommendedSampling
 from tunesmith.components.trainer.component import ServedSettings
 from tunesmith.components.trainer.export.protos import warmup_pb2
+from tunesmith.music.degeneration import LIMIT_FRAMES, measure_limits
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -30,6 +35,9 @@ MODEL_NAME = "tunesmith"
 WARMUP_BATCHES = (1, 16)
 """Sizes of the warm-up requests: a single song, and several at once."""
 
+LIMIT_SONGS = 2000
+"""Enough to know a quantile of, and read within a second."""
+
 
 def export_model(
     forward: tf.Module,
@@ -38,6 +46,7 @@ def export_model(
     settings: ServedSettings,
     directory: Path,
     songs: Songs = (),
+    sampling: RecommendedSampling | None = None,
 ) -> None:
     """Write a trained network as a SavedModel into `directory`, which must not exist.
 
@@ -48,7 +57,9 @@ def export_model(
         settings: what else it answers.
         directory: where to.
         songs: tokens of the training songs, integers [n] each, of which the drafter is counted;
-            without any, or with no bytes for it, the model has none.
+            without any, or with no bytes for it, the model has none. The limits of a song are
+            measured over the first :data:`LIMIT_SONGS`.
+        sampling: what a client draws with by default; None for the model's own distribution.
 
     Signatures, each with the batch as every first dimension:
 
@@ -59,7 +70,10 @@ def export_model(
     - ``settings``: ``token_ids`` int32 [batch] to ``frames_per_second`` float32 [batch], ``track``
       string [batch], and int32 [batch] each: ``program``, ``frames_per_beat`` (0 for a grid of
       seconds), ``keep_short_notes`` (0 or 1), ``lowest_pitch``, ``highest_pitch``,
-      ``transpose_from``, ``transpose_to``.
+      ``transpose_from``, ``transpose_to``; and the recommended sampling: ``temperature`` float32,
+      ``top_k`` int32 (0 for all), ``top_p`` float32 (1 for all). Where there are training songs,
+      float32 ``rest_share_limit`` and ``longest_run_limit``, beyond which a song is degenerate
+      (:mod:`tunesmith.music.degeneration`).
     - ``generate``: a song a row in one call. ``tokens`` int32 [batch, window], what went before;
       and [batch] each: ``steps`` int32, at most ``generation.MAXIMUM_STEPS``; ``temperature``
       float32; ``top_k`` int32, 0 for all; ``top_p`` float32, 1 for all; ``seed`` int64, which with
@@ -74,12 +88,19 @@ def export_model(
 
     from tunesmith.components.trainer.export.generate import generate_signature
 
-    signatures = _signatures(forward, window, vocabulary, settings)
+    songs = iter(songs)
+    first = list(islice(songs, LIMIT_SONGS))
+    served = {
+        "program": np.int32(settings.program),
+        **(sampling or RecommendedSampling()).served(),
+        **_served_limits(vocabulary, first),
+    }
+    signatures = _signatures(forward, window, vocabulary, served)
     signatures["generate"] = generate_signature(forward, window, len(vocabulary))
     asked = ["vocabulary", "settings"]
     if settings.drafter_bytes:
         drafter = PackedDrafter.count(
-            songs, len(vocabulary), settings.drafter_bytes, vocabulary.rests
+            chain(first, songs), len(vocabulary), settings.drafter_bytes, vocabulary.rests
         )
         if drafter.occurrences.any():
             signatures["drafter"] = drafter_signature(drafter)
@@ -88,17 +109,36 @@ def export_model(
     _write_warmup(directory, window, asked)
 
 
+def _served_limits(
+    vocabulary: TokenVocabulary, songs: Sequence[NDArray[np.integer[Any]]]
+) -> dict[str, np.float32]:
+    """Return the outputs of ``settings`` that say what the songs do at most; none without songs."""
+    tokens = LIMIT_FRAMES * len(vocabulary.rests)
+    limits = measure_limits(vocabulary.decode(song[:tokens]) for song in songs)
+    if limits is None:
+        return {}
+    return {
+        "rest_share_limit": np.float32(limits.rest_share),
+        "longest_run_limit": np.float32(limits.longest_run),
+    }
+
+
 def _signatures(
     forward: Any,
     window: int,
     vocabulary: TokenVocabulary,
-    settings: ServedSettings,
+    own: Mapping[str, np.float32 | np.int32],
 ) -> dict[str, tf.types.experimental.GenericFunction]:
     import tensorflow as tf
 
     size = len(vocabulary)
     ids = tf.TensorSpec([None], tf.int32, name="token_ids")
-    served = {"program": settings.program, **vocabulary.corpus.served()}
+    corpus = {
+        name: value if isinstance(value, str) else np.int32(value)
+        for name, value in vocabulary.corpus.served().items()
+    }
+    speed = {"frames_per_second": np.float32(vocabulary.frames_per_second)}
+    served: dict[str, Any] = {**corpus, **speed, **own}
 
     @tf.function(input_signature=[tf.TensorSpec([None, window], tf.int32, "tokens")])
     def serving_default(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -115,12 +155,7 @@ def _signatures(
     @tf.function(input_signature=[ids])
     def served_settings(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = tf.shape(token_ids)
-        values: dict[str, Any] = {
-            name: value if isinstance(value, str) else np.int32(value)
-            for name, value in served.items()
-        }
-        values["frames_per_second"] = np.float32(vocabulary.frames_per_second)
-        return {name: tf.fill(batch, value) for name, value in values.items()}
+        return {name: tf.fill(batch, value) for name, value in served.items()}
 
     return {"serving_default": serving_default, "vocabulary": names, "settings": served_settings}
 

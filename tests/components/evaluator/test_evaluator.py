@@ -36,6 +36,7 @@ from tunesmith.components.ngram.counting import NGram
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.eval_windows import EvalWindows
 from tunesmith.components.records.songs import write_tokens
+from tunesmith.components.sampling import RecommendedSampling
 from tunesmith.components.trainer.component import TrainerInputs, TrainerParameters
 from tunesmith.components.trainer.executor import execute as train
 from tunesmith.music import CorpusSettings, Frame, Grid, TrackChoice, Vocabulary
@@ -374,6 +375,15 @@ def test_songs_are_those_that_a_client_draws() -> None:
             window = np.append(window[:, 1:], [[token]], axis=1).astype(np.int32)
     alone = compose(model, 6, (0,), songs=1, steps=12, seed=9, maximum_seconds=60)
     np.testing.assert_array_equal(alone[0], songs[0])
+
+
+def test_songs_are_drawn_as_the_model_recommends() -> None:
+    model = Counted.of(VOCABULARY, SONGS, 2)
+    greedy = RecommendedSampling(temperature=0)
+    songs = compose(model, 6, (0,), songs=2, steps=12, seed=9, maximum_seconds=60, sampling=greedy)
+    np.testing.assert_array_equal(songs[0], songs[1])
+    first = model.probabilities(np.zeros((1, 6), dtype=np.int32)).argmax()
+    assert songs[0, 0] == first
 
 
 def test_songs_follow_the_models_distribution() -> None:

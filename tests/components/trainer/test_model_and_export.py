@@ -18,9 +18,11 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tunesmith.components.networks.paper.keras_model import build_model
 from tunesmith.components.networks.paper.network import NETWORK
 from tunesmith.components.networks.paper.sizes import PaperSizes
+from tunesmith.components.sampling import RecommendedSampling
 from tunesmith.components.trainer.component import ServedSettings
 from tunesmith.components.trainer.export.saved_model import export_model
 from tunesmith.music import CorpusSettings, Grid, TrackChoice, Vocabulary
+from tunesmith.music.degeneration import LEAST_LONGEST_RUN, LEAST_REST_SHARE
 
 CORPUS = CorpusSettings(
     TrackChoice("name", name="PIANO"), Grid(frames_per_beat=4, lowest=20), transpose=(-5, 6)
@@ -68,7 +70,8 @@ def exported(network: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("export") / "1"
     settings = ServedSettings(program=5)
     forward = NETWORK.for_serving(network, len(VOCABULARY), PaperSizes())
-    export_model(forward, PaperSizes().window, VOCABULARY, settings, directory, [SONG])
+    sampling = RecommendedSampling(0.9, 12, 0.95)
+    export_model(forward, PaperSizes().window, VOCABULARY, settings, directory, [SONG], sampling)
     return directory
 
 
@@ -163,6 +166,26 @@ def test_the_settings_come_once_a_row(answers: dict[str, Any], batch: int) -> No
     for name, value in numbers.items():
         assert answers[f"settings-{batch}-{name}"].dtype == np.int32
         assert answers[f"settings-{batch}-{name}"].tolist() == [value] * batch
+
+
+def test_the_recommended_sampling_and_the_limits_are_settings(answers: dict[str, Any]) -> None:
+    served = {name: answers[f"settings-7-{name}"] for name in ("temperature", "top_k", "top_p")}
+    assert [each.dtype for each in served.values()] == [np.float32, np.int32, np.float32]
+    np.testing.assert_allclose(served["temperature"], [0.9] * 7)
+    assert served["top_k"].tolist() == [12] * 7
+    np.testing.assert_allclose(served["top_p"], [0.95] * 7)
+    # The only song has no rest and changes in every frame.
+    np.testing.assert_allclose(answers["settings-7-rest_share_limit"], [LEAST_REST_SHARE] * 7)
+    np.testing.assert_allclose(answers["settings-7-longest_run_limit"], [LEAST_LONGEST_RUN] * 7)
+
+
+def test_without_songs_a_model_has_no_limits_and_its_own_distribution(model_dir: Path) -> None:
+    signature = tf.saved_model.load(str(model_dir / "1")).signatures["settings"]
+    answered = signature(token_ids=tf.zeros(1, tf.int32))
+    assert "rest_share_limit" not in answered
+    assert "longest_run_limit" not in answered
+    plain = {name: float(answered[name][0]) for name in ("temperature", "top_k", "top_p")}
+    assert plain == {"temperature": 1, "top_k": 0, "top_p": 1}
 
 
 def test_window_length_and_vocabulary_size_can_be_read_from_the_signature(

@@ -11,6 +11,7 @@ import click
 
 from tunesmith.cli.console import ConsoleProgress
 from tunesmith.cli.degenerate_songs import warn_of_degenerate
+from tunesmith.cli.model_folder import base_path
 from tunesmith.cli.options import FILE, FOLDER, add_options
 from tunesmith.cli.signals import Terminated, exit_code
 
@@ -52,7 +53,10 @@ _SERVER = (
         "--server", metavar="ADDRESS", help=f"HOST:PORT or unix:PATH.  [default: {DEFAULT_SERVER}]"
     ),
     click.option(
-        "--model-dir", type=FOLDER, help="Serve this model for the duration, instead of --server."
+        "--model-dir",
+        type=FOLDER,
+        help="Serve this model for the duration, instead of --server: its folder of versions, one "
+        "of them, or the Trainer's artifact.",
     ),
     click.option(
         "--model-name", default="tunesmith", show_default=True, help="Name on the server."
@@ -287,5 +291,6 @@ def _address(server: str | None, model_dir: Path | None, model_name: str) -> Ite
         return
     from tunesmith.serving import EmbeddedServer, ServerOptions
 
-    with EmbeddedServer(model_dir, ServerOptions(model_name=model_name, port=0)) as embedded:
+    options = ServerOptions(model_name=model_name, port=0)
+    with base_path(model_dir) as base, EmbeddedServer(base, options) as embedded:
         yield embedded.address

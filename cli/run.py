@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,6 +164,7 @@ def run_and_report(
     """
     from tunesmith.cli.shown_songs import show_frames
     from tunesmith.components.errors import GateClosed
+    from tunesmith.pipeline.candidate import read_candidate
     from tunesmith.pipeline.report import write_report
     from tunesmith.pipeline.run import run_pipeline
 
@@ -171,16 +173,34 @@ def run_and_report(
     except GateClosed:
         report = write_report(config.root, show=show_frames)
         progress.say(f"{report} shows what the gate saw")
+        for line in _candidate(config.root):
+            progress.say(line)
         raise
     report = write_report(config.root, show=show_frames)
     for line in _summary(result):
         progress.say(line)
     progress.say(f"{report} shows the run")
+    trained = read_candidate(config.root)
+    if trained is not None:
+        progress.say(f"for a better model: {trained.advice}")
     if result.pushed is not None:
         progress.say(
-            f"next: tunesmith generate --model-dir {result.pushed.path.parent} --out song.mid"
+            "next: tunesmith generate --model-dir "
+            f"{shlex.quote(str(result.pushed.path.parent))} --out song.mid"
         )
     return result
+
+
+def _candidate(root: Path) -> list[str]:
+    """Return how the model that a gate refused can be heard, and what would make it better."""
+    from tunesmith.pipeline.candidate import read_candidate
+
+    found = read_candidate(root)
+    if found is None:
+        return []
+    command = ["tunesmith", "generate", "--model-dir", str(found.model), "--out", "song.mid"]
+    lines = [f"the model falls short: {found.advice}"] if found.falls_short else []
+    return [*lines, f"to hear it all the same: {shlex.join(command)}"]
 
 
 def _summary(result: PipelineResult) -> list[str]:

@@ -368,8 +368,8 @@ class ModelEvaluation(Blessing):
     FILE = "evaluation.json"
     REPORT = "evaluation.html"
     ADVICE = (
-        ": train longer or on more songs, or run again with --beat naming what is enough (none "
-        "asks for nothing); it is not trained again"
+        ": to publish it all the same, run again with --beat and --require that ask for less "
+        "(--beat none asks for nothing); it is not trained again"
     )
 
     @property

@@ -170,7 +170,7 @@ def test_a_model_that_falls_short_is_told_why_and_nothing_is_raised(
     assert check.threshold is not None
     assert check.value < check.threshold
     assert lines == [f"not blessed: {check.why}"]
-    assert result.refusal().startswith(f"the model is not blessed ({check.why}): train longer")
+    assert result.refusal().startswith(f"the model is not blessed ({check.why}): to publish")
 
 
 def test_what_is_required_of_the_songs_decides_as_well(

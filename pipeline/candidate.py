@@ -1,0 +1,137 @@
+"""What a run trained: where it lies, and whether more time or more songs would make it better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.components.artifacts import ModelEvaluation, TrainedModel
+from tunesmith.pipeline.history import Run, Step, read_runs
+
+TIME_USED_UP = 0.95
+"""Share of the time limit from which a training that ended was ended by it."""
+
+FEW_WINDOWS = 100
+"""Training windows for each token of the vocabulary; the paper's songs have 39, the demo's
+chorales 79, POP909's melodies 1,223 (docs/gates.md)."""
+
+LARGEST_DROPOUT = 0.6
+ALL_KEYS = "-5..6"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What the newest run trained.
+
+    Args:
+        model: the folder of the TrainedModel.
+        advice: one line that says why it is no better, and what would help.
+        falls_short: whether the Evaluator did not bless it.
+    """
+
+    model: Path
+    advice: str
+    falls_short: bool
+
+
+def read_candidate(root: Path) -> Candidate | None:
+    """Return what the newest run of the pipeline trained, or took from before; None if nothing.
+
+    Raises:
+        StoreError: there is no metadata store, or it cannot be read.
+    """
+    runs = [run for run in read_runs(root) if run.command == "run"]
+    step = _last(runs[-1], TrainedModel) if runs else None
+    if step is None or step.artifact is None:
+        return None
+    model = TrainedModel(root / step.artifact, step.digest or "")
+    judged = _last(runs[-1], ModelEvaluation)
+    falls_short = (
+        judged is not None
+        and judged.artifact is not None
+        and not ModelEvaluation(root / judged.artifact, judged.digest or "").blessed
+    )
+    transform = next((each for each in runs[-1].steps if each.component == "Transform"), None)
+    transpose = tuple(transform.parameters.get("transpose", ())) if transform else ()
+    advice = find_advice(model.history(), transpose not in ((), (0, 0)))
+    return Candidate(model.path, advice, falls_short)
+
+
+def _last(run: Run, kind: type[TrainedModel] | type[ModelEvaluation]) -> Step | None:
+    """Return the last step of a run that left an artifact of a type."""
+    return next((each for each in reversed(run.steps) if each.type == kind.__name__), None)
+
+
+def find_advice(history: Mapping[str, Any], is_transposed: bool = False) -> str:
+    """Return one line: why a model is no better, by its losses, and what would help.
+
+    Args:
+        history: of :meth:`TrainedModel.history`.
+        is_transposed: whether the songs were learned in other keys as well.
+    """
+    epochs, best_epoch = history["epochs"], history["best_epoch"]
+    best, last = epochs[best_epoch - 1], epochs[-1]
+    parameters = history.get("parameters", {})
+    if best is not last and last["train_loss"] < best["eval_loss"]:
+        advice = [*_against_overfitting(parameters, is_transposed), "more songs"]
+        return (
+            f"it overfitted: held-out songs were predicted best after epoch {best_epoch} of "
+            f"{len(epochs)} ({best['eval_loss']:.2f} nats, {last['eval_loss']:.2f} in the end), "
+            f"while the training loss fell to {last['train_loss']:.2f}; try {_either(advice)}"
+        )
+    if best is not last:
+        rate = parameters.get("learning_rate", 0.001)
+        return (
+            f"it stopped learning after epoch {best_epoch} of {len(epochs)}; try --learning-rate "
+            f"{rate / 3:.1g}{_more_songs(history)}"
+        )
+    limit = parameters.get("maximum_seconds")
+    spent = sum(each.get("seconds", 0.0) for each in epochs)
+    if limit is not None and spent >= TIME_USED_UP * limit:
+        return (
+            f"it was stopped by the clock while it still learned ({_progress(epochs)}); try "
+            f"--max-seconds {_rounded(3 * limit)}{_more_songs(history)}"
+        )
+    if len(epochs) >= parameters.get("epochs", len(epochs) + 1):
+        return (
+            f"the epochs ended while it still learned ({_progress(epochs)}); try --epochs "
+            f"{3 * len(epochs)}{_more_songs(history)}"
+        )
+    return "it learned what these songs teach; give more songs"
+
+
+def _against_overfitting(parameters: Mapping[str, Any], is_transposed: bool) -> list[str]:
+    sizes = parameters.get("architecture") or {}
+    advice = [] if is_transposed else [f"--transpose {ALL_KEYS}"]
+    dropout = sizes.get("dropout")
+    if dropout is not None and dropout < LARGEST_DROPOUT:
+        advice.append(f"--dropout {min(dropout + 0.2, LARGEST_DROPOUT):g}")
+    if sizes.get("units", 0) >= 64:
+        advice.append(f"--units {sizes['units'] // 2}")
+    return advice
+
+
+def _progress(epochs: list[dict[str, float]]) -> str:
+    """Return how the held-out loss fell at last."""
+    losses = [each["eval_loss"] for each in epochs[-2:]]
+    return f"held-out loss {' to '.join(f'{each:.2f}' for each in losses)} nats"
+
+
+def _more_songs(history: Mapping[str, Any]) -> str:
+    windows = history.get("windows", {}).get("train", 0)
+    tokens = history.get("vocabulary_size", 0)
+    if not tokens or windows >= FEW_WINDOWS * tokens:
+        return ""
+    return f", or more songs: {windows / tokens:.0f} training windows for each token are few"
+
+
+def _either(advice: list[str]) -> str:
+    *before, final = advice
+    return f"{', '.join(before)} or {final}" if before else final
+
+
+def _rounded(seconds: float) -> int:
+    """Return seconds as one would type them."""
+    return round(seconds / 10) * 10 if seconds >= 100 else max(1, round(seconds))

@@ -1,0 +1,170 @@
+"""What a run trained: where it lies, whether it falls short, and the advice that fits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunesmith.cli.derived_options import component_options
+from tunesmith.components.artifacts import Artifact, ModelEvaluation, TrainedModel
+from tunesmith.components.component import Component, ParameterSet, parameter
+from tunesmith.components.errors import GateClosed
+from tunesmith.components.progress import SilentProgress
+from tunesmith.pipeline.candidate import find_advice, read_candidate
+from tunesmith.pipeline.runner import Runner
+
+PAPER = {"units": 128, "dropout": 0.3, "embedding": 100}
+
+
+def history(
+    losses: list[tuple[float, float]], windows: int = 100_000, **parameters: Any
+) -> dict[str, Any]:
+    """Return a history of epochs of 20 s with these training and held-out losses."""
+    epochs = [
+        {"epoch": number, "train_loss": train, "eval_loss": held_out, "seconds": 20.0}
+        for number, (train, held_out) in enumerate(losses, 1)
+    ]
+    best = min(epochs, key=lambda each: each["eval_loss"])
+    return {
+        "epochs": epochs,
+        "best_epoch": best["epoch"],
+        "windows": {"train": windows, "eval": 100},
+        "vocabulary_size": 200,
+        "parameters": {"epochs": 50, "architecture": PAPER, "learning_rate": 0.001} | parameters,
+    }
+
+
+WORSE = [(4.5, 4.2), (4.0, 3.9), (3.6, 3.8), (3.0, 3.9), (2.4, 4.2)]
+BETTER = [(4.5, 4.2), (4.0, 3.9), (3.9, 3.8)]
+
+
+def test_where_every_later_epoch_was_worse_no_more_training_is_advised() -> None:
+    found = find_advice(history(WORSE, maximum_seconds=100.0))
+    assert found == (
+        "it overfitted: held-out songs were predicted best after epoch 3 of 5 (3.80 nats, 4.20 in "
+        "the end), while the training loss fell to 2.40; try --transpose -5..6, --dropout 0.5, "
+        "--units 64 or more songs"
+    )
+    assert "--max-seconds" not in found
+    assert "--epochs" not in found
+
+
+def test_what_was_done_already_is_not_advised_again() -> None:
+    small = {"units": 32, "dropout": 0.6}
+    found = find_advice(history(WORSE, architecture=small), is_transposed=True)
+    assert found.endswith("; try more songs")
+
+
+def test_a_training_that_the_clock_ended_needs_more_of_it() -> None:
+    found = find_advice(history(BETTER, maximum_seconds=61.0))
+    assert found == (
+        "it was stopped by the clock while it still learned (held-out loss 3.90 to 3.80 nats); "
+        "try --max-seconds 180"
+    )
+
+
+def test_a_training_that_the_epochs_ended_needs_more_of_them() -> None:
+    found = find_advice(history(BETTER, epochs=3, maximum_seconds=600.0))
+    assert found.startswith("the epochs ended while it still learned")
+    assert found.endswith("try --epochs 9")
+
+
+def test_few_windows_for_the_vocabulary_are_told() -> None:
+    found = find_advice(history(BETTER, windows=8_000, epochs=3))
+    assert found.endswith("or more songs: 40 training windows for each token are few")
+
+
+def test_a_loss_that_stopped_falling_everywhere_asks_for_a_smaller_rate() -> None:
+    found = find_advice(history([(4.5, 4.2), (4.4, 4.3), (4.6, 4.4)]))
+    assert found.startswith("it stopped learning after epoch 1 of 3; try --learning-rate 0.0003")
+
+
+def test_the_options_that_are_advised_exist() -> None:
+    known = {option for each in ("Transform", "Trainer") for option in options_of(each)}
+    cases = (WORSE, BETTER, [(4.5, 4.2), (4.4, 4.3), (4.6, 4.4)])
+    limits: tuple[dict[str, Any], ...] = ({}, {"epochs": 3}, {"maximum_seconds": 61.0})
+    lines = [find_advice(history(case, **limit)) for case in cases for limit in limits]
+    advised = set(re.findall(r"--[a-z-]+", " ".join(lines)))
+    assert len(advised) == 6
+    assert advised <= known
+
+
+def options_of(component: str) -> list[str]:
+    """Return the options of a component's parameters on the command line."""
+    return [option for each in component_options(component) for option in each.opts]
+
+
+# In a root
+
+
+@dataclass(frozen=True)
+class OfSong:
+    song: Artifact
+
+
+@dataclass(frozen=True)
+class Judged:
+    model: TrainedModel
+
+
+@dataclass(frozen=True)
+class Width(ParameterSet):
+    units: int = parameter(8, "Width.")
+
+
+@dataclass(frozen=True)
+class Learning(ParameterSet):
+    sizes: Width = parameter(Width(), "Sizes.")
+
+
+@dataclass(frozen=True)
+class Most(ParameterSet):
+    most: float = parameter(9.0, "Loss at most.")
+
+
+LEARN: Component[Any, Any, TrainedModel] = Component(
+    "Trainer", OfSong, Learning, TrainedModel, "toy_executors:learn"
+)
+EVALUATE: Component[Any, Any, ModelEvaluation] = Component(
+    "Evaluator", Judged, Most, ModelEvaluation, "toy_executors:evaluate"
+)
+PUSH: Component[Any, Any, Artifact] = Component(
+    "Pusher", Judged, Most, Artifact, "toy_executors:touch"
+)
+
+
+def run(root: Path, most: float, command: str = "run") -> None:
+    song = root.parent / "song"
+    song.mkdir(exist_ok=True)
+    with Runner(root, SilentProgress(), command=command) as runner:
+        model = runner.run(LEARN, OfSong(Artifact(song, "v1")), Learning())
+        runner.run(EVALUATE, Judged(model), Most(most))
+
+
+def test_a_refused_model_is_found_with_advice_also_when_it_was_trained_before(
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "root"
+    run(root, most=9.0)
+    accepted = read_candidate(root)
+    assert accepted is not None
+    assert not accepted.falls_short
+    with pytest.raises(GateClosed):
+        run(root, most=0.0)
+    found = read_candidate(root)
+    assert found is not None
+    assert found.falls_short
+    assert found.model == accepted.model == root / "Trainer" / "1"
+    assert (found.model / "saved_model" / "saved_model.pb").is_file()
+    assert found.advice == "it learned what these songs teach; give more songs"
+
+
+def test_songs_that_were_refused_leave_no_model(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    with Runner(root, SilentProgress(), command="run"):
+        pass
+    assert read_candidate(root) is None

@@ -40,8 +40,8 @@ def command(
     """Turn MIDI files into records of tokens and a vocabulary, on any Beam runner.
 
     Leaves train-*.tfrecord, eval-*.tfrecord (and test-*.tfrecord), vocabulary.json,
-    statistics.json, summary.json, rejected.jsonl and report.html. What follows a -- goes to Beam
-    untouched.
+    statistics.json, summary.json, notes.json, rejected.jsonl and report.html. What follows a --
+    goes to Beam untouched.
     """
     if midi_dir is None:
         raise click.UsageError("Missing option '--midi-dir'.")
@@ -115,6 +115,7 @@ _PURPOSES = {"train": "to learn from", "eval": "held out", "test": "to test with
 def describe_songs(sequences: Path, examples: Path) -> list[str]:
     """Return what a person asks first, a line each: songs, rejections, frames, vocabulary."""
     from tunesmith.components.artifacts import Examples, Sequences
+    from tunesmith.music.note_counts import describe_notes
 
     summary = Sequences(sequences, "").summary()
     statistics = Examples(examples, "").statistics()
@@ -129,6 +130,8 @@ def describe_songs(sequences: Path, examples: Path) -> list[str]:
         f"learn from, vocabulary {statistics['vocabulary_size']} with the rest",
         f"mapped to the nearest known frame: {mapped}",
     ]
+    if notes := Sequences(sequences, "").notes():
+        lines.append(describe_notes(notes))
     if summary["rejected"]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in summary["rejected"].items())
         lines.append(f"rejected: {reasons} (see {sequences / 'rejected.jsonl'})")

@@ -19,6 +19,7 @@ from tunesmith.components.errors import ComponentError
 if TYPE_CHECKING:
     from tunesmith.components.encodings.encoding import TokenVocabulary
     from tunesmith.music import CorpusSettings
+    from tunesmith.music.note_counts import NoteCounts
 
 Split = Literal["train", "eval", "test"]
 """Songs to train on, songs to stop by and to judge by, and songs that only judge."""
@@ -116,7 +117,7 @@ class Sequences(_SplitRecords):
 
     ``train-*.tfrecord``, ``eval-*.tfrecord`` and, where asked for, ``test-*.tfrecord`` of
     tf.train.Example (see :func:`tunesmith.components.records.songs.write_frames`),
-    ``rejected.jsonl``, ``summary.json``, ``corpus.json``.
+    ``rejected.jsonl``, ``summary.json``, ``notes.json``, ``corpus.json``.
     """
 
     COUNTS = ("summary.json", "corpus.json")
@@ -131,8 +132,24 @@ class Sequences(_SplitRecords):
         }
 
     def summary(self) -> dict[str, Any]:
-        """Read ``summary.json``: songs by split, and rejected files by reason."""
-        return _read_json(self.path / "summary.json")
+        """Read ``summary.json``: songs by split, and rejected files by reason.
+
+        With ``notes``, what became of the songs' notes (``notes.json``, see
+        :class:`tunesmith.music.note_counts.NoteCounts`), unless an older version read them. They
+        are no content: the same frames make the same tokens, whatever notes they came from.
+        """
+        summary = _read_json(self.path / "summary.json")
+        try:
+            return summary | {"notes": _read_json(self.path / "notes.json")}
+        except FileNotFoundError:
+            return summary
+
+    def notes(self) -> NoteCounts | None:
+        """Return what became of the songs' notes; None where an older version read them."""
+        from tunesmith.music.note_counts import NoteCounts
+
+        notes = self.summary().get("notes")
+        return None if notes is None else NoteCounts(**notes)
 
     def corpus(self) -> CorpusSettings:
         """Read ``corpus.json``: the track and the grid that the songs were read with.
@@ -238,8 +255,10 @@ class ExampleStatistics(Artifact):
         return _read_json(self.path / "statistics.json")
 
     def content_digest(self) -> str:
-        """Return a digest of the statistics."""
-        return digest_of([_canonical(self.content())])
+        """Return a digest of the statistics, without the notes: see :meth:`Sequences.summary`."""
+        content = self.content()
+        content.pop("notes", None)
+        return digest_of([_canonical(content)])
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tunesmith.music.errors import UnusableFile
 from tunesmith.music.frames import PITCHES, Frame, PackedFrames, distinct_frames, unpack_frames
 from tunesmith.music.grid import Grid
+from tunesmith.music.note_counts import NoteCounts, count_notes
 from tunesmith.music.parts import Part, TempoMap, parts_of
 from tunesmith.music.smf import Ints, Irregular, read_midi_file
 from tunesmith.music.tracks import TrackChoice
@@ -59,11 +60,13 @@ class SongReading(NamedTuple):
             decides.
         ids: int32 [frames], which of `distinct` each frame is.
         frames_per_second: of the grid, or this song's mean where the grid follows the tempo.
+        notes: the notes of the chosen instruments, and what became of them.
     """
 
     distinct: PackedFrames
     ids: NDArray[np.int32]
     frames_per_second: float
+    notes: NoteCounts = NoteCounts()
 
     @property
     def frames(self) -> list[Frame]:
@@ -142,7 +145,8 @@ def read_song(
     if (tracks := data.count(b"MTrk")) > MOST_TRACKS:
         raise UnusableFile("too large", f"{tracks} tracks, more than {MOST_TRACKS}")
     instruments, seconds = _read_instruments(data, grid)
-    roll = _merge(_rolls(track.select(instruments), grid))
+    voices: list[_Voice] = []
+    roll = _merge(_rolls(track.select(instruments), grid, voices))
     sounding = np.flatnonzero(roll.any(axis=0))
     if not len(sounding):
         raise UnusableFile("no notes", f"{track} has no note as long as a frame")
@@ -152,7 +156,8 @@ def read_song(
     speed = grid.frames_per_second
     if grid.frames_per_beat:
         speed = (last - first) / (seconds(last) - seconds(first))
-    return SongReading(*distinct_frames(roll[:, first:last]), speed)
+    notes = _count_notes(voices, roll, grid)
+    return SongReading(*distinct_frames(roll[:, first:last]), speed, notes)
 
 
 def read_sequence(
@@ -248,15 +253,19 @@ def _from_pretty_midi(
     ], seconds
 
 
-def _rolls(instruments: Iterable[_Instrument], grid: Grid) -> Iterator[NDArray[np.bool_]]:
-    """Yield each instrument's piano roll.
+def _rolls(
+    instruments: Iterable[_Instrument], grid: Grid, voices: list[_Voice]
+) -> Iterator[NDArray[np.bool_]]:
+    """Yield each instrument's piano roll; what it was drawn from is added to `voices`.
 
     Raises:
         UnusableFile: one of them or all together are too long.
     """
     cells = 0
     for instrument in instruments:
-        roll = _roll(instrument.voice(), grid)
+        voice = instrument.voice()
+        voices.append(voice)
+        roll = _roll(voice, grid)
         cells += roll.size
         if cells > MOST_CELLS:
             frames = MOST_CELLS // PITCHES
@@ -266,7 +275,7 @@ def _rolls(instruments: Iterable[_Instrument], grid: Grid) -> Iterator[NDArray[n
 
 def _roll(voice: _Voice, grid: Grid) -> NDArray[np.bool_]:
     """Return what sounds, bool [128, frames]."""
-    end = np.maximum(voice.end, voice.start + 1) if grid.keep_short_notes else voice.end
+    end = _ends(voice, grid)
     length = max(voice.length, int(end.max(initial=0)))
     if length > LONGEST_SONG:
         raise UnusableFile("too long", f"{length} frames, more than {LONGEST_SONG}")
@@ -279,6 +288,21 @@ def _roll(voice: _Voice, grid: Grid) -> NDArray[np.bool_]:
     roll[: grid.lowest] = False
     roll[grid.highest + 1 :] = False
     return roll
+
+
+def _ends(voice: _Voice, grid: Grid) -> Ints:
+    """Return the frame in which each note ends, int64 [notes], as the grid lengthens it."""
+    return np.maximum(voice.end, voice.start + 1) if grid.keep_short_notes else voice.end
+
+
+def _count_notes(voices: Sequence[_Voice], roll: NDArray[np.bool_], grid: Grid) -> NoteCounts:
+    return count_notes(
+        np.concatenate([voice.pitch for voice in voices]),
+        np.concatenate([voice.start for voice in voices]),
+        np.concatenate([_ends(voice, grid) for voice in voices]),
+        roll,
+        (grid.lowest, grid.highest),
+    )
 
 
 def _straight_roll(voice: _Voice, end: Ints, length: int) -> NDArray[np.bool_]:

@@ -80,7 +80,7 @@ def run_reading_job(
 
     Args:
         reading: how the songs are read.
-        output: the folder of ``rejected.jsonl`` and ``summary.json``.
+        output: the folder of ``rejected.jsonl``, ``summary.json`` and ``notes.json``.
         build: adds the steps that take the songs.
 
     Raises:
@@ -109,7 +109,7 @@ def run_reading_job(
     finally:
         TakeSongs.running.pop(name, None)
         (output / _LISTING).unlink(missing_ok=True)
-    check_written(output, ("rejected.jsonl", "summary.json"))
+    check_written(output, ("rejected.jsonl", "summary.json", "notes.json"))
     check_usable(output)
     return counters
 

@@ -1,4 +1,4 @@
-"""What became of a job's files: ``rejected.jsonl`` and ``summary.json``."""
+"""What became of a job's files: ``rejected.jsonl``, ``summary.json`` and ``notes.json``."""
 
 from __future__ import annotations
 
@@ -14,39 +14,43 @@ import apache_beam as beam
 from tunesmith.components.artifacts import Sequences
 from tunesmith.components.errors import NoSongs
 from tunesmith.components.records.shards import write_file
+from tunesmith.music.note_counts import NoteCounts
 
-Report = tuple[Counter[str], list[tuple[bytes, str, str]]]
-"""Songs by split, and the (song_id, reason, detail) of each rejection."""
+Report = tuple[Counter[str], list[tuple[bytes, str, str]], NoteCounts]
+"""Songs by split, the (song_id, reason, detail) of each rejection, and the notes of all songs."""
 
 
 class CollectReport(beam.CombineFn):
     """What :data:`tunesmith.components.example_gen.transforms.REPORT` says to a :data:`Report`."""
 
     def create_accumulator(self) -> Report:
-        return Counter(), []
+        return Counter(), [], NoteCounts()
 
     def add_input(self, accumulator: Report, element: tuple[Any, ...]) -> Report:
-        songs, rejected = accumulator
-        if len(element) == 1:
-            songs[element[0]] += 1
-        else:
-            rejected.append(element)
+        songs, rejected, notes = accumulator
+        if len(element) == 2:
+            split, counted = element
+            songs[split] += 1
+            return songs, rejected, notes.added(NoteCounts.from_bytes(counted))
+        rejected.append(element)
         return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[Report]) -> Report:
         songs: Counter[str] = Counter()
         rejected: list[tuple[bytes, str, str]] = []
-        for some, others in accumulators:
+        notes = NoteCounts()
+        for some, others, counted in accumulators:
             songs += some
             rejected += others
-        return songs, rejected
+            notes = notes.added(counted)
+        return songs, rejected, notes
 
     def extract_output(self, accumulator: Report) -> Report:
         return accumulator
 
 
 class WriteReport(beam.PTransform):
-    """Reports to ``rejected.jsonl`` and ``summary.json`` in the folder `output`."""
+    """Reports to ``rejected.jsonl``, ``summary.json``, ``notes.json`` in the folder `output`."""
 
     def __init__(self, output: str, splits: Sequence[str]) -> None:
         super().__init__()
@@ -62,13 +66,14 @@ class WriteReport(beam.PTransform):
 
 
 def _write(report: Report, output: str, splits: Sequence[str]) -> None:
-    songs, rejected = report
+    songs, rejected, notes = report
     # By path, which is unique, so that the order of reading cannot show.
     lines = [f"{rejection_line(*each)}\n" for each in sorted(rejected)]
     write_file(f"{output}/rejected.jsonl", "".join(lines).encode())
     reasons = sorted(Counter(reason for _, reason, _ in rejected).items())
     summary = {"songs": {split: songs[split] for split in splits}, "rejected": dict(reasons)}
     write_file(f"{output}/summary.json", json.dumps(summary, indent=2).encode())
+    write_file(f"{output}/notes.json", json.dumps(notes._asdict(), indent=2).encode())
 
 
 def rejection_line(song_id: bytes, reason: str, detail: str) -> str:

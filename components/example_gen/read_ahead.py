@@ -40,7 +40,8 @@ _WAITING = 512
 _NICENESS = 5
 """The processes give way to the one that feeds on them: it is the one that everybody waits for."""
 
-_SIZES = struct.Struct("<3I")
+_SIZES = struct.Struct("<4I")
+"""Bytes of each part of a result; a rejection has three parts, and the last is empty."""
 
 
 class ReadAhead:
@@ -135,7 +136,7 @@ def _read_results(pipe: IO[bytes]) -> Iterator[Song | Rejection]:
         if kind == b"S":
             yield Song(*parts)
         else:
-            song_id, reason, detail = parts
+            song_id, reason, detail, _ = parts
             yield Rejection(song_id, reason.decode(), detail.decode())
 
 
@@ -144,7 +145,7 @@ def _write_result(result: Song | Rejection, pipe: BinaryIO) -> None:
     if isinstance(result, Song):
         kind, parts = b"S", result
     else:
-        kind, parts = b"R", (result.song_id, result.reason.encode(), result.detail.encode())
+        kind, parts = b"R", (result.song_id, result.reason.encode(), result.detail.encode(), b"")
     pipe.write(_SIZES.pack(*map(len, parts)) + kind + b"".join(parts))
 
 

@@ -23,11 +23,13 @@ class Song(NamedTuple):
         digest: 16 bytes that name the music, see :func:`content_digest`.
         song_id: its path below the MIDI folder, as the file system's bytes.
         record: its frames, see :func:`tunesmith.components.records.songs.write_frames`.
+        notes: what became of its notes, see :class:`tunesmith.music.note_counts.NoteCounts`.
     """
 
     digest: bytes
     song_id: bytes
     record: bytes
+    notes: bytes
 
 
 class Rejection(NamedTuple):
@@ -72,8 +74,8 @@ def read_song_file(
         )
     except UnusableFile as error:
         return Rejection(song_id, error.reason, error.detail)
-    record = write_frames(SongFrames(song_id, *song))
-    return Song(content_digest(song), song_id, record)
+    record = write_frames(SongFrames(song_id, song.distinct, song.ids, song.frames_per_second))
+    return Song(content_digest(song), song_id, record, song.notes.to_bytes())
 
 
 def read_local_file(path: bytes) -> bytes:

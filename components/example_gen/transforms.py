@@ -22,10 +22,10 @@ from tunesmith.components.example_gen.splitting import Bounds, SplitBounds, spli
 from tunesmith.music.reading import LARGEST_FILE
 
 REPORT = "report"
-"""Output of what is worth telling: (song_id, reason, detail) of a rejection, or (split,)."""
+"""Output of what is worth telling: (song_id, reason, detail) of a rejection, or (split, notes)."""
 
-SongElement = tuple[bytes, tuple[bytes, bytes]]
-"""(digest, (song_id, record))."""
+SongElement = tuple[bytes, tuple[bytes, bytes, bytes]]
+"""(digest, (song_id, record, notes))."""
 
 
 class ReadSong(beam.DoFn):
@@ -54,7 +54,7 @@ class TakeSongs(beam.DoFn):
 def _element(result: Song | Rejection) -> Any:
     if isinstance(result, Song):
         Metrics.counter(COUNTERS, "songs_read").inc()
-        return result.digest, (result.song_id, result.record)
+        return result.digest, (result.song_id, result.record, result.notes)
     return _rejected(result)
 
 
@@ -69,23 +69,23 @@ def _read_file(path: bytes) -> bytes:
         return content
 
 
-def _keep_first(element: tuple[bytes, Iterable[tuple[bytes, bytes]]]) -> Iterator[Any]:
-    """(digest, songs of that digest) to (digest, record): one copy of each music stays."""
+def _keep_first(element: tuple[bytes, Iterable[tuple[bytes, bytes, bytes]]]) -> Iterator[Any]:
+    """(digest, songs of that digest) to (digest, (record, notes)): one copy of each music stays."""
     digest, songs = element
     ordered = sorted(songs)
-    for song_id, _ in ordered[1:]:
+    for song_id, *_ in ordered[1:]:
         detail = f"the same music as {os.fsdecode(ordered[0][0])}"
         yield _rejected(Rejection(song_id, "duplicate", detail))
-    yield digest, ordered[0][1]
+    yield digest, ordered[0][1:]
 
 
 def _split(
-    element: tuple[bytes, bytes], bounds: Bounds, parameters: ExampleGenParameters
+    element: tuple[bytes, tuple[bytes, bytes]], bounds: Bounds, parameters: ExampleGenParameters
 ) -> Iterator[Any]:
-    digest, record = element
+    digest, (record, notes) = element
     split = split_of(digest, bounds, parameters)
     yield split, record
-    yield beam.pvalue.TaggedOutput(REPORT, (split,))
+    yield beam.pvalue.TaggedOutput(REPORT, (split, notes))
 
 
 class ReadSequences(beam.PTransform):

@@ -55,7 +55,8 @@ def execute(
     nothing but rests is left and songs of one frame held all along; ``drift`` and ``copies``, by
     held-out split, what :class:`tunesmith.components.statistics_gen.drift.Drift` and
     :func:`tunesmith.components.statistics_gen.copies.known_stretches` say of it; ``files`` what
-    became of the MIDI files. Drift is measured against the training songs in their own key.
+    became of the MIDI files, ``notes`` what of their notes. Drift is measured against the
+    training songs in their own key.
 
     Raises:
         ComponentError: the records are damaged.
@@ -75,6 +76,7 @@ def execute(
             "vocabulary_size": len(vocabulary),
             "distinct_sounding_frames": transform["distinct_sounding_frames"],
             "files": _files(inputs.sequences),
+            **_notes(inputs.sequences),
             "splits": {
                 name: _describe_split(songs[name], transform["splits"][name], parameters)
                 for name in names
@@ -130,6 +132,12 @@ def _files(sequences: Sequences) -> dict[str, Any]:
         "rejected": sum(rejected.values()),
         "rejected_by_reason": rejected,
     }
+
+
+def _notes(sequences: Sequences) -> dict[str, Any]:
+    """Return ``notes``, unless the songs were read by a version that did not count them."""
+    notes = sequences.notes()
+    return {} if notes is None else {"notes": {"total": notes.total} | notes._asdict()}
 
 
 def _describe_split(

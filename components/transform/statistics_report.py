@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.components.transform.charts import PLANE, Chart, curve, histogram, percent
+from tunesmith.music.note_counts import NoteCounts
 
 LISTED_REJECTIONS = 50
 """Rejected files that the page names; ``rejected.jsonl`` has them all."""
@@ -36,7 +37,7 @@ def write_report(
 
     Args:
         statistics: of :func:`tunesmith.components.transform.statistics.describe`.
-        summary: the content of ``summary.json``: songs by split, rejections by reason.
+        summary: of :meth:`tunesmith.components.artifacts.Sequences.summary`.
         rejected: ``rejected.jsonl`` or its lines.
         output: the HTML file.
     """
@@ -66,6 +67,7 @@ def render_report(
         statistics=statistics,
         splits=splits,
         songs=summary["songs"],
+        notes=NoteCounts(**summary["notes"]) if "notes" in summary else None,
         reasons=sorted(summary["rejected"].items(), key=lambda each: (-each[1], each[0])),
         rejected=_first_rejections(rejected),
         pitch_chart=pitch_chart(splits),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tunesmith.cli.preprocess import describe_songs
 from tunesmith.components.artifacts import Sequences
 from tunesmith.components.beam_jobs.running import JobCounters
 from tunesmith.components.errors import ComponentError, NoSongs
@@ -26,7 +27,8 @@ from tunesmith.components.sources.midi_folder import MidiFiles, list_midi_files
 from tunesmith.components.transform import executor as transform
 from tunesmith.components.transform.component import TransformParameters
 from tunesmith.components.transform.executor import run_transform
-from tunesmith.music import TrackChoice, Vocabulary, read_sequence
+from tunesmith.music import TrackChoice, Vocabulary, read_sequence, read_song
+from tunesmith.music.note_counts import describe_notes
 
 WriteScale = Callable[[Path, int, int], Path]
 
@@ -129,6 +131,20 @@ def test_what_cannot_be_used_is_listed_with_a_reason(preprocessed: Path) -> None
     assert Sequences(preprocessed, "").summary()["rejected"] == dict.fromkeys(reasons.values(), 1)
 
 
+def test_the_notes_of_every_song_that_is_used_are_counted_once(
+    collection: Path, preprocessed: Path
+) -> None:
+    used = songs_of(preprocessed, "train") | songs_of(preprocessed, "eval")
+    readings = [read_song(collection / name, TrackChoice("first")) for name in used]
+    notes = Sequences(preprocessed, "").notes()
+    assert notes is not None
+    assert notes.total == sum(reading.notes.total for reading in readings) > 0
+    assert notes.kept == sum(reading.notes.kept for reading in readings)
+    assert describe_notes(notes) in describe_songs(preprocessed, preprocessed)
+    page = (preprocessed / "report.html").read_text()
+    assert f'<td class="number">{notes.total:,}</td>' in page
+
+
 def test_two_jobs_leave_what_one_job_leaves(
     collection: Path, preprocessed: Path, tmp_path: Path
 ) -> None:
@@ -215,6 +231,7 @@ def test_the_same_bytes_come_out_however_many_processes_read(many: Path, tmp_pat
     assert found["one"] == found["ahead"] == found["two"]
     assert sorted(found["one"]) == [
         "eval-00000-of-00001.tfrecord",
+        "notes.json",
         "rejected.jsonl",
         "report.html",
         "statistics.json",

@@ -62,6 +62,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert "6 songs: 5 to learn from, 1 held out" in done.stderr
     assert "rejected: 1 malformed" in done.stderr
+    assert re.search(r"notes in the files \d+, in the tokens \d+", done.stderr)
+    assert "begin in the frames" in (folder / "root" / "report.html").read_text()
     assert "pushed version 1" in done.stderr
     assert "for a better model: the epochs ended while it still learned" in done.stderr
     return folder / "root"
@@ -175,6 +177,7 @@ def test_preprocess_leaves_the_contracts_files(root: Path, tmp_path: Path) -> No
         "vocabulary.json",
         "statistics.json",
         "summary.json",
+        "notes.json",
         "rejected.jsonl",
         "report.html",
     }

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.components.artifacts import Examples, Sequences
+from tunesmith.components.artifacts import Examples, ExampleStatistics, Sequences
 from tunesmith.components.component import Context
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.progress import SilentProgress
@@ -31,6 +31,7 @@ from tunesmith.components.statistics_gen.executor import execute
 from tunesmith.components.transform.statistics import SplitStatistics, describe
 from tunesmith.music import CorpusSettings, Vocabulary
 from tunesmith.music.frames import pack_frames
+from tunesmith.music.note_counts import NoteCounts
 
 Songs = Mapping[str, Mapping[str, list[int]]]
 
@@ -102,6 +103,20 @@ def test_the_largest_songs_come_first_and_odd_ones_are_named(tmp_path: Path) -> 
         "rejected": 3,
         "rejected_by_reason": {"malformed": 2, "duplicate": 1},
     }
+
+
+def test_notes_are_told_where_they_were_counted_and_are_no_content(tmp_path: Path) -> None:
+    songs = {"train": {"a.mid": MELODY}, "eval": {"c.mid": [1, 2]}}
+    (tmp_path / "old").mkdir()
+    examples = write_examples(tmp_path / "old", songs)
+    assert "notes" not in generate(examples)
+    old = ExampleStatistics(examples.path / "out", "").content_digest()
+    (tmp_path / "new").mkdir()
+    examples = write_examples(tmp_path / "new", songs)
+    counted = NoteCounts(kept=7, repeated=2, too_short=1)
+    (examples.path / "notes.json").write_text(json.dumps(counted._asdict()))
+    assert generate(examples)["notes"] == {"total": 10} | counted._asdict()
+    assert ExampleStatistics(examples.path / "out", "").content_digest() == old
 
 
 def test_copies_in_other_keys_are_one_song_and_no_drift(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_real_songs_count_as_in_the_piano_rolls_of_pretty_midi(jj_lin: Path) -> 
     assert len(files) == 22
     for path in files:
         counted = encode(
-            SongFrames(b"", *read_song(path, TrackChoice("all"))), Vocabulary(((), (60,)), 5.0)
+            SongFrames(b"", *read_song(path, TrackChoice("all"))[:3]), Vocabulary(((), (60,)), 5.0)
         )
         roll = pretty_midi.PrettyMIDI(str(path)).get_piano_roll(fs=5) > 0
         sounding = np.flatnonzero(roll.any(axis=0))

@@ -258,7 +258,7 @@ def test_thick_chords_share_the_last_bar() -> None:
 
 def test_real_songs_are_reported_from_what_the_job_wrote(jj_lin: Path) -> None:
     songs = [
-        SongFrames(b"", *read_song(path, TrackChoice("first")))
+        SongFrames(b"", *read_song(path, TrackChoice("first"))[:3])
         for path in sorted(jj_lin.rglob("*.mid"))
     ]
     statistics = describe_songs({"train": songs[4:], "eval": songs[:4]}, maximum=100)

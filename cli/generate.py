@@ -78,8 +78,6 @@ _SERVER = (
     ),
 )
 
-_RECOMMENDED = "what the model recommends"
-
 _START = (
     click.option("--start-note", type=int, metavar="P", help="Begin with this pitch; 60 is C4."),
     click.option("--start-chord", type=NUMBERS, metavar="P,P,…", help="Begin with these pitches."),
@@ -92,19 +90,14 @@ _DRAWING = (
     click.option(
         "--temperature",
         type=float,
-        help="1 is the model's own distribution, lower is safer, 0 always the likeliest frame.  "
-        f"[default: {_RECOMMENDED}]",
+        help="1 is the model's own distribution, lower is safer, 0 always the likeliest frame. "
+        "Without --temperature, --top-k and --top-p all three are what the model recommends.",
     ),
-    click.option(
-        "--top-k",
-        type=int,
-        help=f"Draw among the K likeliest frames only.  [default: {_RECOMMENDED}]",
-    ),
+    click.option("--top-k", type=int, help="Draw among the K likeliest frames only."),
     click.option(
         "--top-p",
         type=float,
-        help="Draw among the likeliest frames that hold this share; 1 for all.  "
-        f"[default: {_RECOMMENDED}]",
+        help="Draw among the likeliest frames that hold this share; 1 for all.",
     ),
     click.option("--max-repeats", type=int, help="A frame sounds at most so many frames in a row."),
     click.option("--max-rests", type=int, help="At most so many rests come in a row."),

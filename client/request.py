@@ -28,9 +28,9 @@ class DrawOptions(TypedDict, total=False):
     """How frames are drawn.
 
     Attributes:
-        temperature: 1 is the model's own distribution, 0 always the most probable frame. None, here
-            and of top_k and top_p, leaves it to the model: what its settings recommend, or else its
-            own distribution.
+        temperature: 1 is the model's own distribution, 0 always the most probable frame. Without
+            temperature, top_k and top_p all three are what the model's settings recommend; with any
+            of them the others are 1, all and 1.
         top_k: draw among the k most probable frames only; all, if there are no more.
         top_p: draw among the most probable frames that hold this share together; 1 for all.
         max_repeats: a frame sounds at most so many frames in a row.
@@ -80,13 +80,14 @@ class Drawing:
         filters: the chain between a model's row and the draw; :class:`Sampling` is the usual one.
         seed: what the draws follow from; None where the song says it, or none is wanted.
         speculate: frames to guess ahead in each call; None for as many as pay.
-        left_to_model: the names of what of the usual sampling is the model's to recommend.
+        left_to_model: whether temperature, top_k and top_p are the model's to recommend. They are
+            chosen together, so that one of them given leaves nothing to recommend.
     """
 
     filters: Sampling | tuple[Filter, ...]
     seed: int | None
     speculate: int | None = None
-    left_to_model: frozenset[str] = frozenset()
+    left_to_model: bool = False
 
     @classmethod
     def of(
@@ -110,12 +111,12 @@ class Drawing:
             raise BadOption(f"a seed is 0 or more, not {seed}")
         if speculate is not None and speculate < 0:
             raise BadOption(f"speculate is 0 or more, not {speculate}")
-        recommended = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        values = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         limits = {"max_repeats": max_repeats, "max_rests": max_rests}
-        given = {name: value for name, value in (recommended | limits).items() if value is not None}
+        given = {name: value for name, value in (values | limits).items() if value is not None}
         if sampling is None:
             usual = Sampling(**given)  # type: ignore[arg-type]
-            return cls(usual, seed, speculate, frozenset(recommended) - given.keys())
+            return cls(usual, seed, speculate, left_to_model=not values.keys() & given.keys())
         if given:
             raise BadOption("give sampling, or temperature, top_k, … alone, not both")
         if isinstance(sampling, Sampling):
@@ -124,10 +125,11 @@ class Drawing:
 
     def on(self, recommended: Sampling) -> Drawing:
         """Return the drawing on a model that recommends this sampling."""
-        if not isinstance(self.filters, Sampling):
+        if not (self.left_to_model and isinstance(self.filters, Sampling)):
             return self
-        values = {name: getattr(recommended, name) for name in self.left_to_model}
-        return replace(self, filters=replace(self.filters, **values), left_to_model=frozenset())
+        limits = (self.filters.max_repeats, self.filters.max_rests)
+        filters = replace(recommended, max_repeats=limits[0], max_rests=limits[1])
+        return replace(self, filters=filters, left_to_model=False)
 
     @property
     def sampling(self) -> Sampling | None:

@@ -1,4 +1,4 @@
-"""What a model recommends is drawn with where the caller says nothing, and what it says holds."""
+"""What a model recommends is drawn with where the caller says nothing, and only there."""
 
 from __future__ import annotations
 
@@ -53,16 +53,28 @@ def test_what_is_recommended_holds_where_nothing_is_given(recommend: Any) -> Non
     assert "temperature 0.9, top-k 3, top-p 0.95" in song.origin()
 
 
-def test_what_is_given_wins_one_by_one(recommend: Any) -> None:
+def test_what_is_given_is_drawn_as_it_is_without_what_is_recommended(recommend: Any) -> None:
     composer = recommend(temperature=single(0.5), top_k=whole(2), top_p=single(0.9))
     for given, used in (
-        ({"temperature": 1.0}, Sampling(1.0, 2, 0.9)),
-        ({"temperature": 0.0}, Sampling(0.0, 2, 0.9)),
-        ({"top_p": 1.0}, Sampling(0.5, 2, 1.0)),
-        ({"top_k": 5, "max_rests": 3}, Sampling(0.5, 5, 0.9, max_rests=3)),
+        ({"temperature": 1.0}, Sampling()),
+        ({"temperature": 0.0}, Sampling(0.0)),
+        ({"top_p": 1.0}, Sampling(top_p=1.0)),
+        ({"top_k": 5, "max_rests": 3}, Sampling(top_k=5, max_rests=3)),
         ({"sampling": Sampling()}, Sampling()),
     ):
-        assert composer.generate(4, seed=1, **given).sampling == used
+        song = composer.generate(20, seed=1, **given)
+        assert song.sampling == used
+        assert song == composer.generate(20, seed=1, sampling=used)
+
+
+def test_limits_leave_the_sampling_to_the_model(recommend: Any) -> None:
+    composer = recommend(temperature=single(0.5), top_k=whole(2), top_p=single(0.9))
+    song = composer.generate(4, seed=1, max_rests=3, max_repeats=2)
+    assert song.sampling == Sampling(0.5, 2, 0.9, max_repeats=2, max_rests=3)
+
+
+def test_filters_of_ones_own_and_the_usual_sampling_do_not_go_together(recommend: Any) -> None:
+    composer = recommend(temperature=single(0.5))
     assert composer.generate(4, sampling=[Sampling()]).sampling is None
     with pytest.raises(BadOption, match="not both"):
         composer.generate(4, sampling=Sampling(), temperature=1.0)

@@ -11,6 +11,7 @@ from tunesmith.music.errors import MusicError, UnknownFrame, UnusableFile
 from tunesmith.music.frames import REST, REST_NAME, Frame, frame_name, parse_frame
 from tunesmith.music.grid import Grid
 from tunesmith.music.notation import DEFAULT_VELOCITY, notes_from_frames, to_pretty_midi, write_midi
+from tunesmith.music.struck import StruckFrame
 from tunesmith.music.tracks import TrackChoice
 from tunesmith.music.vocabulary import REST_TOKEN, Vocabulary
 
@@ -26,6 +27,7 @@ __all__ = [
     "Frame",
     "Grid",
     "MusicError",
+    "StruckFrame",
     "TrackChoice",
     "UnknownFrame",
     "UnusableFile",

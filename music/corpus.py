@@ -46,12 +46,18 @@ class CorpusSettings:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON can hold them; the encoding unless it is the usual one."""
+        """Return the settings as JSON can hold them.
+
+        The encoding and kept onsets are left out unless there is something to say of them.
+        """
+        grid = asdict(self.grid)
+        del grid["keep_onsets"]
         return {
             "track": str(self.track),
-            **asdict(self.grid),
+            **grid,
             "transpose": list(self.transpose),
-            **self._unusual(),
+            **({"keep_onsets": True} if self.grid.keep_onsets else {}),
+            **({} if self.encoding == FRAMES else {"encoding": self.encoding}),
         }
 
     def served(self) -> dict[str, str | int]:
@@ -69,11 +75,9 @@ class CorpusSettings:
             "highest_pitch": grid.highest,
             "transpose_from": self.transpose[0],
             "transpose_to": self.transpose[1],
-            **self._unusual(),
+            **({"keep_onsets": 1} if grid.keep_onsets else {}),
+            **({} if self.encoding == FRAMES else {"encoding": self.encoding}),
         }
-
-    def _unusual(self) -> dict[str, str]:
-        return {} if self.encoding == FRAMES else {"encoding": self.encoding}
 
     @classmethod
     def from_served(
@@ -91,6 +95,7 @@ class CorpusSettings:
                 bool(answered["keep_short_notes"]),
                 int(answered["lowest_pitch"]),
                 int(answered["highest_pitch"]),
+                bool(answered.get("keep_onsets", 0)),
             )
             transpose = int(answered["transpose_from"]), int(answered["transpose_to"])
             track = TrackChoice.parse(str(answered["track"]))

@@ -79,9 +79,9 @@ def unpack_frames(packed: PackedFrames) -> list[Frame]:
 
 
 def packed_keys(packed: PackedFrames) -> list[bytes]:
-    """Return each frame's 16 bytes, which can be counted and looked up."""
-    content = packed.tobytes()
-    return [content[at : at + PACKED_BYTES] for at in range(0, len(content), PACKED_BYTES)]
+    """Return each frame's bytes, which can be counted and looked up."""
+    content, width = packed.tobytes(), packed.shape[1]
+    return [content[at : at + width] for at in range(0, len(content), width)]
 
 
 def distinct_frames(roll: NDArray[np.bool_]) -> tuple[PackedFrames, NDArray[np.int32]]:
@@ -94,8 +94,21 @@ def distinct_frames(roll: NDArray[np.bool_]) -> tuple[PackedFrames, NDArray[np.i
         The distinct frames in an order that they alone decide, and int32 [columns], which of them
         each column is.
     """
-    packed = np.ascontiguousarray(np.packbits(roll, axis=0).T)
-    # As 16 opaque bytes a frame is one value, and equal ones are found by sorting.
-    whole = packed.view(f"V{PACKED_BYTES}")[:, 0]
+    return distinct_rows(pack_roll(roll))
+
+
+def pack_roll(roll: NDArray[np.bool_]) -> PackedFrames:
+    """Return the columns of a piano roll, bool [128, columns], as frames, uint8 [columns, 16]."""
+    return np.ascontiguousarray(np.packbits(roll, axis=0).T)
+
+
+def distinct_rows(packed: PackedFrames) -> tuple[PackedFrames, NDArray[np.int32]]:
+    """Return frames given as bits, each distinct one once, as :func:`distinct_frames` does.
+
+    Args:
+        packed: uint8 [n, bytes], contiguous.
+    """
+    # As opaque bytes a frame is one value, and equal ones are found by sorting.
+    whole = packed.view(f"V{packed.shape[1]}")[:, 0]
     _, first, ids = np.unique(whole, return_index=True, return_inverse=True)
     return packed[first], ids.astype(np.int32)

@@ -23,6 +23,7 @@ class Grid:
             that starts and ends within one frame is dropped, as ``get_piano_roll`` does it.
         lowest: pitches below are left out, 0..127.
         highest: pitches above are left out, `lowest`..127.
+        keep_onsets: frames also say which pitches are struck, see :mod:`tunesmith.music.struck`.
 
     Raises:
         MusicError: a value is out of range.
@@ -33,6 +34,7 @@ class Grid:
     keep_short_notes: bool = False
     lowest: int = 0
     highest: int = PITCHES - 1
+    keep_onsets: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.frames_per_second < 1000:

@@ -2,8 +2,10 @@
 
 Each takes a song as frames and is a pure function. Notes are held notes (see
 :func:`tunesmith.music.notation.notes_from_frames`): a pitch from the frame where it begins to sound
-to the one where it ends. A measure that a song has no value of, such as the polyphony of silence,
-is NaN. All depend on the length of a song, some of them much: compare songs of like length.
+to the one where it ends. Struck frames are measured as the plain frames that they are, so that the
+songs of every encoding compare. A measure that a song has no value of, such as the polyphony of
+silence, is NaN. All depend on the length of a song, some of them much: compare songs of like
+length.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tunesmith.music.frames import REST, Frame
-from tunesmith.music.notation import notes_from_frames
+from tunesmith.music.notation import HeldNote, notes_from_frames
+from tunesmith.music.struck import plain_frames
 
 MAJOR_SCALE = (0, 2, 4, 5, 7, 9, 11)
 """Pitch classes above the tonic. The natural minor scales are the same twelve sets."""
@@ -53,7 +56,7 @@ def isolated_note_share(frames: Sequence[Frame]) -> float:
     silence has none, however broken; see :func:`one_frame_note_share`. Before the first frame and
     after the last there is silence.
     """
-    notes = notes_from_frames(frames)
+    notes = _held_notes(frames)
     around = [REST, *frames, REST]
     alone = sum(
         note.end - note.start == 1 and around[note.start] == REST == around[note.end + 1]
@@ -70,7 +73,7 @@ def one_frame_note_share(frames: Sequence[Frame]) -> float:
     (Dong, Hsiao, Yang and Yang 2018, "MuseGAN: Multi-track Sequential Generative Adversarial
     Networks for Symbolic Music Generation and Accompaniment").
     """
-    notes = notes_from_frames(frames)
+    notes = _held_notes(frames)
     return _share(sum(note.end - note.start == 1 for note in notes), len(notes))
 
 
@@ -96,7 +99,7 @@ def pitch_class_entropy(frames: Sequence[Frame]) -> float:
     -sum p log2 p over the histogram of the twelve classes, a note counting once whatever its length
     (Wu and Yang 2020, "The Jazz Transformer on the Front Line", and MusPy).
     """
-    classes = np.bincount([note.pitch % 12 for note in notes_from_frames(frames)], minlength=12)
+    classes = np.bincount([note.pitch % 12 for note in _held_notes(frames)], minlength=12)
     if not classes.any():
         return math.nan
     shares = classes[classes > 0] / classes.sum()
@@ -109,7 +112,7 @@ def scale_consistency(frames: Sequence[Frame]) -> float:
     Mogren 2016, "C-RNN-GAN: Continuous recurrent neural networks with adversarial training",
     by the scales that MusPy takes.
     """
-    classes = np.bincount([note.pitch % 12 for note in notes_from_frames(frames)], minlength=12)
+    classes = np.bincount([note.pitch % 12 for note in _held_notes(frames)], minlength=12)
     steps = np.array(MAJOR_SCALE)
     return _share(
         max(int(classes[(steps + tonic) % 12].sum()) for tonic in range(12)), classes.sum()
@@ -205,6 +208,10 @@ MEASURES = {
     ),
 }
 """What a song has by itself; what it has in common with others is in ``copying``."""
+
+
+def _held_notes(frames: Sequence[Frame]) -> list[HeldNote]:
+    return notes_from_frames(plain_frames(frames))
 
 
 def _share(part: float, whole: float) -> float:

@@ -1,8 +1,9 @@
 """From frames back to notes, voices and a MIDI file.
 
-Consecutive frames that hold the same pitch are one held note: a frame says which pitches sound, not
-which are struck, so a repeated note and a held one are the same frames. Nor does it say who plays
-what: a voice is what a listener takes for one, the top, the bottom and what is inside.
+Consecutive frames that hold the same pitch are one held note: a plain frame says which pitches
+sound, not which are struck, so a repeated note and a held one are the same frames. Struck frames
+(:mod:`tunesmith.music.struck`) tell them apart. No frame says who plays what: a voice is what a
+listener takes for one, the top, the bottom and what is inside.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tunesmith.music.errors import MusicError
 from tunesmith.music.frames import REST, Frame
+from tunesmith.music.struck import StruckFrame
 
 if TYPE_CHECKING:
     import pretty_midi
@@ -67,12 +69,17 @@ inner voices and bass."""
 
 
 def notes_from_frames(frames: Sequence[Frame]) -> list[HeldNote]:
-    """Return the held notes of `frames`, ordered by start, then pitch."""
+    """Return the held notes of `frames`, ordered by start, then pitch.
+
+    A note begins where its pitch did not sound in the frame before, or where it is struck.
+    """
     notes: list[HeldNote] = []
     started: dict[int, int] = {}
     for index, frame in enumerate([*frames, REST]):
-        sounding = set(frame)
-        for pitch in [pitch for pitch in started if pitch not in sounding]:
+        held = set(frame)
+        if isinstance(frame, StruckFrame):
+            held.difference_update(frame.struck)
+        for pitch in [pitch for pitch in started if pitch not in held]:
             notes.append(HeldNote(pitch, started.pop(pitch), index))
         for pitch in frame:
             started.setdefault(pitch, index)

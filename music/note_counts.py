@@ -1,7 +1,7 @@
 """How many notes of a file reach its frames as onsets, and why the others do not.
 
-A frame says which pitches sound, not which begin. So a note is heard to begin only where its pitch
-does not sound in the frame before it.
+A plain frame says which pitches sound, not which begin. So a note is heard to begin only where its
+pitch does not sound in the frame before it. Struck frames (:mod:`tunesmith.music.struck`) keep it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
 
 _LAYOUT = struct.Struct("<6Q")
 
@@ -27,7 +29,8 @@ class NoteCounts(NamedTuple):
     """Notes of the chosen instruments; each counts once.
 
     Attributes:
-        kept: begin where their pitch did not sound in the frame before.
+        kept: begin where their pitch did not sound in the frame before, or anywhere if the frames
+            say which pitches are struck.
         outside: their pitch is outside the grid's range.
         too_short: start and end within one frame, and the grid drops them.
         bent: a pitch bend moves them, so that their own pitch does not sound where they start.
@@ -67,11 +70,12 @@ class NoteCounts(NamedTuple):
 
 
 def count_notes(
-    pitch: NDArray[np.int64],
-    start: NDArray[np.int64],
-    end: NDArray[np.int64],
+    pitch: Ints,
+    start: Ints,
+    end: Ints,
     roll: NDArray[np.bool_],
     pitches: tuple[int, int],
+    keep_onsets: bool = False,
 ) -> NoteCounts:
     """Count the notes of a song.
 
@@ -81,6 +85,7 @@ def count_notes(
         end: int64 [notes], the frame in which it ends; one that ends where it starts has no frame.
         roll: bool [128, frames], what sounds of all these notes.
         pitches: the lowest and the highest pitch that the roll holds.
+        keep_onsets: the frames say which pitches are struck, so that repeated notes are kept.
     """
     total = len(pitch)
     inside = (pitch >= pitches[0]) & (pitch <= pitches[1])
@@ -89,7 +94,7 @@ def count_notes(
     pitch, start = pitch[lasting], start[lasting]
     sounding = roll[pitch, start]
     before = sounding & (start > 0) & roll[pitch, start - 1]
-    begins = sounding & ~before
+    begins = sounding if keep_onsets else sounding & ~before
     kept = len(np.unique(pitch[begins] * roll.shape[1] + start[begins]))
     beginning, heard = int(begins.sum()), int(sounding.sum())
     return NoteCounts(
@@ -100,6 +105,20 @@ def count_notes(
         repeated=heard - beginning,
         doubled=beginning - kept,
     )
+
+
+def struck_roll(pitch: Ints, start: Ints, end: Ints, roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which pitches are struck, bool [128, frames]: where a note starts, or a sound does.
+
+    A sound without a note's start is that of a note that a pitch bend moves. Arguments are those of
+    :func:`count_notes`.
+    """
+    struck = roll.copy()
+    struck[:, 1:] &= ~roll[:, :-1]
+    lasting = end > start
+    struck[pitch[lasting], start[lasting]] = True
+    struck &= roll
+    return struck
 
 
 def describe_notes(counts: NoteCounts) -> str:

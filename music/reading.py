@@ -17,11 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.music.errors import UnusableFile
-from tunesmith.music.frames import PITCHES, Frame, PackedFrames, distinct_frames, unpack_frames
+from tunesmith.music.frames import (
+    PITCHES,
+    Frame,
+    PackedFrames,
+    distinct_frames,
+    pack_roll,
+    unpack_frames,
+)
 from tunesmith.music.grid import Grid
-from tunesmith.music.note_counts import NoteCounts, count_notes
+from tunesmith.music.note_counts import NoteCounts, count_notes, struck_roll
 from tunesmith.music.parts import Part, TempoMap, parts_of
 from tunesmith.music.smf import Ints, Irregular, read_midi_file
+from tunesmith.music.struck import StruckFrame
 from tunesmith.music.tracks import TrackChoice
 
 if TYPE_CHECKING:
@@ -61,18 +69,25 @@ class SongReading(NamedTuple):
         ids: int32 [frames], which of `distinct` each frame is.
         frames_per_second: of the grid, or this song's mean where the grid follows the tempo.
         notes: the notes of the chosen instruments, and what became of them.
+        struck: uint8 [frames, 16], which pitches are struck in each frame; None unless the grid
+            keeps onsets.
     """
 
     distinct: PackedFrames
     ids: NDArray[np.int32]
     frames_per_second: float
     notes: NoteCounts = NoteCounts()
+    struck: PackedFrames | None = None
 
     @property
     def frames(self) -> list[Frame]:
-        """The frames one by one."""
+        """The frames one by one; struck ones where the grid keeps onsets."""
         distinct = unpack_frames(self.distinct)
-        return [distinct[index] for index in self.ids.tolist()]
+        plain = [distinct[index] for index in self.ids.tolist()]
+        if self.struck is None:
+            return plain
+        pairs = zip(plain, unpack_frames(self.struck), strict=True)
+        return [StruckFrame(*pair) for pair in pairs]
 
 
 @dataclass(frozen=True)
@@ -156,8 +171,10 @@ def read_song(
     speed = grid.frames_per_second
     if grid.frames_per_beat:
         speed = (last - first) / (seconds(last) - seconds(first))
-    notes = _count_notes(voices, roll, grid)
-    return SongReading(*distinct_frames(roll[:, first:last]), speed, notes)
+    chosen = _notes(voices, grid)
+    notes = count_notes(*chosen, roll, (grid.lowest, grid.highest), grid.keep_onsets)
+    struck = pack_roll(struck_roll(*chosen, roll)[:, first:last]) if grid.keep_onsets else None
+    return SongReading(*distinct_frames(roll[:, first:last]), speed, notes, struck)
 
 
 def read_sequence(
@@ -295,13 +312,12 @@ def _ends(voice: _Voice, grid: Grid) -> Ints:
     return np.maximum(voice.end, voice.start + 1) if grid.keep_short_notes else voice.end
 
 
-def _count_notes(voices: Sequence[_Voice], roll: NDArray[np.bool_], grid: Grid) -> NoteCounts:
-    return count_notes(
+def _notes(voices: Sequence[_Voice], grid: Grid) -> tuple[Ints, Ints, Ints]:
+    """Return pitch, start and end of all notes, int64 [notes] each; times in frames."""
+    return (
         np.concatenate([voice.pitch for voice in voices]),
         np.concatenate([voice.start for voice in voices]),
         np.concatenate([_ends(voice, grid) for voice in voices]),
-        roll,
-        (grid.lowest, grid.highest),
     )
 
 

@@ -117,7 +117,7 @@ class Vocabulary:
 
     @cached_property
     def _sounding(self) -> NDArray[np.uint64]:
-        return _words(pack_frames(self.frames[1:]))
+        return words(pack_frames(self.frames[1:]))
 
     @cached_property
     def _known_by_size(self) -> _BySize:
@@ -146,6 +146,14 @@ class Vocabulary:
             raise UnknownFrame(
                 f"the model does not know the frame {frame_name(frame)}; near ones: {near}"
             ) from None
+
+    def tokens(self, frames: Sequence[Frame]) -> NDArray[np.int64]:
+        """Return the tokens of frames that the vocabulary holds, int64 [n].
+
+        Raises:
+            UnknownFrame: it does not hold one; the message names near frames.
+        """
+        return np.array([self.token(frame) for frame in frames], dtype=np.int64)
 
     def near(self, frame: Frame, count: int = 5) -> list[Frame]:
         """Return the `count` sounding frames most like `frame`.
@@ -224,9 +232,9 @@ class Vocabulary:
 
     def _overlap(self, packed: PackedFrames) -> NDArray[np.float32]:
         """Jaccard index, float32 [n, V - 1], of each sounding frame with every known one."""
-        wanted, known = _words(packed), self._sounding
-        common = _count_bits(wanted[:, None] & known[None])
-        union = _count_bits(wanted)[:, None] + _count_bits(known) - common
+        wanted, known = words(packed), self._sounding
+        common = count_bits(wanted[:, None] & known[None])
+        union = count_bits(wanted)[:, None] + count_bits(known) - common
         overlap: NDArray[np.float32] = np.divide(common, union, dtype=np.float32)
         return overlap
 
@@ -289,12 +297,12 @@ class Vocabulary:
         return cls.from_json(path.read_text(encoding="utf-8"))
 
 
-def _words(packed: PackedFrames) -> NDArray[np.uint64]:
-    """Return uint64 [n, 2], the same bits."""
+def words(packed: PackedFrames) -> NDArray[np.uint64]:
+    """Return frames, uint8 [n, 16], as uint64 [n, 2]: the same bits."""
     return np.ascontiguousarray(packed).view(np.uint64)
 
 
-def _count_bits(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
+def count_bits(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """Return uint8 [...], how many of the 128 bits of uint64 [..., 2] are set."""
     # Bits, not a matrix product of zeros and ones: on a busy machine the threads of a linear
     # algebra library cost ten times what they save on matrices as small as these.

@@ -234,7 +234,7 @@ def _epochs(model: TrainedModel) -> list[str]:
     history = model.history()
     return [
         f"epoch {epoch['epoch']:3}  loss {epoch['train_loss']:.3f}  "
-        f"held out {epoch['eval_loss']:.3f} nats a window"
+        f"set aside {epoch['cut_loss']:.3f} nats a window"
         f"{'  <- kept' if epoch['epoch'] == history['best_epoch'] else ''}"
         for epoch in history["epochs"]
     ]

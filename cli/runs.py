@@ -71,7 +71,7 @@ def _print(runs: list[Run]) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for title in ("run", "what", "execution", "outcome", "started", "took"):
         table.add_column(title, overflow="fold")
-    for title in ("nats", "eval loss"):
+    for title in ("nats", "cut loss"):
         table.add_column(title, justify="right")
     table.add_column("artifact", overflow="fold")
     for run in runs:

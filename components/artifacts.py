@@ -30,8 +30,8 @@ SPLITS: tuple[Split, ...] = ("train", "eval")
 NATS = "eval nats"
 """Figure: mean negative log likelihood of a frame of the eval split."""
 
-LOSS = "eval loss"
-"""Figure: loss on the eval split of the epoch that was kept."""
+LOSS = "cut loss"
+"""Figure: loss of the epoch that was kept, on the training songs that were set aside."""
 
 ORIGIN_FILE = "assets.extra/tunesmith_origin.json"
 """Where a published version says what it is; servers only read warm-up requests there."""
@@ -224,7 +224,7 @@ class TrainedModel(Artifact):
         history = self.history()
         best = next(each for each in history["epochs"] if each["epoch"] == history["best_epoch"])
         return {
-            LOSS: best["eval_loss"],
+            LOSS: best["cut_loss"],
             "train loss": best["train_loss"],
             "epochs": len(history["epochs"]),
             "weights": history["model_parameters"],
@@ -236,8 +236,16 @@ class TrainedModel(Artifact):
         return self.path / "saved_model"
 
     def history(self) -> dict[str, Any]:
-        """Read ``history.json``: settings, losses by epoch, the epoch kept."""
-        return _read_json(self.path / "history.json")
+        """Read ``history.json``: settings, losses by epoch, the epoch kept.
+
+        Earlier releases chose the epoch by the loss on the eval split, ``eval_loss``; it counts as
+        that on the songs set aside.
+        """
+        history = _read_json(self.path / "history.json")
+        for epoch in history["epochs"]:
+            if "eval_loss" in epoch:
+                epoch.setdefault("cut_loss", epoch.pop("eval_loss"))
+        return history
 
     def content_digest(self) -> str:
         """Return a digest of what the model computes; of its files if there is no content.json."""

@@ -74,11 +74,11 @@ def find_advice(history: Mapping[str, Any], is_transposed: bool = False) -> str:
     epochs, best_epoch = history["epochs"], history["best_epoch"]
     best, last = epochs[best_epoch - 1], epochs[-1]
     parameters = history.get("parameters", {})
-    if best is not last and last["train_loss"] < best["eval_loss"]:
+    if best is not last and last["train_loss"] < best["cut_loss"]:
         advice = [*_against_overfitting(parameters, is_transposed), "more songs"]
         return (
-            f"it overfitted: held-out songs were predicted best after epoch {best_epoch} of "
-            f"{len(epochs)} ({best['eval_loss']:.2f} nats, {last['eval_loss']:.2f} in the end), "
+            f"it overfitted: songs set aside were predicted best after epoch {best_epoch} of "
+            f"{len(epochs)} ({best['cut_loss']:.2f} nats, {last['cut_loss']:.2f} in the end), "
             f"while the training loss fell to {last['train_loss']:.2f}; try {_either(advice)}"
         )
     if best is not last:
@@ -114,9 +114,9 @@ def _against_overfitting(parameters: Mapping[str, Any], is_transposed: bool) -> 
 
 
 def _progress(epochs: list[dict[str, float]]) -> str:
-    """Return how the held-out loss fell at last."""
-    losses = [each["eval_loss"] for each in epochs[-2:]]
-    return f"held-out loss {' to '.join(f'{each:.2f}' for each in losses)} nats"
+    """Return how the loss on the songs set aside fell at last."""
+    losses = [each["cut_loss"] for each in epochs[-2:]]
+    return f"loss on songs set aside {' to '.join(f'{each:.2f}' for each in losses)} nats"
 
 
 def _more_songs(history: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.components.trainer.loss_curve import EVAL, INK
+from tunesmith.components.trainer.loss_curve import CUT, INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def _draw_row(axes: Axes, name: str, measure: Mapping[str, Any]) -> None:
     values = [value for value in measure["model"]["values"] if value is not None]
     # Songs of equal value would hide each other: they are spread over the height of the row.
     heights = [((7 * place) % 11 - 5) / 15 for place in range(len(values))]
-    axes.plot(values, heights, "o", ms=3.5, color=EVAL, alpha=0.7)
+    axes.plot(values, heights, "o", ms=3.5, color=CUT, alpha=0.7)
     axes.set_yticks([0], [name.replace("_", " ")])
     axes.set_ylim(-0.6, 0.6)
     axes.tick_params(axis="y", length=0)

@@ -40,7 +40,7 @@ class ScheduleParameters(ParameterSet):
     shape: Shape = parameter(
         "constant",
         "Learning rate schedule: constant, cosine decay to 0 at the last of --epochs, or halving "
-        "when the eval loss does not improve for 2 epochs.",
+        "when the loss on the songs set aside does not improve for 2 epochs.",
         choices=get_args(Shape),
         option="--schedule",
     )
@@ -56,8 +56,8 @@ class ScheduleParameters(ParameterSet):
     )
     plateau_patience: int = parameter(
         2,
-        "Epochs without a better eval loss that make a plateau; fewer than --patience, or it never "
-        "comes to one.",
+        "Epochs without a better loss on the songs set aside that make a plateau; fewer than "
+        "--patience, or it never comes to one.",
         least=1,
         unit="epochs",
     )
@@ -106,10 +106,17 @@ class TrainerParameters(ParameterSet):
     )
     patience: int = parameter(
         5,
-        "Stop after this many epochs without a better eval loss.",
+        "Stop after this many epochs without a better loss on the songs set aside.",
         least=1,
         unit="epochs",
         option="--patience",
+    )
+    cut_share: float = parameter(
+        0.1,
+        "Share of the training songs that are set aside and not learned; the epoch that predicts "
+        "them best is kept. 0 = judge by the songs that are learned.",
+        least=0,
+        below=1,
     )
     maximum_seconds: float | None = parameter(
         None, "Stop training after this time.", above=0, unit="seconds", option="--max-seconds"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.components.networks.network import Network
+from tunesmith.components.records.window_sample import WindowSample
 from tunesmith.components.records.windows import Shuffle, Targets, Windows
 from tunesmith.components.trainer.distribution import distribute
 
@@ -80,7 +81,7 @@ class Learner:
             self.batch,
         )
 
-    def held_out_loss(self, windows: Windows) -> float:
+    def cut_loss(self, windows: Windows | WindowSample) -> float:
         """Return the mean loss over all `windows`, in nats, without dropout."""
         batches = distribute(
             self._strategy, lambda: windows.batches(self.eval_batch), self.eval_batch

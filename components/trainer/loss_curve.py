@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 INK = "#2b303b"
 TRAIN = "#3f7cac"
-EVAL = "#e4572e"
+CUT = "#e4572e"
 
 
 def draw_losses(axes: Axes, epochs: Sequence[dict[str, Any]], best_epoch: int) -> None:
@@ -19,16 +19,16 @@ def draw_losses(axes: Axes, epochs: Sequence[dict[str, Any]], best_epoch: int) -
 
     Args:
         axes: where.
-        epochs: ``epoch``, ``train_loss`` and ``eval_loss`` of each.
+        epochs: ``epoch``, ``train_loss`` and ``cut_loss`` of each.
         best_epoch: the one that is kept.
     """
     from matplotlib.ticker import MaxNLocator
 
     numbers = [each["epoch"] for each in epochs]
     axes.plot(numbers, [each["train_loss"] for each in epochs], "o-", ms=4, color=TRAIN)
-    axes.plot(numbers, [each["eval_loss"] for each in epochs], "o-", ms=4, color=EVAL)
+    axes.plot(numbers, [each["cut_loss"] for each in epochs], "o-", ms=4, color=CUT)
     axes.axvline(best_epoch, color=INK, lw=1, ls=":")
-    axes.legend(["training windows", "held-out windows", "epoch kept"], frameon=False)
+    axes.legend(["songs learned", "songs set aside", "epoch kept"], frameon=False)
     axes.set_xlabel("epoch")
     axes.set_ylabel("cross-entropy, nats a window")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

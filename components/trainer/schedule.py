@@ -20,15 +20,16 @@ def learning_rate(
     """Return the learning rate of step number `step`.
 
     ``constant`` is the paper's; ``cosine`` is half a cosine wave from the peak to 0 over all epochs
-    (Loshchilov and Hutter 2017, without restarts); ``plateau`` is cut each time that the eval loss
-    has not improved for a while. A warm-up rises linearly to the peak (Goyal et al. 2017).
+    (Loshchilov and Hutter 2017, without restarts); ``plateau`` is cut each time that the loss on
+    the songs set aside has not improved for a while. A warm-up rises linearly to the peak (Goyal et
+    al. 2017).
 
     Args:
         schedule: the shape and its numbers.
         peak: the highest rate.
         step: steps done before, of all epochs.
         total: steps of all epochs.
-        losses: eval losses of the epochs done before.
+        losses: on the songs set aside, after each epoch done before.
     """
     if step < schedule.warmup_steps:
         return peak * (step + 1) / schedule.warmup_steps

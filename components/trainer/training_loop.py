@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.progress import Progress, Task
+from tunesmith.components.records.window_sample import WindowSample
 from tunesmith.components.records.windows import Shuffle, Windows
 from tunesmith.components.trainer.checkpoints import Checkpoint, CheckpointFolder
 from tunesmith.components.trainer.learner import Learner
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.5
 """Between two looks at the loss: each waits for the device, which otherwise runs ahead."""
 
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 """Counts the changes after which an older checkpoint cannot be gone on from."""
 
 
@@ -59,7 +60,7 @@ class TrainingState:
         seconds: spent on all epochs before.
         epochs: losses and more of each epoch done.
         stopped: the time was up.
-        best_weights: of the epoch with the least held-out loss.
+        best_weights: of the epoch with the least loss on the songs set aside.
     """
 
     epoch: int = 0
@@ -72,14 +73,14 @@ class TrainingState:
     best_weights: list[NDArray[Any]] = field(default_factory=list)
 
     @property
-    def held_out(self) -> list[float]:
-        """The held-out loss of each epoch done."""
-        return [each["eval_loss"] for each in self.epochs]
+    def cut_losses(self) -> list[float]:
+        """The loss on the songs set aside after each epoch done."""
+        return [each["cut_loss"] for each in self.epochs]
 
     @property
     def best_epoch(self) -> int:
-        """The epoch with the least held-out loss, from 1; the first of equal ones."""
-        return 1 + int(np.argmin(self.held_out))
+        """The epoch with the least loss on the songs set aside, from 1; the first of equal ones."""
+        return 1 + int(np.argmin(self.cut_losses))
 
     def to_checkpoint(self, learner: Learner) -> Checkpoint:
         """Return this and `learner`'s variables."""
@@ -108,7 +109,7 @@ class TrainingLoop:
     Args:
         learner: what learns.
         train: the windows to learn from.
-        held_out: the windows to judge by.
+        judged: the windows to judge by.
         course: the rules.
         checkpoints: where the state is kept; None for nowhere.
         log: where scalars go.
@@ -120,7 +121,7 @@ class TrainingLoop:
         self,
         learner: Learner,
         train: Windows,
-        held_out: Windows,
+        judged: Windows | WindowSample,
         course: Course,
         checkpoints: CheckpointFolder | None,
         log: ScalarLog,
@@ -130,7 +131,7 @@ class TrainingLoop:
         self.state = state
         self._learner = learner
         self._train = train
-        self._held_out = held_out
+        self._judged = judged
         self._course = course
         self._checkpoints = checkpoints
         self._log = log
@@ -192,14 +193,14 @@ class TrainingLoop:
         """Judge the epoch, record it, and keep its weights if they are the best."""
         state = self.state
         windows = min(state.step * self._learner.batch, len(self._train))
-        held_out = self._learner.held_out_loss(self._held_out)
-        if not math.isfinite(held_out):
-            raise self._diverged("held-out loss", held_out, state.step)
+        cut_loss = self._learner.cut_loss(self._judged)
+        if not math.isfinite(cut_loss):
+            raise self._diverged("loss on the songs set aside", cut_loss, state.step)
         self._tick()
         record = {
             "epoch": state.epoch + 1,
             "train_loss": state.loss_sum / windows,
-            "eval_loss": held_out,
+            "cut_loss": cut_loss,
             "seconds": state.epoch_seconds,
             "learning_rate": self._last_rate,
         }
@@ -221,7 +222,7 @@ class TrainingLoop:
             course.learning_rate,
             state.epoch * self._steps + state.step,
             course.epochs * self._steps,
-            state.held_out,
+            state.cut_losses,
         )
         if rate != self._last_rate:
             self._learner.set_learning_rate(rate)
@@ -305,7 +306,7 @@ class TrainingLoop:
         if windows:
             notes.append(f"loss {state.loss_sum / windows:.3f}")
         if state.epochs:
-            notes.append(f"held out {state.held_out[-1]:.3f}")
+            notes.append(f"set aside {state.cut_losses[-1]:.3f}")
         if self._windows_per_second:
             notes.append(f"{self._windows_per_second:.0f} windows/s")
         total = self._course.epochs * self._steps

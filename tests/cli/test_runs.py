@@ -134,7 +134,7 @@ def test_runs_tell_what_was_executed_skipped_and_refused(root: Path) -> None:
         (2, "Learn", True, "Learn/2", "complete"),
         (4, "Judge", False, "Judge/4", "refused"),
     ]
-    assert second["steps"][1]["figures"]["eval loss"] == 2.5
+    assert second["steps"][1]["figures"]["cut loss"] == 2.5
     assert second["steps"][2]["figures"] == {"eval nats": 2.0, "eval first guess right": 0.25}
     assert len(json.loads(tunesmith("runs", "--root", root, "--json", "--last", 1))) == 1
 
@@ -198,7 +198,7 @@ def test_two_runs_side_by_side(wider: Path) -> None:
     assert differing == {
         ("Read", "title"): ("[bold]a", "b"),
         ("Learn", "sizes.units"): (8, 16),
-        ("Learn", "eval loss"): (2.5, 1.25),
+        ("Learn", "cut loss"): (2.5, 1.25),
         ("Learn", "weights"): (8, 16),
         ("Judge", "eval nats"): (2.0, 0.75),
     }
@@ -215,14 +215,14 @@ def test_a_component_that_one_run_never_came_to_stands_alone(wider: Path) -> Non
     rows = {(row["component"], row["name"]): row for row in told["parameters"] + told["figures"]}
     assert (rows["Judge", "most"]["first"], rows["Judge", "most"]["second"]) == (None, 1.0)
     assert (rows["Push", "title"]["first"], rows["Push", "title"]["second"]) == ("[bold]a", None)
-    assert not rows["Learn", "eval loss"]["differs"]
+    assert not rows["Learn", "cut loss"]["differs"]
 
 
 def test_two_runs_side_by_side_as_a_table(wider: Path) -> None:
     text = tunesmith("runs", "--root", wider, "--compare", 2, 3)
     lines = [line.split() for line in text.splitlines() if line.strip()]
     assert ["*", "Learn", "sizes.units", "8", "16"] in lines
-    assert ["*", "Learn", "eval", "loss", "2.5", "1.25"] in lines
+    assert ["*", "Learn", "cut", "loss", "2.5", "1.25"] in lines
     assert ["Learn", "title", "[bold]a", "[bold]a"] in lines
     # Equal code is no news.
     assert not any("code" in line for line in lines)

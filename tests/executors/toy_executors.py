@@ -67,19 +67,19 @@ def learn(_: Any, parameters: Any, context: Context) -> None:
     saved_model.mkdir()
     (saved_model / "saved_model.pb").write_text(str(parameters.sizes.units))
     units = parameters.sizes.units
-    epoch = {"epoch": 1, "train_loss": 2.5, "eval_loss": 20 / units, "seconds": 0.5}
+    epoch = {"epoch": 1, "train_loss": 2.5, "cut_loss": 20 / units, "seconds": 0.5}
     history = {
         "epochs": [epoch],
         "best_epoch": 1,
         "model_parameters": units,
-        "windows": {"train": 99, "eval": 9},
+        "windows": {"train": 99, "cut": 9},
     }
     (context.output / "history.json").write_text(json.dumps(history))
 
 
 def evaluate(inputs: Any, parameters: Any, context: Context) -> None:
     """Bless a model whose loss is no larger than `most`."""
-    nats = inputs.model.history()["epochs"][0]["eval_loss"] - 0.5
+    nats = inputs.model.history()["epochs"][0]["cut_loss"] - 0.5
     passed = nats <= parameters.most
     check = {"name": "loss", "passed": passed, "why": f"{nats} nats, [at most] {parameters.most}"}
     found = {"nats": nats, "perplexity": None, "top1": 0.25}

@@ -23,12 +23,12 @@ PAPER = {"units": 128, "dropout": 0.3, "embedding": 100}
 def history(
     losses: list[tuple[float, float]], windows: int = 100_000, **parameters: Any
 ) -> dict[str, Any]:
-    """Return a history of epochs of 20 s with these training and held-out losses."""
+    """Return a history of epochs of 20 s with these training and loss on songs set asidees."""
     epochs = [
-        {"epoch": number, "train_loss": train, "eval_loss": held_out, "seconds": 20.0}
+        {"epoch": number, "train_loss": train, "cut_loss": held_out, "seconds": 20.0}
         for number, (train, held_out) in enumerate(losses, 1)
     ]
-    best = min(epochs, key=lambda each: each["eval_loss"])
+    best = min(epochs, key=lambda each: each["cut_loss"])
     return {
         "epochs": epochs,
         "best_epoch": best["epoch"],
@@ -45,7 +45,7 @@ BETTER = [(4.5, 4.2), (4.0, 3.9), (3.9, 3.8)]
 def test_where_every_later_epoch_was_worse_no_more_training_is_advised() -> None:
     found = find_advice(history(WORSE, maximum_seconds=100.0))
     assert found == (
-        "it overfitted: held-out songs were predicted best after epoch 3 of 5 (3.80 nats, 4.20 in "
+        "it overfitted: songs set aside were predicted best after epoch 3 of 5 (3.80 nats, 4.20 in "
         "the end), while the training loss fell to 2.40; try --transpose -5..6, --dropout 0.5, "
         "--units 64 or more songs"
     )
@@ -62,7 +62,7 @@ def test_what_was_done_already_is_not_advised_again() -> None:
 def test_a_training_that_the_clock_ended_needs_more_of_it() -> None:
     found = find_advice(history(BETTER, maximum_seconds=61.0))
     assert found == (
-        "it was stopped by the clock while it still learned (held-out loss 3.90 to 3.80 nats); "
+        "it was stopped by the clock while it still learned (loss on songs set aside 3.90 to 3.80 nats); "
         "try --max-seconds 180"
     )
 

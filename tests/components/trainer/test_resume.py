@@ -233,7 +233,7 @@ def losses_on(strategy: StrategyName) -> list[float]:
     losses = [
         float(learner.train(*batch, count)) for batch, count in zip(batches, counts, strict=True)
     ]
-    return [*losses, learner.held_out_loss(table)]
+    return [*losses, learner.cut_loss(table)]
 
 
 WORKING = """

@@ -28,6 +28,8 @@ from tunesmith.music import Vocabulary
 
 SMALL = PaperSizes(embedding=8, units=8, layers=1, dense=8, dropout=0.1, window=10)
 TUNE = [1, 2, 3, 4, 3, 2] * 20
+SET_ASIDE = TUNE[:51]
+"""Its digest is the smallest of the three songs."""
 
 
 def examples(
@@ -54,9 +56,9 @@ def trained(folder: Path, data: Examples, **parameters: Any) -> TrainedModel:
 
 @pytest.fixture(scope="module")
 def tune(tmp_path_factory: pytest.TempPathFactory) -> Examples:
-    """A tune to learn, and the same tune from its middle to be judged by."""
+    """A tune to learn, twice, and its beginning to judge an epoch by."""
     folder = tmp_path_factory.mktemp("tune") / "examples"
-    return examples(folder, [TUNE, TUNE[3:]], [TUNE[1:40]])
+    return examples(folder, [TUNE, TUNE[3:], SET_ASIDE], [[6, 5, 4]])
 
 
 def test_a_simple_tune_is_learned_drawn_and_logged(tune: Examples, tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_a_simple_tune_is_learned_drawn_and_logged(tune: Examples, tmp_path: Pat
     # Six frames and the rest, told apart by what came before: far below ln 7 when it is learned.
     assert losses[0] > 1.2
     assert losses[-1] < 0.5
-    assert history["windows"] == {"train": 237, "eval": 39}
+    assert history["windows"] == {"train": 237, "cut": 51, "judged": 51}
     assert history["vocabulary_size"] == 7
     with Image.open(model.path / "loss.png") as picture:
         assert picture.size == (960, 600)
@@ -82,7 +84,7 @@ def test_a_simple_tune_is_learned_drawn_and_logged(tune: Examples, tmp_path: Pat
     assert logged["epoch/train_loss"] == pytest.approx(
         dict(zip(range(15, 136, 15), losses, strict=True))
     )
-    assert set(logged) >= {"epoch/eval_loss", "epoch/learning_rate", "step/windows_per_second"}
+    assert set(logged) >= {"epoch/cut_loss", "epoch/learning_rate", "step/windows_per_second"}
 
 
 def scalars(events: Path) -> dict[str, dict[int, float]]:
@@ -97,16 +99,16 @@ def scalars(events: Path) -> dict[str, dict[int, float]]:
 
 
 def test_the_epoch_that_holds_out_best_is_exported(tune: Examples, tmp_path: Path) -> None:
-    # A learning rate far too high makes the held-out loss go up and down.
+    # A learning rate far too high makes the loss go up and down.
     model = trained(tmp_path / "model", tune, epochs=6, learning_rate=0.2, patience=6)
     history = model.history()
-    losses = [epoch["eval_loss"] for epoch in history["epochs"]]
+    losses = [epoch["cut_loss"] for epoch in history["epochs"]]
     assert losses.index(min(losses)) + 1 == history["best_epoch"]
     serving = tf.saved_model.load(str(model.saved_model)).signatures["serving_default"]
-    song = np.array(TUNE[1:40], np.int32)
+    song = np.array(SET_ASIDE, np.int32)
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(song, (10, 0))[:-1], 10)
     probabilities = serving(tokens=tf.constant(windows))["probabilities"].numpy()
-    loss = -np.log(probabilities[np.arange(39), song]).mean()
+    loss = -np.log(probabilities[np.arange(51), song]).mean()
     assert math.isclose(loss, min(losses), rel_tol=1e-3)
 
 
@@ -132,10 +134,31 @@ def test_a_loss_that_is_no_number_is_told(tune: Examples, tmp_path: Path) -> Non
     assert "\n" not in str(told.value)
 
 
-def test_a_split_without_songs_is_told(tmp_path: Path) -> None:
-    data = examples(tmp_path / "examples", [TUNE], [])
-    with pytest.raises(ComponentError, match="the eval split has no windows"):
+def test_training_songs_without_a_frame_are_told(tmp_path: Path) -> None:
+    data = examples(tmp_path / "examples", [], [TUNE])
+    with pytest.raises(ComponentError, match="the train split has no windows"):
         trained(tmp_path / "model", data)
+
+
+def test_a_single_song_is_learned_and_judged_by_and_that_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    class Recorder(SilentProgress):
+        def say(self, line: str) -> None:
+            said.append(line)
+
+    data = examples(tmp_path / "examples", [TUNE], [])
+    # Trainer does not look at the eval split.
+    (shard,) = data.shards("eval")
+    shard.write_bytes(b"no record")
+    (tmp_path / "model").mkdir()
+    parameters = TrainerParameters(architecture=SMALL, epochs=1)
+    context = Context(tmp_path / "model", tmp_path, Recorder())
+    execute(TrainerInputs(data), parameters, context)
+    history = TrainedModel(tmp_path / "model", "").history()
+    assert history["windows"] == {"train": 120, "cut": 0, "judged": 120}
+    assert history["songs"] == {"train": 1, "cut": 0}
+    assert "no song is set aside: each epoch is judged by the songs that it learned" in said
 
 
 def test_progress_counts_steps_and_says_the_losses(tune: Examples, tmp_path: Path) -> None:
@@ -158,7 +181,7 @@ def test_progress_counts_steps_and_says_the_losses(tune: Examples, tmp_path: Pat
     assert done == sorted(done)
     assert {0, 4, 8} <= set(done)
     assert re.fullmatch(r"epoch 1/2, loss \d\.\d{3}, \d+ windows/s", seen[1][1])
-    assert re.fullmatch(r"epoch 2/2, loss \S+, held out \d\.\d{3}, \d+ windows/s", seen[-1][1])
+    assert re.fullmatch(r"epoch 2/2, loss \S+, set aside \d\.\d{3}, \d+ windows/s", seen[-1][1])
 
 
 @pytest.mark.parametrize(
@@ -169,6 +192,7 @@ def test_progress_counts_steps_and_says_the_losses(tune: Examples, tmp_path: Pat
         {"patience": 0},
         {"learning_rate": 0},
         {"clip_norm": -1},
+        {"cut_share": 1},
         {"memory_mebibytes": 0},
         {"precision": "float8"},
         {"strategy": "many"},

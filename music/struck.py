@@ -110,6 +110,16 @@ def pack_struck(frames: Sequence[StruckFrame]) -> PackedFrames:
     return np.hstack([pack_frames(frames), pack_frames([frame.struck for frame in frames])])
 
 
+def pack_decoded(frames: Sequence[Frame]) -> PackedFrames:
+    """Return frames that a vocabulary decoded as bits: as plain or as struck frames.
+
+    Either uint8 [n, 16] or uint8 [n, 32]: struck where one of them says what is struck.
+    """
+    if any(isinstance(frame, StruckFrame) for frame in frames):
+        return pack_struck(struck_frames(frames))
+    return pack_frames(frames)
+
+
 def unpack_struck(packed: PackedFrames) -> list[StruckFrame]:
     """Return the frames of their bits; the inverse of :func:`pack_struck`."""
     sounding, struck = packed[:, :PACKED_BYTES], packed[:, PACKED_BYTES:]

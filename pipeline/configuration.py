@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.components.component import Component, ParameterError
+from tunesmith.components.encodings.encoding import encoding_names, load_encoding
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.parameter_values import parameters_from
 from tunesmith.pipeline.configuration_keys import (
@@ -78,6 +79,21 @@ def _dependent_tables() -> Mapping[str, str]:
     return found
 
 
+def completed(settings: Settings) -> dict[str, Setting]:
+    """Return `settings` with what one component's setting asks of another.
+
+    An encoding whose frames say which pitches are struck has ExampleGen keep onsets.
+    """
+    encoding = settings.get("transform.encoding")
+    # An unknown one is refused by its own declaration.
+    if encoding is None or encoding.value not in encoding_names():
+        return dict(settings)
+    if not load_encoding(encoding.value).needs_onsets:
+        return dict(settings)
+    onsets = Setting(True, encoding.origin, encoding.name)
+    return {**settings, "example_gen.grid.keep_onsets": onsets}
+
+
 def component_parameters(component: Component[Any, Any, Any], settings: Settings) -> Any:
     """Return the parameters of a component.
 
@@ -88,6 +104,7 @@ def component_parameters(component: Component[Any, Any, Any], settings: Settings
     Raises:
         ConfigurationError: a value is not allowed, or belongs to another network than is chosen.
     """
+    settings = completed(settings)
     own = {key: settings[key] for key in parameters_by_key(component.name) if key in settings}
     _refuse_foreign(component.name, own)
     values: dict[str, Any] = {}

@@ -22,6 +22,7 @@ from tunesmith.pipeline.configuration import (
     ConfigurationError,
     Setting,
     Settings,
+    completed,
     component_parameters,
     local_path,
     run_values,
@@ -139,6 +140,7 @@ def configuration_text(settings: Settings) -> str:
     Raises:
         ConfigurationError: a value is not allowed.
     """
+    settings = completed(settings)
     lines = [f"# {_HEADER}"]
     for key, value in run_values(settings).items():
         lines += _entry(key, RUN_KEYS[key], value, settings)

@@ -104,7 +104,7 @@ def test_networks_and_encodings_are_named_by_nobody() -> None:
         for family in ("networks", "encodings")
     }
     assert plug_ins["networks"] >= {"paper", "causal"}
-    assert plug_ins["encodings"] == {"frames"}
+    assert plug_ins["encodings"] == {"frames", "struck"}
     wrong = [
         each
         for package in PACKAGES

@@ -58,7 +58,8 @@ class TokenVocabulary(Protocol):
         """Return a song as tokens.
 
         Args:
-            distinct: uint8 [k, 16], its distinct frames.
+            distinct: uint8 [k, 16], its distinct frames; uint8 [k, 32] where the encoding needs
+                onsets, see :func:`tunesmith.music.struck.pack_struck`.
             ids: integers [frames], which of them each of its frames is.
 
         Returns:
@@ -76,6 +77,10 @@ class TokenVocabulary(Protocol):
 
 class Encoding(Protocol):
     """How frames become tokens."""
+
+    @property
+    def needs_onsets(self) -> bool:
+        """Whether its frames say which pitches are struck, so that songs are read with onsets."""
 
     def fit(
         self,

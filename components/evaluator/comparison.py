@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tunesmith.components.encodings.encoding import TokenVocabulary
 from tunesmith.components.evaluator.likelihood import Predictor
 from tunesmith.components.records.eval_windows import EvalWindows, Tokens
-from tunesmith.music.frames import pack_frames
+from tunesmith.music.struck import pack_decoded
 
 LEAST_COMMON_SHARE = 0.9
 """Minimum share of the held-out frames that both must know."""
@@ -108,7 +108,7 @@ def _translation(new: TokenVocabulary, old: TokenVocabulary) -> tuple[Tokens, ND
     known = {name: token for token, name in enumerate(old.names)}
     common = np.array([name in known for name in new.names])
     every = np.arange(len(new))
-    nearest, _ = old.encode_song(pack_frames(new.decode(every)), every)
+    nearest, _ = old.encode_song(pack_decoded(new.decode(every)), every)
     same = [known.get(name, 0) for name in new.names]
     return np.where(common, same, nearest).astype(np.int32), common
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tunesmith.components.encodings.encoding import TokenVocabulary
 from tunesmith.components.records.eval_windows import Tokens
 from tunesmith.music.copying import copied_stretches
+from tunesmith.music.frames import Frame
 from tunesmith.music.measures import MEASURES
 
 QUANTILES = {
@@ -63,7 +64,8 @@ def describe_music(
     lie ``within`` low and high of the corpus, and whether the median lies between the corpus's
     quartiles, widened by the median's error (``median_within``). What is copied from the training
     split is compared with held-out songs, which have in common with it what any music of the kind
-    has; everything else with training songs.
+    has; everything else with training songs. All is measured on plain frames, so that models of
+    different encodings compare.
 
     Args:
         vocabulary: of all tokens.
@@ -79,14 +81,28 @@ def describe_music(
     for name, measure in MEASURES.items():
         values, reference = ([measure.of(frames) for frames in side] for side in sides)
         described[name] = _entry(measure.unit, measure.meaning, values, reference, "train")
-    beginnings = [song[:steps] for song in held_out]
-    copied = copied_stretches([*composed, *beginnings], train, copied_frames)
+    sounding = _sounding(vocabulary)
+    ours, others, learned = (
+        [sounding[song[:end]] for song in songs]
+        for songs, end in ((composed, None), (held_out, steps), (train, None))
+    )
+    copied = copied_stretches([*ours, *others], learned, copied_frames)
     for name, (unit, meaning, column) in COPIED_MEASURES.items():
         both = [float(getattr(each, column)) for each in copied]
         values, reference = both[: len(composed)], both[len(composed) :]
         told = meaning.format(copied_frames)
         described[name] = _entry(unit, told, values, reference, "held out")
     return described
+
+
+def _sounding(vocabulary: TokenVocabulary) -> NDArray[np.int32]:
+    """Return a number for what each token sounds, int32 [V]: tokens that sound the same share it.
+
+    Of the paper's encoding each token has its own.
+    """
+    numbers: dict[Frame, int] = {}
+    frames = vocabulary.decode(range(len(vocabulary)))
+    return np.array([numbers.setdefault(frame, len(numbers)) for frame in frames], dtype=np.int32)
 
 
 def _entry(

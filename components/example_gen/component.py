@@ -53,6 +53,12 @@ class GridParameters(ParameterSet):
         most=127,
         option="--pitch-range",
     )
+    keep_onsets: bool = parameter(
+        False,
+        "Keep which pitches are struck in each frame, for an encoding that says so; --encoding "
+        "struck sets it.",
+        option="--keep-onsets",
+    )
 
     def check(self) -> None:
         """Check the order of the pitches."""
@@ -65,7 +71,11 @@ class GridParameters(ParameterSet):
         from tunesmith.music import Grid
 
         return Grid(
-            self.frames_per_second, self.frames_per_beat, self.keep_short_notes, *self.pitch_range
+            self.frames_per_second,
+            self.frames_per_beat,
+            self.keep_short_notes,
+            *self.pitch_range,
+            self.keep_onsets,
         )
 
 

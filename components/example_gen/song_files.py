@@ -47,7 +47,11 @@ class Rejection(NamedTuple):
 
 
 def content_digest(song: SongReading) -> bytes:
-    """Return 16 bytes that name the music itself, whatever the file is called."""
+    """Return 16 bytes that name the music itself, whatever the file is called.
+
+    What is struck does not count, so that a corpus has the same songs in the same splits with
+    onsets and without.
+    """
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     digest.update(len(song.distinct).to_bytes(8, "little") + song.distinct.tobytes())
     digest.update(song.ids.astype("<i4").tobytes())
@@ -74,7 +78,7 @@ def read_song_file(
         )
     except UnusableFile as error:
         return Rejection(song_id, error.reason, error.detail)
-    record = write_frames(SongFrames(song_id, song.distinct, song.ids, song.frames_per_second))
+    record = write_frames(SongFrames.of_reading(song_id, song))
     return Song(content_digest(song), song_id, record, song.notes.to_bytes())
 
 

@@ -31,7 +31,8 @@ class TransformParameters(ParameterSet):
     )
     encoding: str = parameter(
         "frames",
-        "Encoding of frames as tokens: frames = a token is a whole frame, as in the paper.",
+        "Encoding of frames as tokens: frames = a token is a whole frame, as in the paper; struck "
+        "= it also says which pitches begin, so that repeated notes stay apart.",
         choices=encoding_names,
         option="--encoding",
     )

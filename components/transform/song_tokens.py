@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tunesmith.components.records.songs import SongFrames
+from tunesmith.components.encodings.encoding import load_encoding
+from tunesmith.components.errors import ComponentError
+from tunesmith.components.records.songs import SongFrames, read_frames
 from tunesmith.components.transform.component import TransformParameters
 from tunesmith.music import CorpusSettings
+from tunesmith.music.frames import PackedFrames
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,30 @@ class TokenSettings:
 
     @classmethod
     def of(cls, parameters: TransformParameters, corpus: CorpusSettings) -> TokenSettings:
-        """Join the parameters of Transform with how its songs were read."""
+        """Join the parameters of Transform with how its songs were read.
+
+        Raises:
+            ComponentError: the encoding needs onsets, and the songs were read without.
+        """
+        keep_onsets = load_encoding(parameters.encoding).needs_onsets
+        if keep_onsets and not corpus.grid.keep_onsets:
+            raise ComponentError(
+                f"the encoding {parameters.encoding} needs songs with onsets: run ExampleGen with "
+                "--keep-onsets"
+            )
+        grid = replace(corpus.grid, keep_onsets=keep_onsets)
         return cls(
-            replace(corpus, transpose=parameters.transpose, encoding=parameters.encoding),
+            replace(
+                corpus, grid=grid, transpose=parameters.transpose, encoding=parameters.encoding
+            ),
             parameters.maximum_frames,
             parameters.minimum_count,
         )
+
+    def read(self, record: bytes) -> SongFrames:
+        """Read the record of a song as frames, with what is struck if the encoding needs it."""
+        song = read_frames(record)
+        return song if self.corpus.grid.keep_onsets else song.plain()
 
 
 def transposed(song: SongFrames, corpus: CorpusSettings) -> Iterator[SongFrames]:
@@ -44,10 +66,18 @@ def transposed(song: SongFrames, corpus: CorpusSettings) -> Iterator[SongFrames]
         yield song
         return
     bits = np.unpackbits(song.distinct, axis=1)
+    struck = None if song.struck is None else np.unpackbits(song.struck, axis=1)
     sounding = np.flatnonzero(bits.any(axis=0))
     grid = corpus.grid
     for shift in range(low, high + 1):
         if grid.lowest <= sounding[0] + shift and sounding[-1] + shift <= grid.highest:
             song_id = song.song_id + b"@%+d" % shift if shift else song.song_id
-            shifted = np.packbits(np.roll(bits, shift, axis=1), axis=1)
-            yield song._replace(song_id=song_id, distinct=shifted)
+            yield song._replace(
+                song_id=song_id,
+                distinct=_shifted(bits, shift),
+                struck=None if struck is None else _shifted(struck, shift),
+            )
+
+
+def _shifted(bits: NDArray[np.uint8], shift: int) -> PackedFrames:
+    return np.packbits(np.roll(bits, shift, axis=1), axis=1)

@@ -26,6 +26,9 @@ _BINS = 121
 
 _MICROSECONDS = 1_000_000
 
+REST_KEYS = (bytes(PACKED_BYTES), bytes(2 * PACKED_BYTES))
+"""The rest's bits, of a plain frame and of a struck one; counts hold frames of one kind."""
+
 
 @dataclass(frozen=True, eq=False)
 class SplitStatistics:
@@ -173,7 +176,7 @@ def coverage_curve(counts: Mapping[bytes, int], vocabulary_size: int) -> list[tu
         (tokens, share) in rising order: a vocabulary of so many tokens, the rest and the most
         frequent sounding frames, holds this share of the frames. Nothing without frames.
     """
-    rests = counts.get(bytes(PACKED_BYTES), 0)
+    rests = sum(counts.get(key, 0) for key in REST_KEYS)
     sounding = np.fromiter(counts.values(), dtype=np.int64, count=len(counts))
     sounding = np.sort(sounding)[::-1]
     if rests:

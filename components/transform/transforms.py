@@ -20,10 +20,15 @@ from tunesmith.components.encodings.encoding import (
     vocabulary_json,
 )
 from tunesmith.components.records.shards import shard_of
-from tunesmith.components.records.songs import read_frames, write_tokens
+from tunesmith.components.records.songs import write_tokens
 from tunesmith.components.transform.song_tokens import TokenSettings, transposed
-from tunesmith.components.transform.statistics import SplitStatistics, coverage_curve, describe
-from tunesmith.music.frames import PACKED_BYTES, packed_keys
+from tunesmith.components.transform.statistics import (
+    REST_KEYS,
+    SplitStatistics,
+    coverage_curve,
+    describe,
+)
+from tunesmith.music.frames import packed_keys
 
 STATISTICS = "statistics"
 
@@ -57,14 +62,14 @@ class CountFrames(beam.CombineFn):
         split, record = element
         if split != "train":
             return accumulator
-        song = read_frames(record)
+        song = self._settings.read(record)
         counts = np.bincount(song.ids, minlength=len(song.distinct)).tolist()
         # Whole microseconds, so that the order of adding cannot show.
         length = round(1e6 * len(song.ids) / song.frames_per_second)
         microseconds = accumulator.microseconds
         for copy in transposed(song, self._settings.corpus):
             microseconds += length
-            accumulator.frames.update(dict(zip(packed_keys(copy.distinct), counts, strict=True)))
+            accumulator.frames.update(dict(zip(packed_keys(copy.packed), counts, strict=True)))
         return accumulator._replace(microseconds=microseconds)
 
     def merge_accumulators(self, accumulators: Iterable[CorpusCount]) -> CorpusCount:
@@ -98,10 +103,10 @@ class Encode(beam.DoFn):
         if self._vocabulary is None:
             self._vocabulary = read_vocabulary(vocabulary)
         split, record = element
-        song = read_frames(record)
+        song = self._settings.read(record)
         shard = split, shard_of(song.song_id, self._shards[split])
         for copy in transposed(song, self._settings.corpus) if split == "train" else [song]:
-            tokens, mapped = self._vocabulary.encode_song(copy.distinct, copy.ids)
+            tokens, mapped = self._vocabulary.encode_song(copy.packed, copy.ids)
             counted = SplitStatistics.of_song(copy, tokens, mapped)
             Metrics.counter(COUNTERS, f"frames_{split}").inc(counted.frames)
             Metrics.counter(COUNTERS, f"mapped_frames_{split}").inc(counted.mapped_frames)
@@ -188,13 +193,10 @@ def _build_vocabulary(corpus: CorpusCount, settings: TokenSettings) -> tuple[str
     )
     facts = {
         "vocabulary_size": len(vocabulary),
-        "distinct_sounding_frames": len(frames) - (_REST_KEY in frames),
+        "distinct_sounding_frames": len(frames) - any(rest in frames for rest in REST_KEYS),
         "coverage": coverage_curve(frames, len(vocabulary)),
     }
     return vocabulary_json(vocabulary), facts
-
-
-_REST_KEY = bytes(PACKED_BYTES)
 
 
 def _describe(counted: Mapping[str, bytes], splits: Sequence[str], facts: dict[str, Any]) -> str:

@@ -47,6 +47,7 @@ PATHS = st.text(st.characters(exclude_characters="\0"), min_size=1).map(
             "rerun": st.lists(st.sampled_from(["Trainer", "Evaluator"]), unique=True).map(tuple),
             "example_gen.grid.keep_short_notes": st.booleans(),
             "example_gen.grid.frames_per_second": st.floats(0.001, 999),
+            "transform.encoding": st.sampled_from(["frames", "struck"]),
             "transform.transpose": st.tuples(st.integers(-24, 0), st.integers(0, 24)),
             "statistics_gen.stretches": st.lists(st.integers(3), min_size=1).map(tuple),
             "trainer.clip_norm": st.none() | st.floats(0, exclude_min=True),
@@ -77,6 +78,19 @@ def test_the_text_tells_meaning_bounds_and_origin_of_each_value() -> None:
     tables = tomllib.loads(text)
     assert tables["trainer"]["schedule"]["shape"] == "constant"
     assert tables["trainer"]["architecture"]["dense"] == 64
+
+
+def test_an_encoding_that_needs_onsets_has_them_kept() -> None:
+    struck = {**folders_and(), "transform.encoding": Setting("struck", "option --encoding", "")}
+    plain = {**struck, "transform.encoding": Setting("frames", "option --encoding", "")}
+    for settings_, keeps in ((struck, True), (plain, False), (folders_and(), False)):
+        parameters = pipeline_config(settings_).parameters["ExampleGen"]
+        assert parameters.grid.keep_onsets is keeps
+    assert "keep_onsets = true  # option --encoding\n" in configuration_text(struck)
+    assert "keep_onsets = false  # default\n" in configuration_text(plain)
+    # What an older file says of onsets does not break the encoding that is chosen over it.
+    over = {**struck, "example_gen.grid.keep_onsets": Setting(False, "file", "")}
+    assert pipeline_config(over).parameters["ExampleGen"].grid.keep_onsets is True
 
 
 def test_the_text_without_folders_is_a_configuration_to_fill_in() -> None:

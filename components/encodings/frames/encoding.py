@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tunesmith.components.encodings.counts import most_frequent
 from tunesmith.music import CorpusSettings, Frame, Vocabulary, parse_frame
 from tunesmith.music.frames import PACKED_BYTES, unpack_frames
-
-_REST_KEY = bytes(PACKED_BYTES)
 
 
 class FramesEncoding:
     """See :class:`tunesmith.components.encodings.encoding.Encoding`."""
+
+    needs_onsets = False
 
     def fit(
         self,
@@ -29,7 +30,7 @@ class FramesEncoding:
     ) -> Vocabulary:
         """Return the rest and the most frequent sounding frames."""
         return Vocabulary.from_counts(
-            _by_frame(_most_frequent(counts, maximum_frames)),
+            _by_frame(most_frequent(counts, maximum_frames)),
             frames_per_second,
             maximum_frames,
             minimum_count,
@@ -48,16 +49,6 @@ class FramesEncoding:
 
 
 ENCODING = FramesEncoding()
-
-
-def _most_frequent(counts: Mapping[bytes, int], maximum: int) -> dict[bytes, int]:
-    """Return the sounding frames that a vocabulary of `maximum` may hold: all that tie, too.
-
-    Unpacking and sorting a hundred thousand chords of which a thousand stay takes a second.
-    """
-    falling = sorted((count for key, count in counts.items() if key != _REST_KEY), reverse=True)
-    fewest = falling[maximum - 1] if maximum <= len(falling) else 0
-    return {key: count for key, count in counts.items() if count >= fewest and key != _REST_KEY}
 
 
 def _by_frame(counts: Mapping[bytes, int]) -> dict[Frame, int]:

@@ -82,6 +82,8 @@ class Backwards:
 
 
 class BackwardsEncoding:
+    needs_onsets = False
+
     def fit(self, counts, frames_per_second, corpus, **limits):
         return Backwards(FRAMES.fit(counts, frames_per_second, corpus, **limits))
 
@@ -154,7 +156,9 @@ def both(
 def test_encodings_are_found_by_their_folders_without_numpy(backwards: str) -> None:
     assert set(encoding_names()) >= {"frames", backwards}
     assert encoding_modules("frames") == ("tunesmith.components.encodings.frames.encoding",)
-    with pytest.raises(ParameterError, match="encoding must be one of backwards, frames, not 'x'"):
+    with pytest.raises(
+        ParameterError, match="encoding must be one of backwards, frames, struck, not 'x'"
+    ):
         load_encoding("x")
     with pytest.raises(ParameterError, match="encoding must be one of"):
         TransformParameters(encoding="x")

@@ -1,0 +1,1 @@
+"""The encoding that keeps onsets: a token also says which pitches begin."""

@@ -1,0 +1,289 @@
+"""The sampling that a model recommends: the one whose songs are most like the training songs.
+
+Songs are drawn with each candidate and measured as docs/evaluation.md says, beside training songs
+alone: held-out songs stay unseen until the Evaluator reads them. The candidates are thinned by
+successive halving (Jamieson and Talwalkar 2016, "Non-stochastic Best Arm Identification and
+Hyperparameter Optimization"): many get few songs, the best of them more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.components.encodings.encoding import TokenVocabulary
+from tunesmith.components.records.padding import padding
+from tunesmith.components.sampling import RecommendedSampling
+from tunesmith.music.frames import Frame
+from tunesmith.music.measures import MEASURES, Measure
+
+Song = Sequence[Frame]
+Floats = NDArray[np.float64]
+
+OWN_DISTRIBUTION = RecommendedSampling()
+
+CANDIDATES = tuple(
+    RecommendedSampling(temperature, top_p=top_p)
+    for temperature, top_p in product((1.1, 1.0, 0.9, 0.8, 0.7), (1.0, 0.96, 0.9))
+)
+"""What is tried; below temperature 0.7 the songs of every model that was tried dwell."""
+
+ROUNDS = ((15, 4), (8, 8), (4, 16), (2, 32))
+"""Candidates of each round and songs of each; a round has about as many songs as any other, so that
+the time of one tells that of the next."""
+
+STEPS = 300
+"""Frames of a song, as many as the Evaluator's songs have unless asked."""
+
+MOST_CORPUS_SONGS = 200
+"""Training songs that are measured, spread evenly; a song takes 10 ms."""
+
+LEAST_WIDTHS = {"share": 0.02, "pitches": 0.1, "semitones": 1.0, "bits": 0.1, "frames": 1.0}
+"""By unit, how wide the corpus's range counts at least: where all songs have the same value, a
+difference that nobody hears is none."""
+
+LARGEST_SHARE, MOST_SECONDS = 0.1, 20.0
+"""Of the time for training, at most, and at most in seconds."""
+
+
+class Draw(Protocol):
+    """Draws songs from silence, one for each sampling."""
+
+    def __call__(
+        self, samplings: Sequence[RecommendedSampling], seeds: Sequence[int], steps: int
+    ) -> list[Song]:
+        """Return a song of `steps` frames for each sampling, which follows from its seed."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate and how its songs compare.
+
+    Args:
+        sampling: the candidate.
+        songs: how many were drawn.
+        distance: mean over the measures of :func:`distance`.
+        within: for each measure the share of the songs between the corpus's 5 and 95 %.
+    """
+
+    sampling: RecommendedSampling
+    songs: int
+    distance: float
+    within: Mapping[str, float]
+
+    def row(self) -> dict[str, Any]:
+        """Return it as a row of a table that JSON can hold."""
+        return {
+            "temperature": self.sampling.temperature,
+            "top_k": self.sampling.top_k,
+            "top_p": self.sampling.top_p,
+            "songs": self.songs,
+            "distance": self.distance,
+            "within": dict(self.within),
+        }
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What was chosen, and of what.
+
+    Args:
+        sampling: the best candidate; the model's own distribution if there was no time.
+        tried: all candidates, the best first; none if there was no time.
+        seconds: what choosing took.
+    """
+
+    sampling: RecommendedSampling
+    tried: tuple[Tried, ...]
+    seconds: float
+
+    def report(self) -> dict[str, Any]:
+        """Return ``{"temperature", "top_k", "top_p", "seconds", "tried": rows}`` for JSON."""
+        chosen = self.sampling
+        return {
+            "temperature": chosen.temperature,
+            "top_k": chosen.top_k,
+            "top_p": chosen.top_p,
+            "seconds": self.seconds,
+            "tried": [each.row() for each in self.tried],
+        }
+
+
+def time_for_sampling(maximum_seconds: float | None) -> float:
+    """Return how long :func:`recommend_sampling` may take, in seconds.
+
+    Args:
+        maximum_seconds: of the whole training; None without a limit.
+    """
+    return min(MOST_SECONDS, LARGEST_SHARE * (maximum_seconds or np.inf))
+
+
+def recommend_sampling(
+    draw: Draw,
+    corpus: Sequence[Song],
+    *,
+    seed: int,
+    seconds: float,
+    steps: int = STEPS,
+    clock: Callable[[], float] = time.monotonic,
+) -> Recommendation:
+    """Return the candidate whose songs are nearest to those of the corpus.
+
+    With time enough for all rounds it follows from the model, the corpus and the seed alone. A
+    round is left out if the one before tells that it would take too long; without time for the
+    first, the model's own distribution is recommended.
+
+    Args:
+        draw: draws songs of the model.
+        corpus: training songs, of which the first `steps` frames count.
+        seed: 0 or more; all candidates draw with the same random numbers.
+        seconds: how long it may take, about.
+        steps: frames of each song.
+        clock: seconds that never go back.
+    """
+    started = clock()
+    reference = Reference.of(corpus, steps)
+    if not reference.measures:
+        return Recommendation(OWN_DISTRIBUTION, (), clock() - started)
+    expected = _expected_seconds(draw, steps, clock)
+    drawn: dict[RecommendedSampling, list[Song]] = {each: [] for each in CANDIDATES}
+    ranked: list[Tried] = []
+    out: list[Tried] = []
+    for number, (survivors, songs) in enumerate(ROUNDS):
+        before = clock()
+        if before - started + expected > seconds:
+            break
+        kept = [each.sampling for each in ranked[:survivors]] or list(CANDIDATES)
+        out = [*ranked[survivors:], *out]
+        samplings = [sampling for sampling in kept for _ in range(songs)]
+        answered = iter(draw(samplings, _seeds(seed, number, songs) * len(kept), steps))
+        for sampling in samplings:
+            drawn[sampling].append(next(answered))
+        ranked = sorted(
+            (reference.compare(each, drawn[each]) for each in kept), key=lambda each: each.distance
+        )
+        expected = clock() - before
+    best = ranked[0].sampling if ranked else OWN_DISTRIBUTION
+    return Recommendation(best, (*ranked, *out), clock() - started)
+
+
+def _expected_seconds(draw: Draw, steps: int, clock: Callable[[], float]) -> float:
+    """Return what the first round will take, by a tenth of it."""
+    samplings = [OWN_DISTRIBUTION] * (ROUNDS[0][0] * ROUNDS[0][1])
+    seeds = list(range(len(samplings)))
+    # The first call of a function traces it.
+    draw(samplings, seeds, 1)
+    before = clock()
+    part = max(1, steps // 10)
+    draw(samplings, seeds, part)
+    return (clock() - before) * steps / part
+
+
+def _seeds(seed: int, number: int, songs: int) -> list[int]:
+    """Return the seeds of a round's songs, 0 to 2**63 - 1."""
+    state = np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(songs, np.uint64)
+    return [int(each >> np.uint64(1)) for each in state]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The corpus, measured.
+
+    Args:
+        measures: those that songs of the corpus have a value of.
+        values: float64 [songs], by measure.
+    """
+
+    measures: Mapping[str, Measure]
+    values: Mapping[str, Floats]
+
+    @classmethod
+    def of(cls, corpus: Sequence[Song], steps: int) -> Reference:
+        """Measure the first `steps` frames of :data:`MOST_CORPUS_SONGS` songs, evenly spread."""
+        chosen = corpus[:: -(-len(corpus) // MOST_CORPUS_SONGS) or 1]
+        found = {name: _measured(measure, chosen, steps) for name, measure in MEASURES.items()}
+        values = {name: each[~np.isnan(each)] for name, each in found.items()}
+        # The spread of a measure is not known from one song.
+        known = {name: measure for name, measure in MEASURES.items() if len(values[name]) > 1}
+        return cls(known, {name: values[name] for name in known})
+
+    def compare(self, sampling: RecommendedSampling, songs: Sequence[Song]) -> Tried:
+        """Return how songs that were drawn with a sampling compare."""
+        distances, within = [], {}
+        for name, measure in self.measures.items():
+            values = _measured(measure, songs, max(map(len, songs)))
+            corpus = self.values[name]
+            distances.append(distance(values, corpus, LEAST_WIDTHS[measure.unit]))
+            low, high = np.quantile(corpus, (0.05, 0.95))
+            within[name] = float(((values >= low) & (values <= high)).mean())
+        return Tried(sampling, len(songs), float(np.mean(distances)), within)
+
+
+def _measured(measure: Measure, songs: Sequence[Song], steps: int) -> Floats:
+    return np.array([measure.of(song[:steps]) for song in songs], dtype=np.float64)
+
+
+def distance(values: Floats, corpus: Floats, least_width: float) -> float:
+    """Return the energy distance between two sets of values, in widths of the corpus's range.
+
+    2 E|X - Y| - E|X - X'| - E|Y - Y'| (Székely and Rizzo 2013, "Energy statistics"), without bias,
+    so that it may be a little below zero for values of the same distribution. The range is that
+    from 5 to 95 %; a value further than its width outside counts as that far, and one that is not a
+    number as far above.
+
+    Args:
+        values: float64 [n], of the songs that were drawn, 2 or more.
+        corpus: float64 [m], 2 or more, all finite.
+        least_width: of the range.
+    """
+    low, high = np.quantile(corpus, (0.05, 0.95))
+    width = max(high - low, least_width)
+    near, far = low - width, high + width
+    drawn = np.clip(np.where(np.isnan(values), far, values), near, far)
+    corpus = np.clip(corpus, near, far)
+    between = np.abs(drawn[:, np.newaxis] - corpus).mean()
+    return float((2 * between - _spread(drawn) - _spread(corpus)) / width)
+
+
+def _spread(values: Floats) -> float:
+    """Return the mean difference of two values at different places."""
+    count = len(values)
+    return float(np.abs(values[:, np.newaxis] - values).sum() / (count * (count - 1)))
+
+
+def draw_by_signature(
+    generate: Callable[..., Mapping[str, Any]], window: int, vocabulary: TokenVocabulary
+) -> Draw:
+    """Return what draws by an exported model's ``generate`` signature.
+
+    Args:
+        generate: the function, of an export or of
+            :func:`tunesmith.components.trainer.export.generate.generate_signature`.
+        window: tokens that it sees.
+        vocabulary: of its tokens.
+    """
+    import tensorflow as tf
+
+    parts = len(vocabulary.rests)
+
+    def draw(
+        samplings: Sequence[RecommendedSampling], seeds: Sequence[int], steps: int
+    ) -> list[Song]:
+        count = len(samplings)
+        silence = np.tile(padding(vocabulary.rests, window), (count, 1))
+        served = [each.served() for each in samplings]
+        drawn = generate(
+            tokens=tf.constant(silence, tf.int32),
+            steps=tf.fill([count], steps * parts),
+            seed=tf.constant(seeds, tf.int64),
+            **{name: tf.constant([each[name] for each in served]) for name in served[0]},
+        )
+        return [vocabulary.decode(song) for song in drawn["tokens"].numpy()]
+
+    return draw

@@ -30,16 +30,22 @@ OWN_DISTRIBUTION = RecommendedSampling()
 
 CANDIDATES = tuple(
     RecommendedSampling(temperature, top_p=top_p)
-    for temperature, top_p in product((1.1, 1.0, 0.9, 0.8, 0.7), (1.0, 0.96, 0.9))
+    for temperature, top_p in product((1.1, 1.0, 0.9, 0.8), (1.0, 0.96, 0.9))
 )
-"""What is tried; below temperature 0.7 the songs of every model that was tried dwell."""
+"""What is tried; below temperature 0.8 the songs of every model that was tried dwell."""
 
-ROUNDS = ((15, 4), (8, 8), (4, 16), (2, 32))
+ROUNDS = ((12, 3), (5, 7), (2, 18))
 """Candidates of each round and songs of each; a round has about as many songs as any other, so that
 the time of one tells that of the next."""
 
+SONGS_A_ROUND = max(candidates * songs for candidates, songs in ROUNDS)
+
 STEPS = 300
 """Frames of a song, as many as the Evaluator's songs have unless asked."""
+
+LENGTHS = (1.0, 2 / 3, 1 / 2, 1 / 3)
+"""Shares of the length that songs may have where time is short; the corpus is measured by as many
+frames. A third of 300 is twice the window, long enough for a model to listen to itself alone."""
 
 MOST_CORPUS_SONGS = 200
 """Training songs that are measured, spread evenly; a song takes 10 ms."""
@@ -96,20 +102,25 @@ class Recommendation:
     Args:
         sampling: the best candidate; the model's own distribution if there was no time.
         tried: all candidates, the best first; none if there was no time.
-        seconds: what choosing took.
+        steps: frames of each song.
+        seconds: what choosing took, tracing included.
     """
 
     sampling: RecommendedSampling
     tried: tuple[Tried, ...]
+    steps: int
     seconds: float
 
     def report(self) -> dict[str, Any]:
-        """Return ``{"temperature", "top_k", "top_p", "seconds", "tried": rows}`` for JSON."""
+        """Return ``{"temperature", "top_k", "top_p", "steps", "seconds", "tried": rows}`` for
+        JSON.
+        """
         chosen = self.sampling
         return {
             "temperature": chosen.temperature,
             "top_k": chosen.top_k,
             "top_p": chosen.top_p,
+            "steps": self.steps,
             "seconds": self.seconds,
             "tried": [each.row() for each in self.tried],
         }
@@ -135,54 +146,64 @@ def recommend_sampling(
 ) -> Recommendation:
     """Return the candidate whose songs are nearest to those of the corpus.
 
-    With time enough for all rounds it follows from the model, the corpus and the seed alone. A
-    round is left out if the one before tells that it would take too long; without time for the
-    first, the model's own distribution is recommended.
+    With time enough it follows from the model, the corpus and the seed alone. Where time is short
+    songs are shorter; where that is not enough, rounds are left out, and without time for the first
+    the model's own distribution is recommended.
 
     Args:
         draw: draws songs of the model.
         corpus: training songs, of which the first `steps` frames count.
         seed: 0 or more; all candidates draw with the same random numbers.
-        seconds: how long it may take, about.
+        seconds: how long it may take, about, without tracing the model's function, which happens in
+            the first call and again nowhere.
         steps: frames of each song.
         clock: seconds that never go back.
     """
     started = clock()
+    draw([OWN_DISTRIBUTION] * SONGS_A_ROUND, range(SONGS_A_ROUND), 1)
+    traced = clock()
+    share, expected = _affordable(_expected_seconds(draw, steps, clock), seconds)
+    steps = max(1, round(share * steps))
     reference = Reference.of(corpus, steps)
-    if not reference.measures:
-        return Recommendation(OWN_DISTRIBUTION, (), clock() - started)
-    expected = _expected_seconds(draw, steps, clock)
     drawn: dict[RecommendedSampling, list[Song]] = {each: [] for each in CANDIDATES}
     ranked: list[Tried] = []
     out: list[Tried] = []
     for number, (survivors, songs) in enumerate(ROUNDS):
         before = clock()
-        if before - started + expected > seconds:
+        if before - traced + expected > seconds or not reference.measures:
             break
         kept = [each.sampling for each in ranked[:survivors]] or list(CANDIDATES)
         out = [*ranked[survivors:], *out]
         samplings = [sampling for sampling in kept for _ in range(songs)]
-        answered = iter(draw(samplings, _seeds(seed, number, songs) * len(kept), steps))
-        for sampling in samplings:
-            drawn[sampling].append(next(answered))
-        ranked = sorted(
-            (reference.compare(each, drawn[each]) for each in kept), key=lambda each: each.distance
-        )
+        answered = draw(samplings, _seeds(seed, number, songs) * len(kept), steps)
+        for sampling, song in zip(samplings, answered, strict=True):
+            drawn[sampling].append(song)
+        ranked = [reference.compare(each, drawn[each]) for each in kept]
+        ranked.sort(key=lambda each: each.distance)
         expected = clock() - before
     best = ranked[0].sampling if ranked else OWN_DISTRIBUTION
-    return Recommendation(best, (*ranked, *out), clock() - started)
+    return Recommendation(best, (*ranked, *out), steps, clock() - started)
 
 
 def _expected_seconds(draw: Draw, steps: int, clock: Callable[[], float]) -> float:
-    """Return what the first round will take, by a tenth of it."""
-    samplings = [OWN_DISTRIBUTION] * (ROUNDS[0][0] * ROUNDS[0][1])
-    seeds = list(range(len(samplings)))
-    # The first call of a function traces it.
-    draw(samplings, seeds, 1)
+    """Return what a round of songs of `steps` frames will take, by a tenth of one."""
     before = clock()
     part = max(1, steps // 10)
-    draw(samplings, seeds, part)
+    draw([OWN_DISTRIBUTION] * SONGS_A_ROUND, range(SONGS_A_ROUND), part)
     return (clock() - before) * steps / part
+
+
+def _affordable(whole: float, seconds: float) -> tuple[float, float]:
+    """Return the share of their length that songs can have, and what a round of them takes.
+
+    Args:
+        whole: what a round of songs of the whole length takes.
+        seconds: for the probe, which took a tenth of that, and all rounds.
+    """
+    for share in LENGTHS:
+        if whole * (0.1 + share * len(ROUNDS)) <= seconds:
+            break
+    return share, share * whole
 
 
 def _seeds(seed: int, number: int, songs: int) -> list[int]:

@@ -62,8 +62,8 @@ def test_what_was_done_already_is_not_advised_again() -> None:
 def test_a_training_that_the_clock_ended_needs_more_of_it() -> None:
     found = find_advice(history(BETTER, maximum_seconds=61.0))
     assert found == (
-        "it was stopped by the clock while it still learned (loss on songs set aside 3.90 to 3.80 nats); "
-        "try --max-seconds 180"
+        "it was stopped by the clock while it still learned (loss on songs set aside 3.90 to 3.80 "
+        "nats); try --max-seconds 180"
     )
 
 

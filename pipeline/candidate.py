@@ -10,9 +10,6 @@ from typing import Any
 from tunesmith.components.artifacts import ModelEvaluation, TrainedModel
 from tunesmith.pipeline.history import Run, Step, read_runs
 
-TIME_USED_UP = 0.95
-"""Share of the time limit from which a training that ended was ended by it."""
-
 FEW_WINDOWS = 100
 """Training windows for each token of the vocabulary; the paper's songs have 39, the demo's
 chorales 79, POP909's melodies 1,223 (docs/gates.md)."""
@@ -88,8 +85,7 @@ def find_advice(history: Mapping[str, Any], is_transposed: bool = False) -> str:
             f"{rate / 3:.1g}{_more_songs(history)}"
         )
     limit = parameters.get("maximum_seconds")
-    spent = sum(each.get("seconds", 0.0) for each in epochs)
-    if limit is not None and spent >= TIME_USED_UP * limit:
+    if limit is not None and history.get("ended_by") == "time":
         return (
             f"it was stopped by the clock while it still learned ({_progress(epochs)}); try "
             f"--max-seconds {_rounded(3 * limit)}{_more_songs(history)}"

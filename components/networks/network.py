@@ -13,7 +13,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from tunesmith.components import networks
 from tunesmith.components.component import ParameterError, ParameterSet, parameter
@@ -46,6 +46,18 @@ class EveryPosition(Protocol):
         """
 
 
+class WarmStart(NamedTuple):
+    """The part of a network that is causal by itself.
+
+    Attributes:
+        every_position: what the part predicts at each position of a window.
+        weights: the Keras variables that it learns.
+    """
+
+    every_position: EveryPosition
+    weights: list[Any]
+
+
 class Network(Protocol):
     """A network: how it is built, what it learns from, and how it is served."""
 
@@ -70,6 +82,19 @@ class Network(Protocol):
 
         Args:
             model: what :meth:`build` returned.
+        """
+        del model
+        return None
+
+    def warm_start(self, model: keras.Model) -> WarmStart | None:
+        """Return the part of the network that is causal by itself; None if there is none.
+
+        It can be trained first, with a target at each position of a window, where the whole network
+        has one. The weights of `model` are set so that the whole network returns what the part
+        predicts, and they go on doing so while the part alone learns.
+
+        Args:
+            model: what :meth:`build` returned, untrained.
         """
         del model
         return None

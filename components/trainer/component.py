@@ -64,6 +64,28 @@ class ScheduleParameters(ParameterSet):
 
 
 @dataclass(frozen=True)
+class WarmStartParameters(ParameterSet):
+    """The first part of the training, in which the network's forward halves learn alone.
+
+    They are a causal network, which has a target at each position of a window. A network without
+    such halves has no warm start.
+    """
+
+    share: float = parameter(
+        0.6,
+        "Share of epochs and time in which the forward halves of a bidirectional network learn "
+        "alone, from a target at each position; 0 = the whole network learns from the start.",
+        least=0,
+        below=1,
+        option="--warm-start",
+    )
+    learning_rate: float = parameter(0.01, "Peak learning rate of the warm start.", above=0)
+    batch: int = parameter(
+        32, "Windows per training step of the warm start, of all devices together.", least=1
+    )
+
+
+@dataclass(frozen=True)
 class ServedSettings(ParameterSet):
     """What the exported model answers besides what it learned and how the corpus was read."""
 
@@ -98,6 +120,7 @@ class TrainerParameters(ParameterSet):
         0.001, "Peak learning rate (Nadam).", above=0, option="--learning-rate"
     )
     schedule: ScheduleParameters = field(default_factory=ScheduleParameters)
+    warm_start: WarmStartParameters = field(default_factory=WarmStartParameters)
     clip_norm: float | None = parameter(
         None,
         "Maximum global norm of the gradients; larger ones are scaled down.",
@@ -119,7 +142,17 @@ class TrainerParameters(ParameterSet):
         below=1,
     )
     maximum_seconds: float | None = parameter(
-        None, "Stop training after this time.", above=0, unit="seconds", option="--max-seconds"
+        None,
+        "Time limit of the whole component: reading, learning, judging and exporting.",
+        above=0,
+        unit="seconds",
+        option="--max-seconds",
+    )
+    epoch_steps: int | None = parameter(
+        256,
+        "Maximum number of steps in an epoch; a longer pass over the windows is several epochs.",
+        least=1,
+        unit="steps",
     )
     seed: int = parameter(
         0, "Random seed for initialisation, dropout and shuffling.", least=0, option="--seed"

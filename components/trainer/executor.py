@@ -24,6 +24,7 @@ from tunesmith.components.records.window_sample import WindowSample
 from tunesmith.components.records.windows import open_windows
 from tunesmith.components.trainer.checkpoints import CheckpointFolder
 from tunesmith.components.trainer.component import TrainerInputs, TrainerParameters
+from tunesmith.components.trainer.deadline import Deadline
 from tunesmith.components.trainer.distribution import common_position, open_strategy
 from tunesmith.components.trainer.export.content import write_content
 from tunesmith.components.trainer.export.saved_model import export_model
@@ -63,6 +64,7 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
         ComponentError: the examples have no windows, the loss is no longer a number, or the
             checkpoints belong to another training.
     """
+    deadline = Deadline(parameters.maximum_seconds)
     examples, output, progress = inputs.examples, context.output, context.progress
     strategy = open_strategy(parameters.strategy, parameters.batch)
     vocabulary = examples.vocabulary()
@@ -84,6 +86,7 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
         strategy,
         seed=parameters.seed,
         batch=parameters.batch,
+        warm_batch=_warm_batch(parameters, strategy.num_replicas_in_sync),
         eval_batch=_eval_batch(len(judged), strategy.num_replicas_in_sync),
         clip_norm=parameters.clip_norm,
         precision=parameters.precision,
@@ -98,6 +101,7 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
             checkpoints,
             _log(parameters, context, fingerprint),
             _resume(checkpoints, learner, strategy, progress),
+            deadline,
         )
         loop.run(progress)
     export_model(
@@ -114,13 +118,27 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
         "parameters": result_parameters(parameters),
         "model_parameters": learner.model.count_params(),
         "vocabulary_size": len(vocabulary),
-        "windows": {"train": len(train), "cut": cut.tokens, "judged": len(judged)},
+        "windows": {
+            "train": len(train),
+            "cut": cut.tokens,
+            "judged": len(judged),
+            "seen": sum(each["windows"] for each in state.epochs),
+        },
         "songs": {"train": len(learned), "cut": len(cut)},
         "epochs": state.epochs,
         "best_epoch": state.best_epoch,
+        "ended_by": state.ended_by,
+        "seconds": deadline.elapsed(),
     }
     (output / "history.json").write_text(json.dumps(history, indent=2), encoding="utf-8")
     write_loss_curve(output / "loss.png", state.epochs, state.best_epoch, parameters.batch)
+
+
+def _warm_batch(parameters: TrainerParameters, replicas: int) -> int | None:
+    """Return the windows in a step of the warm start, which replicas can share; None without it."""
+    if parameters.warm_start.share == 0 or parameters.epochs == 1:
+        return None
+    return math.ceil(parameters.warm_start.batch / replicas) * replicas
 
 
 def _eval_batch(windows: int, replicas: int) -> int:
@@ -150,7 +168,9 @@ def _course(parameters: TrainerParameters) -> Course:
         parameters.learning_rate,
         parameters.schedule,
         parameters.seed,
-        parameters.maximum_seconds,
+        parameters.epoch_steps,
+        parameters.warm_start.share,
+        parameters.warm_start.learning_rate,
         parameters.checkpoint_steps,
         # Workers save at the same steps, or there is none that all can go on from.
         parameters.checkpoint_seconds if alone else None,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.components.networks.network import Network
+from tunesmith.components.networks.network import EveryPosition, Network
 from tunesmith.components.records.window_sample import WindowSample
 from tunesmith.components.records.windows import Shuffle, Targets, Windows
 from tunesmith.components.trainer.distribution import distribute
@@ -20,8 +22,33 @@ if TYPE_CHECKING:
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """A part of the training in which the same weights learn from the same kind of targets.
+
+    Args:
+        name: in progress and history.
+        batch: windows in a step.
+        every_position: what is predicted at each position; None for the token after the window.
+        weights: the variables that learn; None for all.
+    """
+
+    name: str
+    batch: int
+    every_position: EveryPosition | None
+    weights: list[Any] | None
+
+    @property
+    def targets(self) -> Targets:
+        """Which tokens are to be predicted."""
+        return "last" if self.every_position is None else "every"
+
+
 class Learner:
     """A network and its optimizer, Nadam (Dozat 2016), as in the paper's program.
+
+    :attr:`lessons` are what it learns by, one after the other: the warm start, if the network has
+    one and it is asked for, and the whole network.
 
     Args:
         network: what is built and trained.
@@ -30,6 +57,7 @@ class Learner:
         strategy: the devices.
         seed: of the weights and the dropout.
         batch: windows in a step.
+        warm_batch: windows in a step of the warm start; None to leave it out.
         eval_batch: windows judged at a time.
         clip_norm: the gradients' global norm is cut down to this (Pascanu, Mikolov and Bengio
             2013); None leaves it.
@@ -47,6 +75,7 @@ class Learner:
         seed: int,
         batch: int,
         eval_batch: int,
+        warm_batch: int | None = None,
         clip_norm: float | None = None,
         precision: Precision = "float32",
     ) -> None:
@@ -55,7 +84,7 @@ class Learner:
 
         self._strategy = strategy
         self._clip_norm = clip_norm
-        self.batch, self.eval_batch = batch, eval_batch
+        self.eval_batch = eval_batch
         keras.utils.set_random_seed(seed)
         before = keras.config.dtype_policy()
         keras.config.set_dtype_policy(_POLICIES[precision])
@@ -64,21 +93,58 @@ class Learner:
                 self.model = network.build(vocabulary_size, sizes)
                 self._optimizer = keras.optimizers.Nadam()
                 self._optimizer.build(self.model.trainable_variables)
+                warm = None if warm_batch is None else network.warm_start(self.model)
         finally:
             keras.config.set_dtype_policy(before)
-        self._every_position = network.every_position(self.model)
-        self._targets: Targets = "last" if self._every_position is None else "every"
-        self._loss = keras.losses.sparse_categorical_crossentropy
+        self._fresh_optimizer = [variable.numpy() for variable in self._optimizer.variables]
+        whole = Lesson("whole", batch, network.every_position(self.model), None)
+        self.lessons = [whole]
+        if warm is not None and warm_batch is not None:
+            first = Lesson("warm start", warm_batch, warm.every_position, warm.weights)
+            self.lessons = [first, whole]
         # Keras keeps AutoGraph from its layers; converting the rest would double the tracing time.
-        self.train = tf.function(self._train, autograph=False)
+        self.steps = [
+            tf.function(partial(self._train, lesson), autograph=False) for lesson in self.lessons
+        ]
+        self._loss = keras.losses.sparse_categorical_crossentropy
         self.judge = tf.function(self._judge, autograph=False)
 
-    def batches(self, windows: Windows, shuffle: Shuffle, first_step: int) -> tf.data.Dataset:
-        """Return what :meth:`train` takes, from `first_step` to the end of the epoch."""
+    def train(
+        self,
+        windows: tf.Tensor,
+        targets: tf.Tensor,
+        weight: tf.Tensor,
+        count: tf.Tensor,
+        lesson: int = -1,
+    ) -> tf.Tensor:
+        """Move the weights by one step; returns the sum of the losses before it, in nats.
+
+        With several targets in a window it is their mean loss times the number of windows.
+
+        Args:
+            windows: int32 [batch, window], or a part of it for each replica; so the others.
+            targets: int32 [batch], or [batch, window] of a lesson that predicts at every position.
+            weight: float32 like `targets`, see
+                :meth:`tunesmith.components.records.windows.Windows.batches`.
+            count: windows in the whole batch, float32.
+            lesson: number of the lesson in :attr:`lessons`; the whole network's unless given.
+        """
+        return self.steps[lesson](windows, targets, weight, count)
+
+    def begin(self) -> None:
+        """Forget the optimizer's moments: another lesson begins."""
+        for variable, value in zip(self._optimizer.variables, self._fresh_optimizer, strict=True):
+            variable.assign(value)
+
+    def batches(
+        self, windows: Windows, shuffle: Shuffle, first_step: int, lesson: int = -1
+    ) -> tf.data.Dataset:
+        """Return what :meth:`train` takes, from `first_step` to the end of the pass."""
+        batch, targets = self.lessons[lesson].batch, self.lessons[lesson].targets
         return distribute(
             self._strategy,
-            lambda: windows.batches(self.batch, shuffle, first_step, self._targets),
-            self.batch,
+            lambda: windows.batches(batch, shuffle, first_step, targets),
+            batch,
         )
 
     def cut_loss(self, windows: Windows | WindowSample) -> float:
@@ -123,42 +189,39 @@ class Learner:
         ]
 
     def _train(
-        self, windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor, count: tf.Tensor
+        self,
+        lesson: Lesson,
+        windows: tf.Tensor,
+        targets: tf.Tensor,
+        weight: tf.Tensor,
+        count: tf.Tensor,
     ) -> tf.Tensor:
-        """Move the weights by one step; returns the sum of the losses before it, in nats.
-
-        With several targets in a window it is their mean loss times the number of windows.
-
-        Args:
-            windows: int32 [batch, window], or a part of it for each replica; so the others.
-            targets: int32 [batch], or [batch, window] of a network that predicts at every position.
-            weight: float32 like `targets`, see
-                :meth:`tunesmith.components.records.windows.Windows.batches`.
-            count: windows in the whole batch, float32.
-        """
+        """See :meth:`train`."""
         import tensorflow as tf
+
+        weights = lesson.weights or self.model.trainable_weights
 
         def step(
             windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor, count: tf.Tensor
         ) -> tf.Tensor:
             with tf.GradientTape() as tape:
-                total = tf.reduce_sum(self._losses(windows, targets) * weight)
+                total = tf.reduce_sum(self._losses(lesson, windows, targets) * weight)
                 mean = total / count
-            gradients = tape.gradient(mean, self.model.trainable_weights)
-            self._optimizer.apply(self._clipped(gradients))
+            gradients = tape.gradient(mean, weights)
+            self._optimizer.apply(self._clipped(gradients), weights)
             return tf.stack([total, tf.reduce_sum(weight)])
 
         total, weighed = tf.unstack(self._summed(step, windows, targets, weight, count))
         # Several targets of a window weigh 1 together, but less where it begins before its song.
-        return total if self._targets == "last" else total / weighed * count
+        return total if lesson.targets == "last" else total / weighed * count
 
-    def _losses(self, windows: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def _losses(self, lesson: Lesson, windows: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Return the loss of each target while training, float32 like `targets`."""
         import tensorflow as tf
 
-        if self._every_position is None:
+        if lesson.every_position is None:
             return self._loss(targets, self.model(windows, training=True))
-        logits = self._every_position(windows, training=True)
+        logits = lesson.every_position(windows, training=True)
         return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
 
     def _judge(self, windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:

@@ -15,27 +15,33 @@ if TYPE_CHECKING:
 
 
 def learning_rate(
-    schedule: ScheduleParameters, peak: float, step: int, total: int, losses: Sequence[float]
+    schedule: ScheduleParameters,
+    peak: float,
+    step: int,
+    total: int,
+    time_share: float,
+    losses: Sequence[float],
 ) -> float:
     """Return the learning rate of step number `step`.
 
-    ``constant`` is the paper's; ``cosine`` is half a cosine wave from the peak to 0 over all epochs
-    (Loshchilov and Hutter 2017, without restarts); ``plateau`` is cut each time that the loss on
-    the songs set aside has not improved for a while. A warm-up rises linearly to the peak (Goyal et
-    al. 2017).
+    ``constant`` is the paper's; ``cosine`` is half a cosine wave from the peak to 0 (Loshchilov and
+    Hutter 2017, without restarts), over all epochs or the time limit, whichever is used up first;
+    ``plateau`` is cut each time that the loss on the songs set aside has not improved for a while.
+    A warm-up rises linearly to the peak (Goyal et al. 2017).
 
     Args:
         schedule: the shape and its numbers.
         peak: the highest rate.
-        step: steps done before, of all epochs.
-        total: steps of all epochs.
+        step: steps of the lesson done before.
+        total: steps of the lesson.
+        time_share: share of the lesson's time that has passed; 0 without a time limit.
         losses: on the songs set aside, after each epoch done before.
     """
     if step < schedule.warmup_steps:
         return peak * (step + 1) / schedule.warmup_steps
     if schedule.shape == "cosine":
         done = (step - schedule.warmup_steps) / max(total - schedule.warmup_steps, 1)
-        return peak * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        return peak * 0.5 * (1 + math.cos(math.pi * min(max(done, time_share), 1.0)))
     if schedule.shape == "plateau":
         return peak * schedule.plateau_factor ** plateaus(losses, schedule.plateau_patience)
     return peak

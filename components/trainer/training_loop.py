@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,9 @@ from tunesmith.components.progress import Progress, Task
 from tunesmith.components.records.window_sample import WindowSample
 from tunesmith.components.records.windows import Shuffle, Windows
 from tunesmith.components.trainer.checkpoints import Checkpoint, CheckpointFolder
+from tunesmith.components.trainer.deadline import Deadline
 from tunesmith.components.trainer.learner import Learner
+from tunesmith.components.trainer.passes import Passes
 from tunesmith.components.trainer.schedule import learning_rate
 from tunesmith.components.trainer.training_log import ScalarLog
 
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.5
 """Between two looks at the loss: each waits for the device, which otherwise runs ahead."""
 
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 """Counts the changes after which an older checkpoint cannot be gone on from."""
+
+JUDGING_RATE = 3.0
+"""Windows judged in the time in which one is learned from, about: for the first judgement, before
+one is measured (benchmarks/train.py)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,9 @@ class Course:
     learning_rate: float
     schedule: ScheduleParameters
     seed: int
-    maximum_seconds: float | None
+    epoch_steps: int | None
+    warm_share: float
+    warm_learning_rate: float
     checkpoint_steps: int | None
     checkpoint_seconds: float | None
 
@@ -57,9 +64,13 @@ class TrainingState:
         step: steps of it that are done.
         loss_sum: of their windows, in nats.
         epoch_seconds: spent on them.
-        seconds: spent on all epochs before.
+        seconds: of all runs together, until the state was saved.
         epochs: losses and more of each epoch done.
-        stopped: the time was up.
+        learning_rate: of the last step.
+        lesson: number of the lesson under way.
+        first_epoch: the lesson's first epoch.
+        first_share: share of the time that had passed when the lesson began.
+        ended_by: what ended the training: ``time``, ``patience`` or ``epochs``; empty before.
         best_weights: of the epoch with the least loss on the songs set aside.
     """
 
@@ -68,8 +79,12 @@ class TrainingState:
     loss_sum: float = 0.0
     epoch_seconds: float = 0.0
     seconds: float = 0.0
-    epochs: list[dict[str, float]] = field(default_factory=list)
-    stopped: bool = False
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    learning_rate: float = 0.0
+    lesson: int = 0
+    first_epoch: int = 0
+    first_share: float = 0.0
+    ended_by: str = ""
     best_weights: list[NDArray[Any]] = field(default_factory=list)
 
     @property
@@ -103,6 +118,10 @@ class TrainingState:
         )
 
 
+_LOGGED = ("train_loss", "cut_loss", "seconds", "learning_rate")
+"""What TensorBoard shows of each epoch."""
+
+
 class TrainingLoop:
     """Trains until epochs, patience or time are used up.
 
@@ -114,7 +133,7 @@ class TrainingLoop:
         checkpoints: where the state is kept; None for nowhere.
         log: where scalars go.
         state: where to start.
-        clock: seconds that only grow.
+        deadline: the time limit.
     """
 
     def __init__(
@@ -126,7 +145,7 @@ class TrainingLoop:
         checkpoints: CheckpointFolder | None,
         log: ScalarLog,
         state: TrainingState,
-        clock: Callable[[], float] = time.monotonic,
+        deadline: Deadline,
     ) -> None:
         self.state = state
         self._learner = learner
@@ -135,20 +154,18 @@ class TrainingLoop:
         self._course = course
         self._checkpoints = checkpoints
         self._log = log
-        self._clock = clock
-        self._steps = math.ceil(len(train) / learner.batch)
+        self._deadline = deadline
+        deadline.before = state.seconds
         self._pending: list[tf.Tensor] = []
-        self._mark = self._looked_at = self._saved_at = clock()
+        self._mark = self._looked_at = self._saved_at = deadline.clock()
         self._last_rate = math.nan
         self._windows_per_second = 0.0
+        self._judging = 0.0
 
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to learn."""
-        state = self.state
-        done = len(state.epochs)
-        patience_is_up = done and done - state.best_epoch >= self._course.patience
-        return bool(state.stopped or done >= self._course.epochs or patience_is_up)
+        return bool(self.state.ended_by)
 
     def run(self, progress: Progress) -> None:
         """Train to the end, and leave the best weights in the learner.
@@ -156,77 +173,138 @@ class TrainingLoop:
         Raises:
             ComponentError: a loss or a weight is no longer a finite number.
         """
-        total = self._course.epochs * self._steps
-        with progress.task("training", total=total) as task:
+        with progress.task("training", total=1.0) as task:
             self._show(task)
             while not self.finished:
                 self._learn(task)
                 self._close_epoch()
+                self._show(task)
         self._learner.set_weights(self.state.best_weights)
+
+    @property
+    def _passes(self) -> Passes:
+        batch = self._learner.lessons[self.state.lesson].batch
+        return Passes(len(self._train), batch, self._course.epoch_steps)
+
+    @property
+    def _is_last_lesson(self) -> bool:
+        return self.state.lesson == len(self._learner.lessons) - 1
+
+    def _lesson_epochs(self) -> int:
+        """Return how many epochs the lesson under way has at most."""
+        left = self._course.epochs - self.state.first_epoch
+        if self._is_last_lesson:
+            return left
+        return min(left, max(1, round(self._course.warm_share * left)))
+
+    def _lesson_end(self) -> float:
+        """Return the share of the time for learning at which the lesson under way ends."""
+        return 1.0 if self._is_last_lesson else self._course.warm_share
 
     def _learn(self, task: Task) -> None:
         """Do what is left of the epoch under way, or as much as there is time for."""
         import tensorflow as tf
 
-        state, batch = self.state, self._learner.batch
-        full = tf.constant(float(batch))
-        last = tf.constant(float(len(self._train) - (self._steps - 1) * batch))
-        order = Shuffle(self._course.seed, state.epoch)
-        self._mark = self._looked_at = self._clock()
-        for windows, targets, weight in self._learner.batches(self._train, order, state.step):
+        state, passes = self.state, self._passes
+        number, first, last = passes.place(state.epoch - state.first_epoch)
+        order = Shuffle(self._course.seed, number)
+        self._mark = self._looked_at = self._deadline.clock()
+        batches = self._learner.batches(self._train, order, first + state.step, state.lesson)
+        for windows, targets, weight in itertools.islice(batches, last - first - state.step):
             self._set_rate()
-            count = last if state.step == self._steps - 1 else full
-            self._pending.append(self._learner.train(windows, targets, weight, count))
+            place = first + state.step
+            count = tf.constant(float(passes.windows_between(place, place + 1)))
+            loss = self._learner.train(windows, targets, weight, count, state.lesson)
+            self._pending.append(loss)
             state.step += 1
-            if self._clock() - self._looked_at >= LOOK_SECONDS:
+            if self._deadline.clock() - self._looked_at >= LOOK_SECONDS:
                 self._look()
                 self._show(task)
             if self._checkpoint_is_due():
                 self._save()
-            if self._out_of_time():
-                state.stopped = True
+            if self._share_of_time() >= self._lesson_end():
                 break
         self._look()
         self._show(task)
 
     def _close_epoch(self) -> None:
-        """Judge the epoch, record it, and keep its weights if they are the best."""
+        """Judge the epoch, record it, keep its weights if they are the best, and go on."""
         state = self.state
-        windows = min(state.step * self._learner.batch, len(self._train))
+        _, first, _ = self._passes.place(state.epoch - state.first_epoch)
+        windows = self._passes.windows_between(first, first + state.step)
+        before = self._deadline.clock()
         cut_loss = self._learner.cut_loss(self._judged)
+        self._judging = max(self._judging, self._deadline.clock() - before)
         if not math.isfinite(cut_loss):
             raise self._diverged("loss on the songs set aside", cut_loss, state.step)
-        self._tick()
-        record = {
+        record: dict[str, Any] = {
             "epoch": state.epoch + 1,
+            "lesson": self._learner.lessons[state.lesson].name,
             "train_loss": state.loss_sum / windows,
             "cut_loss": cut_loss,
+            "windows": windows,
             "seconds": state.epoch_seconds,
-            "learning_rate": self._last_rate,
+            "learning_rate": state.learning_rate,
         }
+        scalars = {f"epoch/{name}": record[name] for name in _LOGGED}
+        self._log.write(self._steps_done(), **scalars)
         state.epochs.append(record)
         if state.best_epoch == len(state.epochs):
             state.best_weights = self._learner.weights()
-        scalars = {name: value for name, value in record.items() if name != "epoch"}
-        done = state.epoch * self._steps + state.step
-        self._log.write(done, **{f"epoch/{name}": value for name, value in scalars.items()})
-        state.stopped = state.stopped or self._out_of_time()
-        state.seconds += state.epoch_seconds
         state.epoch, state.step, state.loss_sum, state.epoch_seconds = state.epoch + 1, 0, 0.0, 0.0
+        self._follow()
         self._save()
 
+    def _follow(self) -> None:
+        """Go on to the next lesson, or end the training, if the lesson under way is done."""
+        state = self.state
+        losses = state.cut_losses[state.first_epoch :]
+        ended_by = ""
+        if self._share_of_time() >= self._lesson_end():
+            ended_by = "time"
+        elif len(losses) >= self._lesson_epochs():
+            ended_by = "epochs"
+        elif len(losses) - 1 - int(np.argmin(losses)) >= self._course.patience:
+            ended_by = "patience"
+        if not ended_by:
+            return
+        used_up = state.epoch >= self._course.epochs or self._share_of_time() >= 1
+        if self._is_last_lesson or used_up:
+            state.ended_by = ended_by
+            return
+        self._learner.set_weights(state.best_weights)
+        self._learner.begin()
+        state.lesson += 1
+        state.first_epoch = state.epoch
+        state.first_share = self._share_of_time()
+
+    def _steps_done(self) -> int:
+        """Return the steps of all lessons so far."""
+        state = self.state
+        before = sum(
+            math.ceil(each["windows"] / lesson.batch)
+            for each in state.epochs
+            for lesson in self._learner.lessons
+            if lesson.name == each["lesson"]
+        )
+        return before + state.step
+
     def _set_rate(self) -> None:
-        state, course = self.state, self._course
+        state, course, passes = self.state, self._course, self._passes
+        epoch = state.epoch - state.first_epoch
+        peak = course.learning_rate if self._is_last_lesson else course.warm_learning_rate
+        spent = self._share_of_time() - state.first_share
         rate = learning_rate(
             course.schedule,
-            course.learning_rate,
-            state.epoch * self._steps + state.step,
-            course.epochs * self._steps,
-            state.cut_losses,
+            peak,
+            passes.steps_before(epoch) + state.step,
+            passes.steps_before(self._lesson_epochs()),
+            max(0.0, spent) / max(self._lesson_end() - state.first_share, 1e-9),
+            state.cut_losses[state.first_epoch :],
         )
         if rate != self._last_rate:
             self._learner.set_learning_rate(rate)
-            self._last_rate = rate
+            self._last_rate = state.learning_rate = rate
 
     def _look(self) -> None:
         """Wait for the steps under way, add up their losses, and stop if one is no number."""
@@ -239,13 +317,13 @@ class TrainingLoop:
         for step, loss in enumerate(sums, start=first + 1):
             if not math.isfinite(loss):
                 raise self._diverged("training loss", loss, step)
-        windows = min(state.step * self._learner.batch, len(self._train))
-        windows -= first * self._learner.batch
+        _, start, _ = self._passes.place(state.epoch - state.first_epoch)
+        windows = self._passes.windows_between(start + first, start + state.step)
         state.loss_sum += math.fsum(sums)
         seconds = self._tick()
         self._windows_per_second = windows / max(seconds, 1e-9)
         self._log.write(
-            state.epoch * self._steps + state.step,
+            self._steps_done(),
             **{
                 "step/train_loss": math.fsum(sums) / windows,
                 "step/windows_per_second": self._windows_per_second,
@@ -255,22 +333,18 @@ class TrainingLoop:
 
     def _tick(self) -> float:
         """Book the time since the last call to the epoch, and return it."""
-        now = self._clock()
+        now = self._deadline.clock()
         passed, self._mark = now - self._mark, now
         self.state.epoch_seconds += passed
         self._looked_at = now
         return passed
 
-    def _out_of_time(self) -> bool:
-        return self._share_of_time() >= 1
-
     def _share_of_time(self) -> float:
-        bound = self._course.maximum_seconds
-        if bound is None:
-            return 0.0
-        state = self.state
-        under_way = self._clock() - self._mark if self._pending else 0.0
-        return (state.seconds + state.epoch_seconds + under_way) / bound
+        """Return the share of the time for learning that has passed."""
+        judging = self._judging
+        if not judging and self._windows_per_second:
+            judging = len(self._judged) / (JUDGING_RATE * self._windows_per_second)
+        return self._deadline.share(judging)
 
     def _checkpoint_is_due(self) -> bool:
         course = self._course
@@ -278,18 +352,21 @@ class TrainingLoop:
             return False
         by_steps = course.checkpoint_steps and self.state.step % course.checkpoint_steps == 0
         late = course.checkpoint_seconds
-        return bool(by_steps or (late is not None and self._clock() - self._saved_at >= late))
+        return bool(
+            by_steps or (late is not None and self._deadline.clock() - self._saved_at >= late)
+        )
 
     def _save(self) -> None:
         if self._checkpoints is None:
             return
         self._look()
+        self.state.seconds = self._deadline.elapsed()
         checkpoint = self.state.to_checkpoint(self._learner)
         for array in checkpoint.arrays.values():
             if not np.isfinite(array).all():
                 raise self._diverged("weights", math.nan, self.state.step)
         self._checkpoints.save(checkpoint)
-        self._saved_at = self._clock()
+        self._saved_at = self._deadline.clock()
 
     def _diverged(self, what: str, value: float, step: int) -> ComponentError:
         kept = self._checkpoints.folders() if self._checkpoints is not None else []
@@ -300,15 +377,34 @@ class TrainingLoop:
         )
 
     def _show(self, task: Task) -> None:
-        state = self.state
-        windows = min(state.step * self._learner.batch, len(self._train))
-        notes = [f"epoch {min(state.epoch + 1, self._course.epochs)}/{self._course.epochs}"]
+        state, course = self.state, self._course
+        passes, epoch = self._passes, state.epoch - state.first_epoch
+        lesson = self._learner.lessons[state.lesson].name
+        _, first, _ = passes.place(epoch)
+        windows = passes.windows_between(first, first + state.step)
+        notes = [f"epoch {min(state.epoch + 1, course.epochs)}"]
+        if lesson != "whole":
+            notes.append(lesson)
         if windows:
             notes.append(f"loss {state.loss_sum / windows:.3f}")
         if state.epochs:
             notes.append(f"set aside {state.cut_losses[-1]:.3f}")
+            if state.best_epoch < len(state.epochs):
+                notes.append(f"best {min(state.cut_losses):.3f}")
         if self._windows_per_second:
             notes.append(f"{self._windows_per_second:.0f} windows/s")
-        total = self._course.epochs * self._steps
-        done = state.epoch * self._steps + state.step
-        task.update(max(done, self._share_of_time() * total), ", ".join(notes))
+        task.update(self._share_done(), ", ".join(notes))
+
+    def _share_done(self) -> float:
+        """Return the share of the work that is done, unless patience ends it early."""
+        state, passes = self.state, self._passes
+        if state.ended_by:
+            return 1.0
+        epoch = state.epoch - state.first_epoch
+        total = passes.steps_before(self._lesson_epochs())
+        steps = (passes.steps_before(epoch) + state.step) / max(total, 1)
+        start = self._lesson_start()
+        return max(start + (self._lesson_end() - start) * min(steps, 1.0), self._share_of_time())
+
+    def _lesson_start(self) -> float:
+        return 0.0 if self.state.lesson == 0 else self._course.warm_share

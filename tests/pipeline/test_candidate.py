@@ -21,9 +21,12 @@ PAPER = {"units": 128, "dropout": 0.3, "embedding": 100}
 
 
 def history(
-    losses: list[tuple[float, float]], windows: int = 100_000, **parameters: Any
+    losses: list[tuple[float, float]],
+    windows: int = 100_000,
+    ended_by: str = "epochs",
+    **parameters: Any,
 ) -> dict[str, Any]:
-    """Return a history of epochs of 20 s with these training and loss on songs set asidees."""
+    """Return a history of epochs of 20 s with these losses, on songs learned and set aside."""
     epochs = [
         {"epoch": number, "train_loss": train, "cut_loss": held_out, "seconds": 20.0}
         for number, (train, held_out) in enumerate(losses, 1)
@@ -34,6 +37,7 @@ def history(
         "best_epoch": best["epoch"],
         "windows": {"train": windows, "eval": 100},
         "vocabulary_size": 200,
+        "ended_by": ended_by,
         "parameters": {"epochs": 50, "architecture": PAPER, "learning_rate": 0.001} | parameters,
     }
 
@@ -60,7 +64,7 @@ def test_what_was_done_already_is_not_advised_again() -> None:
 
 
 def test_a_training_that_the_clock_ended_needs_more_of_it() -> None:
-    found = find_advice(history(BETTER, maximum_seconds=61.0))
+    found = find_advice(history(BETTER, ended_by="time", maximum_seconds=61.0))
     assert found == (
         "it was stopped by the clock while it still learned (loss on songs set aside 3.90 to 3.80 "
         "nats); try --max-seconds 180"
@@ -86,7 +90,11 @@ def test_a_loss_that_stopped_falling_everywhere_asks_for_a_smaller_rate() -> Non
 def test_the_options_that_are_advised_exist() -> None:
     known = {option for each in ("Transform", "Trainer") for option in options_of(each)}
     cases = (WORSE, BETTER, [(4.5, 4.2), (4.4, 4.3), (4.6, 4.4)])
-    limits: tuple[dict[str, Any], ...] = ({}, {"epochs": 3}, {"maximum_seconds": 61.0})
+    limits: tuple[dict[str, Any], ...] = (
+        {},
+        {"epochs": 3},
+        {"maximum_seconds": 61.0, "ended_by": "time"},
+    )
     lines = [find_advice(history(case, **limit)) for case in cases for limit in limits]
     advised = set(re.findall(r"--[a-z-]+", " ".join(lines)))
     assert len(advised) == 6

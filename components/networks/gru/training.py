@@ -62,7 +62,8 @@ def projected_input(layer: Any, series: Any, tokens: Any, embeddings: Any) -> tf
     """Return what :func:`gru` takes as `projected`, float32 [steps, batch, 3 * units].
 
     For the first layer it is a look-up in the embeddings times the kernel, V rows; for the others
-    one product over all steps.
+    one product over all steps. A series narrower than the kernel is tall meets its first rows, as
+    if the rest of the series were zero.
 
     Args:
         layer: a Keras GRU layer.
@@ -76,6 +77,8 @@ def projected_input(layer: Any, series: Any, tokens: Any, embeddings: Any) -> tf
     if series is None:
         (embeddings,) = _tensors(embeddings)
         return tf.gather(tf.nn.bias_add(tf.matmul(embeddings, kernel), bias), tokens)
+    if series.shape[-1] != kernel.shape[0]:
+        kernel = kernel[: series.shape[-1]]
     projected = tf.nn.bias_add(tf.matmul(series, kernel), bias)
     return tf.reshape(projected, [tokens.shape[0], -1, 3 * units])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tunesmith.components.networks.network import Network
+from tunesmith.components.networks.network import Network, WarmStart
 from tunesmith.components.networks.paper.sizes import PaperSizes
 
 if TYPE_CHECKING:
@@ -13,13 +13,25 @@ if TYPE_CHECKING:
 
 
 class PaperNetwork(Network):
-    """Three bidirectional GRU layers; it learns from one target a window, as in the paper."""
+    """Three bidirectional GRU layers; as a whole it learns from one target a window.
+
+    That is the paper's way. Its forward halves alone are a causal network that has a target at each
+    position.
+    """
 
     def build(self, vocabulary_size: int, sizes: PaperSizes) -> keras.Model:
         """See :meth:`Network.build`."""
         from tunesmith.components.networks.paper.keras_model import build_model
 
         return build_model(vocabulary_size, sizes)
+
+    def warm_start(self, model: keras.Model) -> WarmStart:
+        """See :meth:`Network.warm_start`: the forward halves of all layers."""
+        from tunesmith.components.networks.paper.training_graph import PaperModel
+
+        assert isinstance(model, PaperModel)
+        model.silence_backward_halves()
+        return WarmStart(model.every_position, model.forward_weights())
 
     def for_serving(self, model: keras.Model, vocabulary_size: int, sizes: PaperSizes) -> tf.Module:
         """See :meth:`Network.for_serving`."""

@@ -41,7 +41,7 @@ def test_a_smaller_last_batch_counts_as_it_should_and_is_no_second_trace() -> No
     for epoch in range(2):
         one_epoch(subject, epoch)
         found = subject.cut_loss(TABLE)
-    assert subject.train.experimental_get_tracing_count() == 1
+    assert [step.experimental_get_tracing_count() for step in subject.steps] == [1]
     assert subject.judge.experimental_get_tracing_count() == 1
     padded = [np.pad(song, (10, 0)) for song in (TUNE, TUNE[3:])]
     windows = np.concatenate(

@@ -34,7 +34,9 @@ from tunesmith.components.trainer.component import (
     StrategyName,
     TrainerInputs,
     TrainerParameters,
+    WarmStartParameters,
 )
+from tunesmith.components.trainer.deadline import Deadline
 from tunesmith.components.trainer.distribution import open_strategy
 from tunesmith.components.trainer.executor import execute
 from tunesmith.components.trainer.learner import Learner
@@ -42,13 +44,15 @@ from tunesmith.components.trainer.training_log import NoLog
 from tunesmith.components.trainer.training_loop import Course, TrainingLoop, TrainingState
 from tunesmith.music import Vocabulary
 
-# Everything that has a state: dropout, moments, a rate that moves, a shuffle in two levels.
+# Everything that has a state: dropout, moments, a rate that moves, a shuffle in two levels. The
+# first of the epochs is the warm start.
 PARAMETERS = TrainerParameters(
     architecture=PaperSizes(embedding=8, units=8, layers=1, dense=8, dropout=0.3, window=10),
     epochs=3,
     batch=8,
     learning_rate=0.01,
     schedule=ScheduleParameters("cosine", warmup_steps=10),
+    warm_start=WarmStartParameters(0.3, batch=8),
     clip_norm=0.5,
     seed=3,
     memory_mebibytes=2**-9,
@@ -95,8 +99,8 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Examples:
 def result(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
     """Return the history without its times, and the variables of the exported model."""
     history = json.loads((folder / "history.json").read_text())
-    for epoch in history["epochs"]:
-        assert epoch.pop("seconds") > 0
+    for times in (history, *history["epochs"]):
+        assert times.pop("seconds") > 0
     reader = tf.train.load_checkpoint(str(folder / "saved_model" / "variables" / "variables"))
     names = [name for name in reader.get_variable_to_shape_map() if "OBJECT_GRAPH" not in name]
     return history, {name: reader.get_tensor(name) for name in names}
@@ -108,6 +112,7 @@ def assert_same(first: Path, second: Path, but: str = "") -> None:
     for each in (history, other_history):
         each["parameters"].pop(but, None)
     for epoch, other in zip(history.pop("epochs"), other_history.pop("epochs"), strict=True):
+        assert epoch.pop("lesson") == other.pop("lesson")
         assert epoch == pytest.approx(other, rel=1e-5)
     assert history == other_history
     assert weights.keys() == other_weights.keys()
@@ -150,8 +155,8 @@ def killed_once_there_is(name, output):
     os.kill(child, signal.SIGKILL)
     end(child)
 
-def die_in_sixth_save():
-    sync, left = publishing.sync_tree, [6]
+def die_in_fifth_save():
+    sync, left = publishing.sync_tree, [5]
     def dying(directory):
         left[0] -= 1
         if not left[0]:
@@ -161,7 +166,7 @@ def die_in_sixth_save():
 
 end(training("through", None))
 killed_once_there_is("000000-000000014", "a")
-end(training("b", checkpoints, die_in_sixth_save))
+end(training("b", checkpoints, die_in_fifth_save))
 print(sorted(path.name for path in checkpoints.iterdir()))
 end(training("killed", checkpoints))
 
@@ -308,16 +313,20 @@ HELD_OUT = WindowTable.from_songs([np.arange(30, dtype=np.int32) ** 3 % 7], 10, 
 @pytest.fixture(scope="module")
 def learner() -> Learner:
     strategy = open_strategy("none", 16)
-    return Learner(NETWORK, 7, PARAMETERS.architecture, strategy, seed=1, batch=16, eval_batch=16)
+    sizes = replace(PARAMETERS.architecture, layers=2)
+    return Learner(NETWORK, 7, sizes, strategy, seed=1, batch=16, eval_batch=16, warm_batch=16)
 
 
 def test_a_loop_goes_on_within_an_epoch_and_after_one(learner: Learner, tmp_path: Path) -> None:
-    # Here all windows are in memory, and patience ends the training.
-    course = Course(9, 2, 0.1, ScheduleParameters("plateau", plateau_patience=1), 5, None, 2, None)
+    # Here all windows are in memory, an epoch is half a pass, and patience ends the training.
+    course = Course(
+        9, 2, 0.1, ScheduleParameters("plateau", plateau_patience=1), 5, 3, 0.5, 0.1, 2, None
+    )
     start = learner.arrays()
 
     def run(state: TrainingState, checkpoints: CheckpointFolder | None) -> TrainingState:
-        loop = TrainingLoop(learner, TRAIN, HELD_OUT, course, checkpoints, NoLog(), state)
+        deadline = Deadline(None)
+        loop = TrainingLoop(learner, TRAIN, HELD_OUT, course, checkpoints, NoLog(), state, deadline)
         loop.run(SilentProgress())
         return loop.state
 
@@ -328,7 +337,9 @@ def test_a_loop_goes_on_within_an_epoch_and_after_one(learner: Learner, tmp_path
 
     through = run(TrainingState(), None)
     expected = learner.weights()
-    assert through.best_epoch + 2 == len(through.epochs) < 9
+    assert (through.lesson, through.ended_by) == (1, "patience")
+    assert 0 < through.first_epoch < len(through.epochs) < 9
+    assert {each["windows"] for each in through.epochs} == {48, 22}
     # A run for each checkpoint, each with a learner that knows nothing of the one before.
     learner.set_arrays(start)
     state, runs = TrainingState(), 0
@@ -343,15 +354,16 @@ def test_a_loop_goes_on_within_an_epoch_and_after_one(learner: Learner, tmp_path
         found = folder.latest(SilentProgress())
         assert found is not None
         state = TrainingState.from_checkpoint(found, learner)
-    assert runs == 3 * len(through.epochs)
+    assert runs == 2 * len(through.epochs)
     for one, other in zip(through.epochs, done.epochs, strict=True):
+        assert one.pop("lesson") == other.pop("lesson")
         assert {**one, "seconds": 0} == pytest.approx({**other, "seconds": 0}, rel=1e-6)
     for weight, other in zip(expected, learner.weights(), strict=True):
         np.testing.assert_allclose(weight, other, atol=1e-6)
 
 
 def test_the_time_is_that_of_all_runs_together(learner: Learner) -> None:
-    course = Course(1, 1, 0.01, ScheduleParameters(), 5, 6.0, None, None)
+    course = Course(1, 1, 0.01, ScheduleParameters(), 5, None, 0.5, 0.1, None, None)
 
     def steps_done(seconds_before: float) -> float:
         """Return the steps for which there is time; the clock moves each time it is read."""
@@ -368,12 +380,13 @@ def test_the_time_is_that_of_all_runs_together(learner: Learner) -> None:
                 steps.append(loop.state.step)
 
         state = TrainingState(seconds=seconds_before)
-        clock = itertools.count(step=0.25).__next__
-        loop = TrainingLoop(learner, TRAIN, HELD_OUT, course, None, NoLog(), state, clock)
+        deadline = Deadline(60.0, itertools.count(step=0.25).__next__)
+        loop = TrainingLoop(learner, TRAIN, HELD_OUT, course, None, NoLog(), state, deadline)
         loop.run(Recorder())
         return max(steps)
 
-    assert steps_done(5.9) < steps_done(0.0) == 5
+    # Of sixty seconds some forty are for learning, and half of these for the warm start.
+    assert steps_done(19.0) < steps_done(0.0) == 5
 
 
 def a_checkpoint(epoch: int, step: int) -> Checkpoint:
@@ -431,7 +444,11 @@ def test_two_trainings_do_not_share_a_folder(tmp_path: Path) -> None:
 
 def test_no_number_leaves_the_last_good_checkpoint(songs: Examples, tmp_path: Path) -> None:
     parameters = TrainerParameters(
-        architecture=PARAMETERS.architecture, batch=8, learning_rate=1e30, checkpoint_steps=1
+        architecture=PARAMETERS.architecture,
+        batch=8,
+        learning_rate=1e30,
+        warm_start=WarmStartParameters(0),
+        checkpoint_steps=1,
     )
     context = Context(tmp_path, tmp_path, SilentProgress(), checkpoints=tmp_path / "checkpoints")
     with pytest.raises(

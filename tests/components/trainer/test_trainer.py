@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,16 @@ from tunesmith.components.networks.paper.keras_model import build_model
 from tunesmith.components.networks.paper.sizes import PaperSizes
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.songs import write_tokens
-from tunesmith.components.trainer.component import TrainerInputs, TrainerParameters
+from tunesmith.components.trainer.component import (
+    TrainerInputs,
+    TrainerParameters,
+    WarmStartParameters,
+)
 from tunesmith.components.trainer.executor import execute
 from tunesmith.music import Vocabulary
 
 SMALL = PaperSizes(embedding=8, units=8, layers=1, dense=8, dropout=0.1, window=10)
+ALONE = WarmStartParameters(share=0)
 TUNE = [1, 2, 3, 4, 3, 2] * 20
 SET_ASIDE = TUNE[:51]
 """Its digest is the smallest of the three songs."""
@@ -50,7 +56,8 @@ def examples(
 def trained(folder: Path, data: Examples, **parameters: Any) -> TrainedModel:
     folder.mkdir()
     context = Context(folder, folder.parent, SilentProgress())
-    execute(TrainerInputs(data), TrainerParameters(architecture=SMALL, **parameters), context)
+    chosen = TrainerParameters(**{"architecture": SMALL, "warm_start": ALONE, **parameters})
+    execute(TrainerInputs(data), chosen, context)
     return TrainedModel(folder, "")
 
 
@@ -75,7 +82,12 @@ def test_a_simple_tune_is_learned_drawn_and_logged(tune: Examples, tmp_path: Pat
     # Six frames and the rest, told apart by what came before: far below ln 7 when it is learned.
     assert losses[0] > 1.2
     assert losses[-1] < 0.5
-    assert history["windows"] == {"train": 237, "cut": 51, "judged": 51}
+    assert history["windows"] == {
+        "train": 237,
+        "cut": 51,
+        "judged": 51,
+        "seen": 9 * 237,
+    }
     assert history["vocabulary_size"] == 7
     with Image.open(model.path / "loss.png") as picture:
         assert picture.size == (960, 600)
@@ -112,6 +124,31 @@ def test_the_epoch_that_holds_out_best_is_exported(tune: Examples, tmp_path: Pat
     assert math.isclose(loss, min(losses), rel_tol=1e-3)
 
 
+def test_forward_halves_learn_first_and_hand_over_what_they_learned(
+    tune: Examples, tmp_path: Path
+) -> None:
+    warm = WarmStartParameters(share=0.5, learning_rate=0.02, batch=16)
+    sizes = replace(SMALL, layers=2)
+    history = trained(
+        tmp_path / "model",
+        tune,
+        architecture=sizes,
+        warm_start=warm,
+        epochs=8,
+        epoch_steps=8,
+        learning_rate=1e-9,
+    ).history()
+    epochs = history["epochs"]
+    assert [each["lesson"] for each in epochs] == ["warm start"] * 4 + ["whole"] * 4
+    # Fifteen steps of 16 windows in two epochs; the whole network takes batches of 64.
+    assert [each["windows"] for each in epochs] == [128, 109, 128, 109, 237, 237, 237, 237]
+    assert epochs[3]["cut_loss"] < 0.8 * epochs[0]["cut_loss"]
+    # The whole network hardly moves: it predicts what the best of the warm start did.
+    best = min(each["cut_loss"] for each in epochs[:4])
+    assert [each["cut_loss"] for each in epochs[4:]] == pytest.approx([best] * 4, rel=1e-3)
+    assert history["windows"]["seen"] == sum(each["windows"] for each in epochs)
+
+
 def test_the_same_seed_gives_the_same_losses(tune: Examples, tmp_path: Path) -> None:
     first, second = (
         trained(tmp_path / name, tune, epochs=2, learning_rate=0.02, seed=1).history()["epochs"]
@@ -125,7 +162,8 @@ def test_training_stops_when_patience_or_time_is_up(tune: Examples, tmp_path: Pa
     patient = trained(tmp_path / "a", tune, epochs=30, learning_rate=0.3, patience=1).history()
     assert len(patient["epochs"]) == patient["best_epoch"] + 1 < 30
     timed = trained(tmp_path / "b", tune, epochs=30, maximum_seconds=0.001).history()
-    assert len(timed["epochs"]) == 1
+    assert (len(timed["epochs"]), timed["ended_by"]) == (1, "time")
+    assert timed["windows"]["seen"] == 64
 
 
 def test_a_loss_that_is_no_number_is_told(tune: Examples, tmp_path: Path) -> None:
@@ -156,7 +194,7 @@ def test_a_single_song_is_learned_and_judged_by_and_that_is_said(tmp_path: Path)
     context = Context(tmp_path / "model", tmp_path, Recorder())
     execute(TrainerInputs(data), parameters, context)
     history = TrainedModel(tmp_path / "model", "").history()
-    assert history["windows"] == {"train": 120, "cut": 0, "judged": 120}
+    assert history["windows"] == {"train": 120, "cut": 0, "judged": 120, "seen": 120}
     assert history["songs"] == {"train": 1, "cut": 0}
     assert "no song is set aside: each epoch is judged by the songs that it learned" in said
 
@@ -167,21 +205,21 @@ def test_progress_counts_steps_and_says_the_losses(tune: Examples, tmp_path: Pat
     class Recorder(SilentProgress):
         @contextmanager
         def task(self, title: str, total: float | None = None) -> Iterator[Any]:
-            assert (title, total) == ("training", 8)
+            assert (title, total) == ("training", 1)
             yield self
 
         def update(self, done: float, note: str = "") -> None:
             seen.append((done, note))
 
     (tmp_path / "model").mkdir()
-    parameters = TrainerParameters(architecture=SMALL, epochs=2)
+    parameters = TrainerParameters(architecture=SMALL, warm_start=ALONE, epochs=2)
     context = Context(tmp_path / "model", tmp_path, Recorder())
     execute(TrainerInputs(tune), parameters, context)
     done = [count for count, _ in seen]
     assert done == sorted(done)
-    assert {0, 4, 8} <= set(done)
-    assert re.fullmatch(r"epoch 1/2, loss \d\.\d{3}, \d+ windows/s", seen[1][1])
-    assert re.fullmatch(r"epoch 2/2, loss \S+, set aside \d\.\d{3}, \d+ windows/s", seen[-1][1])
+    assert {0, 0.5, 1} <= set(done)
+    assert re.fullmatch(r"epoch 1, loss \d\.\d{3}, \d+ windows/s", seen[1][1])
+    assert re.fullmatch(r"epoch 2, loss \S+, set aside \d\.\d{3}, \d+ windows/s", seen[-2][1])
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,10 @@ from tunesmith.client.exchange import Exchange, ModelVersion
 from tunesmith.client.protos import tunesmith_wire_pb2 as wire
 from tunesmith.client.sampling import Rows, Sampling, Windows
 from tunesmith.music import Grid, MusicError, TrackChoice, Vocabulary, parse_frame
+from tunesmith.music.corpus import FRAMES, STRUCK
 from tunesmith.music.degeneration import SongLimits
 from tunesmith.music.frames import PITCHES
+from tunesmith.music.struck_vocabulary import StruckVocabulary
 
 VOCABULARY_CHUNK = 256
 """Frames asked for in one call, well below a server's usual largest batch of 1,000."""
@@ -53,6 +55,8 @@ class Settings:
         sampling: how songs are drawn unless a caller says otherwise; the model's own distribution
             when the model does not say.
         limits: beyond which a song is degenerate; None when the model does not say.
+        encoding: how frames become tokens, ``frames`` or ``struck``; ``frames``, the paper's, when
+            the model does not say.
     """
 
     frames_per_second: float
@@ -61,6 +65,7 @@ class Settings:
     grid: Grid = field(default_factory=Grid)
     sampling: Sampling = field(default_factory=Sampling)
     limits: SongLimits | None = None
+    encoding: str = FRAMES
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class ServedModel:
 
     servable: ModelVersion
     window: int
-    vocabulary: Vocabulary
+    vocabulary: Vocabulary | StruckVocabulary
     settings: Settings
     signatures: frozenset[str] = _REQUIRED
     kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -103,7 +108,7 @@ class ServedModel:
         window = _width(servable, "tokens", default.inputs)
         size = _width(servable, "probabilities", default.outputs)
         settings = yield from _read_settings(servable)
-        vocabulary = yield from _read_vocabulary(servable, size, settings.frames_per_second)
+        vocabulary = yield from _read_vocabulary(servable, size, settings)
         return cls(servable, window, vocabulary, settings, frozenset(signatures))
 
     def probabilities(self, windows: NDArray[np.integer[Any]]) -> Exchange[Rows]:
@@ -234,16 +239,17 @@ def output(
 
 
 def _read_vocabulary(
-    servable: ModelVersion, size: int, frames_per_second: float
-) -> Exchange[Vocabulary]:
-    frames = []
+    servable: ModelVersion, size: int, settings: Settings
+) -> Exchange[Vocabulary | StruckVocabulary]:
+    names: list[str] = []
     try:
         for start in range(0, size, VOCABULARY_CHUNK):
             ids = np.arange(start, min(start + VOCABULARY_CHUNK, size))
             answer = yield from calls.predict(servable, "vocabulary", {"token_ids": ids})
-            names = output(answer, "frames", "O", ids.shape)
-            frames += [parse_frame(name.decode("ascii")) for name in names]
-        return Vocabulary(tuple(frames), frames_per_second)
+            names += [name.decode("ascii") for name in output(answer, "frames", "O", ids.shape)]
+        if settings.encoding == STRUCK:
+            return StruckVocabulary(tuple(names), settings.frames_per_second)
+        return Vocabulary(tuple(map(parse_frame, names)), settings.frames_per_second)
     except (MusicError, UnicodeDecodeError) as error:
         raise BadResponse(f"the model's vocabulary cannot be used: {error}") from error
 
@@ -266,8 +272,20 @@ def _read_settings(servable: ModelVersion) -> Exchange[Settings]:
         program = int(output(answer, "program", "i", (1,))[0])
         if not 0 <= program < 128:
             raise BadResponse(f"the model says General MIDI program {program}: re-export it")
+    encoding = _read_encoding(servable, answer)
     grid, sampling = _read_grid(answer, speed), _read_sampling(answer)
-    return Settings(speed, track, program, grid, sampling, _read_limits(answer))
+    return Settings(speed, track, program, grid, sampling, _read_limits(answer), encoding)
+
+
+def _read_encoding(servable: ModelVersion, answer: dict[str, NDArray[Any]]) -> str:
+    if "encoding" not in answer:
+        return FRAMES
+    encoding = output(answer, "encoding", "O", (1,))[0].decode("utf-8", "backslashreplace")
+    if encoding not in (FRAMES, STRUCK):
+        raise NotAComposer(
+            f"{servable} encodes frames as {encoding!r}, which this client does not know: update it"
+        )
+    return str(encoding)
 
 
 def _read_grid(answer: dict[str, NDArray[Any]], speed: float) -> Grid:
@@ -281,6 +299,7 @@ def _read_grid(answer: dict[str, NDArray[Any]], speed: float) -> Grid:
             keep_short_notes=bool(number("keep_short_notes", 0)),
             lowest=number("lowest_pitch", 0),
             highest=number("highest_pitch", PITCHES - 1),
+            keep_onsets=bool(number("keep_onsets", 0)),
         )
     except MusicError as error:
         raise BadResponse(f"the model's grid cannot be used: {error}") from error

@@ -60,7 +60,9 @@ class Song:
     the song's own.
 
     Args:
-        frames: the pitches that sound in each frame; the empty tuple is a rest.
+        frames: the pitches that sound in each frame; the empty tuple is a rest. A
+            :class:`tunesmith.music.StruckFrame` also says which of them begin there; of a plain
+            frame those do that do not sound in the frame before.
         frames_per_second: how long a frame lasts: ``1 / frames_per_second`` seconds.
         program: General MIDI program 0..127 to play it with, or two or three by voice.
         model: the name of the model that composed it, if one did.
@@ -98,7 +100,7 @@ class Song:
         track: str = "all",
         program: int = 0,
     ) -> Self:
-        """Read a MIDI file, from its first sounding frame to its last.
+        """Read a MIDI file, from its first sounding frame to its last, as struck frames.
 
         Args:
             path: the file.
@@ -113,7 +115,8 @@ class Song:
         from tunesmith.music import read_song
 
         try:
-            reading = read_song(Path(path), TrackChoice.parse(track), Grid(frames_per_second))
+            grid = Grid(frames_per_second, keep_onsets=True)
+            reading = read_song(Path(path), TrackChoice.parse(track), grid)
         except MusicError as error:
             raise BadOption(f"{path} cannot be read as a song: {error}") from error
         return cls(tuple(reading.frames), frames_per_second, program)

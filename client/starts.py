@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tunesmith.client.errors import BadStart, UnknownStart
 from tunesmith.client.model import ServedModel
-from tunesmith.music import Frame, TrackChoice, UnknownFrame, UnusableFile
+from tunesmith.music import Frame, StruckFrame, TrackChoice, UnknownFrame, UnusableFile
 
 # A primer of which the model's own track choice finds no music is read with all its instruments.
 _NOT_ON_THIS_TRACK = ("no such track", "drum track", "no notes")
@@ -97,16 +97,17 @@ class Start:
 
 
 def known_tokens(model: ServedModel, frames: Sequence[Frame]) -> NDArray[np.int64]:
-    """Return the tokens of frames that the model knows, int64 [n].
+    """Return the tokens of consecutive frames that the model knows, int64 [n].
+
+    A model of struck frames takes plain ones, too: a pitch is struck where it begins.
 
     Raises:
         UnknownStart: it does not know one; the message names near ones.
     """
     try:
-        known = [model.vocabulary.token(_frame(frame)) for frame in frames]
+        return model.vocabulary.tokens([_frame(frame) for frame in frames])
     except UnknownFrame as error:
         raise UnknownStart(str(error)) from error
-    return np.array(known, dtype=np.int64)
 
 
 def padded(tokens: NDArray[np.int64], window: int) -> NDArray[np.int64]:
@@ -118,7 +119,7 @@ def padded(tokens: NDArray[np.int64], window: int) -> NDArray[np.int64]:
 
 
 def _frame(pitches: Sequence[int]) -> Frame:
-    return tuple(sorted(set(pitches)))
+    return pitches if isinstance(pitches, StruckFrame) else tuple(sorted(set(pitches)))
 
 
 def _read_primer(path: Path, model: ServedModel) -> list[Frame]:

@@ -16,6 +16,9 @@ WIDEST_SHIFT = 24
 FRAMES = "frames"
 """The paper's encoding: a token is a whole frame."""
 
+STRUCK = "struck"
+"""The encoding that keeps onsets: a token is a frame and which of its pitches are struck."""
+
 
 @dataclass(frozen=True)
 class CorpusSettings:

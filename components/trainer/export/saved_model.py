@@ -73,7 +73,8 @@ def export_model(
       ``transpose_from``, ``transpose_to``; and the recommended sampling: ``temperature`` float32,
       ``top_k`` int32 (0 for all), ``top_p`` float32 (1 for all). Where there are training songs,
       float32 ``rest_share_limit`` and ``longest_run_limit``, beyond which a song is degenerate
-      (:mod:`tunesmith.music.degeneration`).
+      (:mod:`tunesmith.music.degeneration`). Where frames say which pitches are struck,
+      ``encoding`` string and ``keep_onsets`` int32.
     - ``generate``: a song a row in one call. ``tokens`` int32 [batch, window], what went before;
       and [batch] each: ``steps`` int32, at most ``generation.MAXIMUM_STEPS``; ``temperature``
       float32; ``top_k`` int32, 0 for all; ``top_p`` float32, 1 for all; ``seed`` int64, which with

@@ -140,6 +140,18 @@ def encoding_modules(name: str) -> tuple[str, ...]:
     return (f"{encodings.__name__}.{name}.encoding",)
 
 
+def sounding_numbers(vocabulary: TokenVocabulary) -> NDArray[np.int32]:
+    """Return a number for what each token sounds, int32 [V]: tokens that sound the same share it.
+
+    Of the paper's encoding each token has its own.
+    """
+    import numpy as np
+
+    numbers: dict[Frame, int] = {}
+    frames = vocabulary.decode(range(len(vocabulary)))
+    return np.array([numbers.setdefault(frame, len(numbers)) for frame in frames], dtype=np.int32)
+
+
 def vocabulary_json(vocabulary: TokenVocabulary) -> str:
     """Return ``{"frames_per_second": 5.0, "frames": ["e", "60", …], "corpus": {…}}``.
 

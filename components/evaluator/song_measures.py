@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.components.encodings.encoding import TokenVocabulary
+from tunesmith.components.encodings.encoding import TokenVocabulary, sounding_numbers
 from tunesmith.components.records.eval_windows import Tokens
 from tunesmith.music.copying import copied_stretches
-from tunesmith.music.frames import Frame
 from tunesmith.music.measures import MEASURES
 
 QUANTILES = {
@@ -81,7 +80,7 @@ def describe_music(
     for name, measure in MEASURES.items():
         values, reference = ([measure.of(frames) for frames in side] for side in sides)
         described[name] = _entry(measure.unit, measure.meaning, values, reference, "train")
-    sounding = _sounding(vocabulary)
+    sounding = sounding_numbers(vocabulary)
     ours, others, learned = (
         [sounding[song[:end]] for song in songs]
         for songs, end in ((composed, None), (held_out, steps), (train, None))
@@ -93,16 +92,6 @@ def describe_music(
         told = meaning.format(copied_frames)
         described[name] = _entry(unit, told, values, reference, "held out")
     return described
-
-
-def _sounding(vocabulary: TokenVocabulary) -> NDArray[np.int32]:
-    """Return a number for what each token sounds, int32 [V]: tokens that sound the same share it.
-
-    Of the paper's encoding each token has its own.
-    """
-    numbers: dict[Frame, int] = {}
-    frames = vocabulary.decode(range(len(vocabulary)))
-    return np.array([numbers.setdefault(frame, len(numbers)) for frame in frames], dtype=np.int32)
 
 
 def _entry(

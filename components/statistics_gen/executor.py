@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tunesmith.components.artifacts import SPLITS, Examples, Sequences, Split
 from tunesmith.components.component import Context
-from tunesmith.components.encodings.encoding import TokenVocabulary
+from tunesmith.components.encodings.encoding import TokenVocabulary, sounding_numbers
 from tunesmith.components.records.tfrecord import SongTokens, read_songs
 from tunesmith.components.statistics_gen.component import (
     StatisticsGenInputs,
@@ -85,7 +85,10 @@ def execute(
                 name: _drift(songs["train"], songs[name], vocabulary, parameters)
                 for name in held_out
             },
-            "copies": {name: _copies(examples, name, parameters) for name in held_out},
+            "copies": {
+                name: _copies(examples, name, sounding_numbers(vocabulary), parameters)
+                for name in held_out
+            },
         }
     (context.output / STATISTICS_FILE).write_text(json.dumps(content, indent=2), "utf-8")
 
@@ -196,13 +199,21 @@ def _drift(
     return {name: None if drift is None else asdict(drift) for name, drift in found.items()}
 
 
-def _copies(examples: Examples, split: Split, parameters: StatisticsGenParameters) -> Any:
-    """Return how much of the held-out songs occurs in the training songs, by length."""
+def _copies(
+    examples: Examples,
+    split: Split,
+    sounding: NDArray[np.int32],
+    parameters: StatisticsGenParameters,
+) -> Any:
+    """Return how much of the held-out songs occurs in the training songs, by length.
+
+    Frames are compared by the number of what they sound, however it is struck.
+    """
     songs = list(read_songs(examples.shards(split)))
     found = []
     for length in parameters.stretches:
-        training = (song.tokens for song in read_songs(examples.shards(SPLITS[0])))
-        known = known_stretches([song.tokens for song in songs], training, length)
+        training = (sounding[song.tokens] for song in read_songs(examples.shards(SPLITS[0])))
+        known = known_stretches([sounding[song.tokens] for song in songs], training, length)
         stretches = sum(each.stretches for each in known)
         ordered = sorted(
             zip(known, songs, strict=True), key=lambda each: (-each[0].share, each[1].song_id)

@@ -26,6 +26,11 @@ from tunesmith.components.example_gen.component import (
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.songs import SongFrames, read_frames, write_frames
 from tunesmith.components.records.tfrecord import read_records, read_songs
+from tunesmith.components.statistics_gen.component import (
+    STATISTICS_GEN,
+    StatisticsGenInputs,
+    StatisticsGenParameters,
+)
 from tunesmith.components.transform.component import (
     TRANSFORM,
     TransformInputs,
@@ -201,6 +206,23 @@ def test_the_report_counts_what_sounds(struck: Examples, tmp_path: Path, midi: P
     curve = struck.statistics()["vocabulary_coverage"]
     assert curve[0][1] == pytest.approx(found["rest_share"])
     assert curve[-1] == [len(struck.vocabulary()), 1.0]
+
+
+def test_copies_across_splits_are_the_same_in_both_encodings(
+    read: dict[bool, Sequences], struck: Examples, tmp_path: Path
+) -> None:
+    plain = examples(read[False], tmp_path / "plain")
+    found = [
+        executed(
+            STATISTICS_GEN,
+            StatisticsGenInputs(made, read[keep]),
+            StatisticsGenParameters(),
+            tmp_path / f"statistics-{keep}",
+        ).content()["copies"]
+        for keep, made in ((True, struck), (False, plain))
+    ]
+    assert found[0] == found[1]
+    assert found[0]["eval"][0]["known_share"] > 0
 
 
 def test_songs_are_measured_as_plain_frames() -> None:

@@ -25,7 +25,7 @@ def _derived() -> Sequence[click.Parameter]:
     from tunesmith.cli.derived_options import component_options, run_options
     from tunesmith.pipeline.dag import COMPONENTS
 
-    own = run_options("midi_dir", "root", "from", "until", "rerun")
+    own = run_options("midi_dir", "root", "recipe", "from", "until", "rerun")
     return [*own, *(option for each in COMPONENTS for option in component_options(each.name))]
 
 
@@ -78,12 +78,12 @@ def command(
     Beam untouched.
     """
     from tunesmith.cli.derived_options import usage_errors
-    from tunesmith.pipeline.configuration import merged, pipeline_config
+    from tunesmith.pipeline.configuration import merged, pipeline_config, with_recipe
     from tunesmith.pipeline.configuration_file import configuration_text
 
     given = _given(ctx)
     with usage_errors():
-        settings = merged(_base(config, again, given), given)
+        settings = with_recipe(merged(_base(config, again, given), given))
         text = configuration_text(settings)
         if print_config:
             click.echo(text, nl=False)

@@ -26,6 +26,7 @@ from tunesmith.pipeline.configuration_keys import (
     table_name,
 )
 from tunesmith.pipeline.dag import BY_NAME, COMPONENTS, PipelineConfig
+from tunesmith.pipeline.recipes import RECIPES
 
 
 class ConfigurationError(ComponentError):
@@ -65,6 +66,20 @@ def merged(lower: Settings, upper: Settings) -> dict[str, Setting]:
             if upper[decides].value != before:
                 kept = {key: each for key, each in kept.items() if not key.startswith(table)}
     return {**kept, **upper}
+
+
+def with_recipe(settings: Settings) -> dict[str, Setting]:
+    """Return `settings` and, for what they leave open, the values of their recipe.
+
+    Raises:
+        ConfigurationError: there is no recipe of this name.
+    """
+    name = _run_value("recipe", settings)
+    lower = {
+        key: Setting(value, f"recipe {name}", f"--recipe {name}")
+        for key, value in RECIPES[name].items()
+    }
+    return merged(lower, settings)
 
 
 @cache

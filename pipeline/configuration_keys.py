@@ -14,6 +14,7 @@ from typing import Any
 
 from tunesmith.components.component import Declaration, ParameterField, parameter_fields
 from tunesmith.pipeline.dag import BY_NAME, COMPONENTS
+from tunesmith.pipeline.recipes import recipe_names
 
 
 def _component_names() -> tuple[str, ...]:
@@ -46,6 +47,17 @@ RUN_KEYS: Mapping[str, ParameterField] = {
             tuple[str, ...],
             (),
             Declaration("Options for Beam, which gets them untouched."),
+        ),
+        _run_key(
+            "recipe",
+            str,
+            "tunesmith",
+            Declaration(
+                "Values that parameters have unless they are given: tunesmith = their defaults, "
+                "paper = the paper's program.",
+                choices=recipe_names,
+                option="--recipe",
+            ),
         ),
         _run_key(
             "from",

@@ -1,0 +1,38 @@
+"""Recipes: values of several parameters under one name, which whatever else is set comes before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        # What each parameter declares as its default.
+        "tunesmith": {},
+        # The paper's program: Nadam at a constant rate, 50 passes, each judged by held-out windows;
+        # nothing but dropout against overfitting, and every song in its own key.
+        "paper": {
+            "transform.transpose": (0, 0),
+            "trainer.network": "paper",
+            "trainer.epochs": 50,
+            "trainer.epoch_steps": None,
+            "trainer.batch": 64,
+            "trainer.learning_rate": 0.001,
+            "trainer.schedule.shape": "constant",
+            "trainer.schedule.warmup_steps": 0,
+            "trainer.warm_start.share": 0.0,
+            "trainer.regularisation.keys": "none",
+            "trainer.regularisation.noise": 0.0,
+            "trainer.regularisation.weight_decay": 0.0,
+            "trainer.clip_norm": None,
+            "trainer.patience": 50,
+            "trainer.maximum_seconds": None,
+        },
+    }
+)
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of all recipes; the first is the default."""
+    return tuple(RECIPES)

@@ -15,7 +15,6 @@ FEW_WINDOWS = 100
 chorales 79, POP909's melodies 1,223 (docs/gates.md)."""
 
 LARGEST_DROPOUT = 0.6
-ALL_KEYS = "-5..6"
 
 
 @dataclass(frozen=True)
@@ -66,13 +65,14 @@ def find_advice(history: Mapping[str, Any], is_transposed: bool = False) -> str:
 
     Args:
         history: of :meth:`TrainedModel.history`.
-        is_transposed: whether the songs were learned in other keys as well.
+        is_transposed: whether copies of the songs in other keys were learned.
     """
     epochs, best_epoch = history["epochs"], history["best_epoch"]
+    in_keys = is_transposed or bool(history.get("learned_in_other_keys"))
     best, last = epochs[best_epoch - 1], epochs[-1]
     parameters = history.get("parameters", {})
     if best is not last and last["train_loss"] < best["cut_loss"]:
-        advice = [*_against_overfitting(parameters, is_transposed), "more songs"]
+        advice = [*_against_overfitting(parameters, in_keys), "more songs"]
         return (
             f"it overfitted: songs set aside were predicted best after epoch {best_epoch} of "
             f"{len(epochs)} ({best['cut_loss']:.2f} nats, {last['cut_loss']:.2f} in the end), "
@@ -100,7 +100,7 @@ def find_advice(history: Mapping[str, Any], is_transposed: bool = False) -> str:
 
 def _against_overfitting(parameters: Mapping[str, Any], is_transposed: bool) -> list[str]:
     sizes = parameters.get("architecture") or {}
-    advice = [] if is_transposed else [f"--transpose {ALL_KEYS}"]
+    advice = [] if is_transposed else ["--keys all"]
     dropout = sizes.get("dropout")
     if dropout is not None and dropout < LARGEST_DROPOUT:
         advice.append(f"--dropout {min(dropout + 0.2, LARGEST_DROPOUT):g}")

@@ -171,6 +171,13 @@ class SongIndex:
         for some in np.array_split(songs, 1 + len(songs) // _RECORDS):
             yield from sorted(self.read(some), key=song_digest)
 
+    def counts(self, tokens: int) -> NDArray[np.int64]:
+        """Read every song, and return how often each of `tokens` tokens occurs, int64 [tokens]."""
+        found = np.zeros(tokens, np.int64)
+        for song in self.in_order():
+            found += np.bincount(song, minlength=tokens)
+        return found
+
     def read(self, songs: NDArray[np.int64]) -> list[NDArray[np.int32]]:
         """Return the tokens, int32 [n] each, of the songs with the numbers `songs`, int64 [k].
 

@@ -64,6 +64,10 @@ class WindowSample:
             rows[here] = padded[starts[:, None] + np.arange(window + 1)]
         return cls(rows[:, :-1], rows[:, -1])
 
+    def renamed(self, table: NDArray[np.int32]) -> WindowSample:
+        """Return the same windows, each token replaced by that which `table`, [V], has for it."""
+        return WindowSample(table[self.windows], table[self.targets])
+
     def __len__(self) -> int:
         return len(self.targets)
 

@@ -17,9 +17,13 @@ from tunesmith.components.component import (
 )
 from tunesmith.components.networks.network import network_modules, network_names, sizes_kinds
 
+Keys = Literal["auto", "none", "all"]
 Shape = Literal["constant", "cosine", "plateau"]
 Precision = Literal["float32", "bfloat16"]
 StrategyName = Literal["none", "mirrored", "multi-worker"]
+
+TRAINING_SECONDS = 480.0
+"""So that all of ``tunesmith run`` ends within 12 minutes on two cores."""
 
 DRAFTER_BYTES = 2**20
 """Read within a few milliseconds, and most of a corpus."""
@@ -38,14 +42,15 @@ class ScheduleParameters(ParameterSet):
     """How the learning rate changes; see :mod:`tunesmith.components.trainer.schedule`."""
 
     shape: Shape = parameter(
-        "constant",
-        "Learning rate schedule: constant, cosine decay to 0 at the last of --epochs, or halving "
-        "when the loss on the songs set aside does not improve for 2 epochs.",
+        "cosine",
+        "Learning rate schedule: constant, cosine decay to 0 at the last of --epochs or at "
+        "--max-seconds, or halving when the loss on the songs set aside does not improve for 2 "
+        "epochs.",
         choices=get_args(Shape),
         option="--schedule",
     )
     warmup_steps: int = parameter(
-        0,
+        50,
         "Steps over which the learning rate rises linearly to its peak.",
         least=0,
         unit="steps",
@@ -86,6 +91,34 @@ class WarmStartParameters(ParameterSet):
 
 
 @dataclass(frozen=True)
+class RegularisationParameters(ParameterSet):
+    """What keeps a network from learning few songs by heart."""
+
+    keys: Keys = parameter(
+        "auto",
+        "Learn each window in a key drawn anew each time: none, all = one of twelve, or auto = all "
+        "where the songs have fewer than 100 windows for each token. A frame that the vocabulary "
+        "has not in that key becomes the nearest one.",
+        choices=get_args(Keys),
+        option="--keys",
+    )
+    noise: float = parameter(
+        0.1,
+        "Share of the tokens in a window that are replaced by random ones while training, drawn by "
+        "their frequency.",
+        least=0,
+        below=1,
+        option="--noise",
+    )
+    weight_decay: float = parameter(
+        0.01,
+        "Share of each weight that a training step takes away, times the learning rate.",
+        least=0,
+        option="--weight-decay",
+    )
+
+
+@dataclass(frozen=True)
 class ServedSettings(ParameterSet):
     """What the exported model answers besides what it learned and how the corpus was read."""
 
@@ -106,13 +139,13 @@ class ServedSettings(ParameterSet):
 
 @dataclass(frozen=True)
 class TrainerParameters(ParameterSet):
-    """How a network is trained; the defaults are the paper's where the paper has one."""
+    """How a network is trained; the recipe ``paper`` has the paper's values."""
 
     network: str = parameter(
         "paper", "Network to train.", choices=network_names, option="--network"
     )
     architecture: Any = dependent("network", sizes_kinds)
-    epochs: int = parameter(50, "Maximum number of epochs.", least=1, option="--epochs")
+    epochs: int = parameter(1000, "Maximum number of epochs.", least=1, option="--epochs")
     batch: int = parameter(
         64, "Windows per training step, of all devices together.", least=1, option="--batch"
     )
@@ -121,8 +154,9 @@ class TrainerParameters(ParameterSet):
     )
     schedule: ScheduleParameters = field(default_factory=ScheduleParameters)
     warm_start: WarmStartParameters = field(default_factory=WarmStartParameters)
+    regularisation: RegularisationParameters = field(default_factory=RegularisationParameters)
     clip_norm: float | None = parameter(
-        None,
+        1.0,
         "Maximum global norm of the gradients; larger ones are scaled down.",
         above=0,
         option="--clip-norm",
@@ -142,8 +176,9 @@ class TrainerParameters(ParameterSet):
         below=1,
     )
     maximum_seconds: float | None = parameter(
-        None,
-        "Time limit of the whole component: reading, learning, judging and exporting.",
+        TRAINING_SECONDS,
+        "Time limit of the whole component: reading, learning, judging and exporting. Several "
+        "workers, whose clocks differ, have none.",
         above=0,
         unit="seconds",
         option="--max-seconds",
@@ -204,11 +239,17 @@ class TrainerParameters(ParameterSet):
 
     def check(self) -> None:
         """Check that several workers are stopped by epochs."""
-        if self.strategy == "multi-worker" and self.maximum_seconds is not None:
+        is_given = self.maximum_seconds not in (None, TRAINING_SECONDS)
+        if self.strategy == "multi-worker" and is_given:
             raise ParameterError(
                 "maximum_seconds",
                 "must be left out with several workers, whose clocks differ: limit the epochs",
             )
+
+    @property
+    def time_limit(self) -> float | None:
+        """Seconds for the whole component; None without a limit."""
+        return None if self.strategy == "multi-worker" else self.maximum_seconds
 
 
 TRAINER: Component[TrainerInputs, TrainerParameters, TrainedModel] = Component(

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from tunesmith.components.networks.network import EveryPosition, Network
 from tunesmith.components.records.window_sample import WindowSample
-from tunesmith.components.records.windows import Shuffle, Targets, Windows
+from tunesmith.components.records.windows import Cut, Shuffle, Targets, Windows
 from tunesmith.components.trainer.distribution import distribute
+from tunesmith.components.trainer.other_keys import in_other_keys, noised
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -61,6 +62,11 @@ class Learner:
         eval_batch: windows judged at a time.
         clip_norm: the gradients' global norm is cut down to this (Pascanu, Mikolov and Bengio
             2013); None leaves it.
+        weight_decay: share of a weight, but for biases, that a step takes away, times the learning
+            rate (Loshchilov and Hutter 2019).
+        noise: share of the tokens in a window that are drawn anew; see
+            :func:`tunesmith.components.trainer.other_keys.noised`.
+        keys: tokens in other keys, int32 [keys, V]; None to learn the songs in their own.
         precision: ``bfloat16`` is Keras's policy mixed_bfloat16: products in bfloat16, weights,
             softmax and loss in float32.
     """
@@ -77,6 +83,9 @@ class Learner:
         eval_batch: int,
         warm_batch: int | None = None,
         clip_norm: float | None = None,
+        weight_decay: float = 0.0,
+        noise: float = 0.0,
+        keys: NDArray[np.int32] | None = None,
         precision: Precision = "float32",
     ) -> None:
         import keras
@@ -84,6 +93,9 @@ class Learner:
 
         self._strategy = strategy
         self._clip_norm = clip_norm
+        self._noise = noise
+        self._keys = keys
+        self._seed = seed
         self.eval_batch = eval_batch
         keras.utils.set_random_seed(seed)
         before = keras.config.dtype_policy()
@@ -91,7 +103,8 @@ class Learner:
         try:
             with strategy.scope():
                 self.model = network.build(vocabulary_size, sizes)
-                self._optimizer = keras.optimizers.Nadam()
+                self._optimizer = keras.optimizers.Nadam(weight_decay=weight_decay or None)
+                self._optimizer.exclude_from_weight_decay(var_names=["bias"])
                 self._optimizer.build(self.model.trainable_variables)
                 warm = None if warm_batch is None else network.warm_start(self.model)
         finally:
@@ -204,6 +217,7 @@ class Learner:
         def step(
             windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor, count: tf.Tensor
         ) -> tf.Tensor:
+            windows, targets, weight = self._varied(lesson, windows, targets, weight)
             with tf.GradientTape() as tape:
                 total = tf.reduce_sum(self._losses(lesson, windows, targets) * weight)
                 mean = total / count
@@ -214,6 +228,25 @@ class Learner:
         total, weighed = tf.unstack(self._summed(step, windows, targets, weight, count))
         # Several targets of a window weigh 1 together, but less where it begins before its song.
         return total if lesson.targets == "last" else total / weighed * count
+
+    def _varied(
+        self, lesson: Lesson, windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor
+    ) -> Cut:
+        """Return windows in other keys and with noise, as drawn for this step and replica."""
+        import tensorflow as tf
+
+        # A function of the step alone, so that a training that goes on draws what it would have.
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        step = tf.cast(self._optimizer.iterations, tf.int64) * 2 + (lesson.weights is None)
+        seed = tf.stack(
+            [tf.constant(self._seed, tf.int64), step * 4096 + tf.cast(replica, tf.int64)]
+        )
+        if self._keys is not None:
+            table = tf.constant(self._keys)
+            windows, targets, weight = in_other_keys(windows, targets, weight, table, seed)
+        if self._noise:
+            windows = noised(windows, self._noise, seed + tf.constant([1, 0], tf.int64))
+        return windows, targets, weight
 
     def _losses(self, lesson: Lesson, windows: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         """Return the loss of each target while training, float32 like `targets`."""

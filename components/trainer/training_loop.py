@@ -173,6 +173,9 @@ class TrainingLoop:
         Raises:
             ComponentError: a loss or a weight is no longer a finite number.
         """
+        if not self._steps_done():
+            # Reading the songs and building the network are no part of the learning rate's course.
+            self.state.first_share = self._share_of_time()
         with progress.task("training", total=1.0) as task:
             self._show(task)
             while not self.finished:

@@ -201,7 +201,7 @@ def test_help_says_what_is_declared_under_the_components_heading(invoke: Invoke)
     sections = text.split("\nTrainer:\n")
     assert "--min-frames INTEGER" in sections[0].split("\nExampleGen:\n")[1]
     trainer = " ".join(sections[1].split("\nEvaluator:\n")[0].split())
-    assert "--epochs INTEGER Maximum number of epochs. [default: 50; at least 1]" in trainer
+    assert "--epochs INTEGER Maximum number of epochs. [default: 1000; at least 1]" in trainer
     assert "--schedule [constant|cosine|plateau]" in trainer
     assert "--clip-norm FLOAT" in trainer
     assert "Slope of the LeakyReLU below zero. [network paper; default: 0.3]" in trainer

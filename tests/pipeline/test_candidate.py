@@ -50,7 +50,7 @@ def test_where_every_later_epoch_was_worse_no_more_training_is_advised() -> None
     found = find_advice(history(WORSE, maximum_seconds=100.0))
     assert found == (
         "it overfitted: songs set aside were predicted best after epoch 3 of 5 (3.80 nats, 4.20 in "
-        "the end), while the training loss fell to 2.40; try --transpose -5..6, --dropout 0.5, "
+        "the end), while the training loss fell to 2.40; try --keys all, --dropout 0.5, "
         "--units 64 or more songs"
     )
     assert "--max-seconds" not in found

@@ -37,7 +37,13 @@ from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.eval_windows import EvalWindows
 from tunesmith.components.records.songs import write_tokens
 from tunesmith.components.sampling import RecommendedSampling
-from tunesmith.components.trainer.component import TrainerInputs, TrainerParameters
+from tunesmith.components.trainer.component import (
+    RegularisationParameters,
+    ScheduleParameters,
+    TrainerInputs,
+    TrainerParameters,
+    WarmStartParameters,
+)
 from tunesmith.components.trainer.executor import execute as train
 from tunesmith.music import CorpusSettings, Frame, Grid, TrackChoice, Vocabulary
 
@@ -81,7 +87,15 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Examples:
 @pytest.fixture(scope="module")
 def model(examples: Examples, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     folder = tmp_path_factory.mktemp("model")
-    parameters = TrainerParameters(architecture=SMALL, epochs=8, batch=16, learning_rate=0.01)
+    parameters = TrainerParameters(
+        architecture=SMALL,
+        epochs=8,
+        batch=16,
+        learning_rate=0.01,
+        schedule=ScheduleParameters("constant", warmup_steps=0),
+        warm_start=WarmStartParameters(share=0),
+        regularisation=RegularisationParameters(noise=0),
+    )
     train(TrainerInputs(examples), parameters, Context(folder, folder.parent, SilentProgress()))
     return TrainedModel(folder, "digest of the model")
 

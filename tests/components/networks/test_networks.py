@@ -28,7 +28,13 @@ from tunesmith.components.networks.network import (
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.songs import write_tokens
 from tunesmith.components.records.windows import Shuffle, WindowTable
-from tunesmith.components.trainer.component import TrainerInputs, TrainerParameters
+from tunesmith.components.trainer.component import (
+    RegularisationParameters,
+    ScheduleParameters,
+    TrainerInputs,
+    TrainerParameters,
+    WarmStartParameters,
+)
 from tunesmith.components.trainer.executor import execute
 from tunesmith.components.trainer.learner import Learner
 from tunesmith.music import Vocabulary
@@ -101,10 +107,13 @@ def trained(
     parameters = TrainerParameters(
         network=request.param,
         architecture=small(request.param),
-        epochs=8,
+        epochs=10,
         batch=16,
         learning_rate=0.01,
-        patience=8,
+        patience=10,
+        schedule=ScheduleParameters("constant", warmup_steps=0),
+        warm_start=WarmStartParameters(0.2),
+        regularisation=RegularisationParameters(noise=0),
     )
     folder = tmp_path_factory.mktemp(request.param) / "model"
     folder.mkdir()

@@ -30,6 +30,7 @@ from tunesmith.components.records.songs import write_tokens
 from tunesmith.components.records.windows import Shuffle, WindowTable
 from tunesmith.components.trainer.checkpoints import Checkpoint, CheckpointFolder
 from tunesmith.components.trainer.component import (
+    RegularisationParameters,
     ScheduleParameters,
     StrategyName,
     TrainerInputs,
@@ -53,7 +54,9 @@ PARAMETERS = TrainerParameters(
     learning_rate=0.01,
     schedule=ScheduleParameters("cosine", warmup_steps=10),
     warm_start=WarmStartParameters(0.3, batch=8),
+    regularisation=RegularisationParameters("all", noise=0.2),
     clip_norm=0.5,
+    maximum_seconds=None,
     seed=3,
     memory_mebibytes=2**-9,
 )
@@ -62,7 +65,8 @@ PARAMETERS = TrainerParameters(
 def on_devices(strategy: StrategyName) -> TrainerParameters:
     """Return parameters whose result does not depend on how a batch is cut up."""
     architecture = replace(PARAMETERS.architecture, dropout=0.0)
-    return replace(PARAMETERS, architecture=architecture, strategy=strategy)
+    plain = RegularisationParameters("none", noise=0)
+    return replace(PARAMETERS, architecture=architecture, regularisation=plain, strategy=strategy)
 
 
 def train(
@@ -320,7 +324,7 @@ def learner() -> Learner:
 def test_a_loop_goes_on_within_an_epoch_and_after_one(learner: Learner, tmp_path: Path) -> None:
     # Here all windows are in memory, an epoch is half a pass, and patience ends the training.
     course = Course(
-        9, 2, 0.1, ScheduleParameters("plateau", plateau_patience=1), 5, 3, 0.5, 0.1, 2, None
+        9, 2, 0.1, ScheduleParameters("plateau", 0, plateau_patience=1), 5, 3, 0.5, 0.1, 2, None
     )
     start = learner.arrays()
 
@@ -363,7 +367,7 @@ def test_a_loop_goes_on_within_an_epoch_and_after_one(learner: Learner, tmp_path
 
 
 def test_the_time_is_that_of_all_runs_together(learner: Learner) -> None:
-    course = Course(1, 1, 0.01, ScheduleParameters(), 5, None, 0.5, 0.1, None, None)
+    course = Course(1, 1, 0.01, ScheduleParameters("constant", 0), 5, None, 0.5, 0.1, None, None)
 
     def steps_done(seconds_before: float) -> float:
         """Return the steps for which there is time; the clock moves each time it is read."""
@@ -448,6 +452,8 @@ def test_no_number_leaves_the_last_good_checkpoint(songs: Examples, tmp_path: Pa
         batch=8,
         learning_rate=1e30,
         warm_start=WarmStartParameters(0),
+        schedule=ScheduleParameters("constant", 0),
+        clip_norm=None,
         checkpoint_steps=1,
     )
     context = Context(tmp_path, tmp_path, SilentProgress(), checkpoints=tmp_path / "checkpoints")

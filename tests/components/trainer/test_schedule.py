@@ -13,11 +13,14 @@ from tunesmith.components.trainer.schedule import learning_rate, plateaus
 
 def test_a_constant_rate_stays_once_it_is_warm() -> None:
     rates = [
-        learning_rate(ScheduleParameters(warmup_steps=4), 0.8, step, 10, 0.0, [])
+        learning_rate(ScheduleParameters("constant", warmup_steps=4), 0.8, step, 10, 0.0, [])
         for step in range(7)
     ]
     assert rates == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8, 0.8, 0.8])
-    assert learning_rate(ScheduleParameters(), 0.8, 0, 10, 0.9, [3.0, 4.0, 5.0, 6.0]) == 0.8
+    assert (
+        learning_rate(ScheduleParameters("constant", 0), 0.8, 0, 10, 0.9, [3.0, 4.0, 5.0, 6.0])
+        == 0.8
+    )
 
 
 def test_a_cosine_falls_from_the_peak_to_nothing() -> None:
@@ -32,7 +35,7 @@ def test_a_cosine_falls_from_the_peak_to_nothing() -> None:
 
 
 def test_a_cosine_has_come_down_when_the_time_is_up() -> None:
-    schedule = ScheduleParameters("cosine")
+    schedule = ScheduleParameters("cosine", warmup_steps=0)
     shares = (0.0, 0.25, 0.5, 0.75, 1.0)
     rates = [learning_rate(schedule, 1.0, 100, 1000, share, []) for share in shares]
     # A tenth of the steps was done: until a tenth of the time has passed, steps decide.
@@ -41,7 +44,7 @@ def test_a_cosine_has_come_down_when_the_time_is_up() -> None:
 
 
 def test_a_plateau_halves_the_rate_each_time() -> None:
-    schedule = ScheduleParameters("plateau", plateau_patience=2)
+    schedule = ScheduleParameters("plateau", warmup_steps=0, plateau_patience=2)
     losses = [3.0, 2.0, 2.5, 2.0, 2.1, 1.9, 1.9, 1.9]
     rates = [learning_rate(schedule, 1.0, 0, 1, 0.0, losses[:epochs]) for epochs in range(9)]
     assert rates == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]

@@ -24,6 +24,8 @@ from tunesmith.components.networks.paper.sizes import PaperSizes
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.songs import write_tokens
 from tunesmith.components.trainer.component import (
+    RegularisationParameters,
+    ScheduleParameters,
     TrainerInputs,
     TrainerParameters,
     WarmStartParameters,
@@ -32,7 +34,15 @@ from tunesmith.components.trainer.executor import execute
 from tunesmith.music import Vocabulary
 
 SMALL = PaperSizes(embedding=8, units=8, layers=1, dense=8, dropout=0.1, window=10)
-ALONE = WarmStartParameters(share=0)
+# A constant rate and nothing else, as the paper has it.
+PLAIN: dict[str, Any] = {
+    "architecture": SMALL,
+    "schedule": ScheduleParameters("constant", warmup_steps=0),
+    "warm_start": WarmStartParameters(share=0),
+    "regularisation": RegularisationParameters("none", noise=0, weight_decay=0),
+    "clip_norm": None,
+    "maximum_seconds": None,
+}
 TUNE = [1, 2, 3, 4, 3, 2] * 20
 SET_ASIDE = TUNE[:51]
 """Its digest is the smallest of the three songs."""
@@ -56,8 +66,7 @@ def examples(
 def trained(folder: Path, data: Examples, **parameters: Any) -> TrainedModel:
     folder.mkdir()
     context = Context(folder, folder.parent, SilentProgress())
-    chosen = TrainerParameters(**{"architecture": SMALL, "warm_start": ALONE, **parameters})
-    execute(TrainerInputs(data), chosen, context)
+    execute(TrainerInputs(data), TrainerParameters(**{**PLAIN, **parameters}), context)
     return TrainedModel(folder, "")
 
 
@@ -197,6 +206,12 @@ def test_a_single_song_is_learned_and_judged_by_and_that_is_said(tmp_path: Path)
     assert history["windows"] == {"train": 120, "cut": 0, "judged": 120, "seen": 120}
     assert history["songs"] == {"train": 1, "cut": 0}
     assert "no song is set aside: each epoch is judged by the songs that it learned" in said
+    # A third each of its tokens are 2 and 3, and a sixth each 1 and 4.
+    frequencies = 2 / 3 * math.log(3) + 1 / 3 * math.log(6)
+    assert history["frequencies_cut_loss"] == pytest.approx(frequencies)
+    (told,) = (line for line in said if line.startswith("the songs that were learned"))
+    assert f"{history['epochs'][0]['cut_loss']:.2f} nats a frame" in told
+    assert told.endswith("leaves 1.33 nats, or one of 4")
 
 
 def test_progress_counts_steps_and_says_the_losses(tune: Examples, tmp_path: Path) -> None:
@@ -212,7 +227,7 @@ def test_progress_counts_steps_and_says_the_losses(tune: Examples, tmp_path: Pat
             seen.append((done, note))
 
     (tmp_path / "model").mkdir()
-    parameters = TrainerParameters(architecture=SMALL, warm_start=ALONE, epochs=2)
+    parameters = TrainerParameters(**PLAIN, epochs=2)
     context = Context(tmp_path / "model", tmp_path, Recorder())
     execute(TrainerInputs(tune), parameters, context)
     done = [count for count, _ in seen]

@@ -1,0 +1,55 @@
+"""Which known frame a frame is nearest to, told by names: each number in a name is a pitch."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.components.encodings.encoding import TokenVocabulary
+
+NUMBER = re.compile(r"\d+")
+
+_PITCHES = 160
+"""Some more than MIDI has: a shifted frame may go beyond."""
+
+
+def sounding_pitches(names: list[str]) -> NDArray[np.float32]:
+    """Return which pitches sound in the frames of these names, 0 or 1, float32 [names, 160]."""
+    found = np.zeros((len(names), _PITCHES), np.float32)
+    for row, name in enumerate(names):
+        numbers = [int(each) for each in NUMBER.findall(name.rpartition(":")[2])]
+        found[row, [number for number in numbers if number < _PITCHES]] = 1
+    return found
+
+
+def overlaps(known: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the Jaccard index of frames, float32 [n, 160], with one, [160]; 0 with a rest."""
+    common: NDArray[np.float32] = known @ wanted
+    either = known.sum(axis=1) + wanted.sum() - common
+    return common / np.maximum(either, 1)
+
+
+def nearest_known(vocabulary: TokenVocabulary, known: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the token that each token counts as if only some were known, int32 [V].
+
+    A known token is itself. Another is the known sounding one of the same part that it overlaps
+    most, and of equals the most frequent, as the vocabulary has it for frames that it does not
+    know (:meth:`tunesmith.music.Vocabulary.encode`). A part without a known token stays as it is.
+
+    Args:
+        vocabulary: the tokens.
+        known: bool [V].
+    """
+    table = np.arange(len(vocabulary), dtype=np.int32)
+    for part in vocabulary.ranges:
+        tokens = np.array(part)
+        pitches = sounding_pitches([vocabulary.names[token] for token in part])
+        others = np.flatnonzero(known[tokens] & (pitches.sum(axis=1) > 0))
+        if not len(others):
+            continue
+        for row in np.flatnonzero(~known[tokens] & (pitches.sum(axis=1) > 0)):
+            nearest = others[overlaps(pitches[others], pitches[row]).argmax()]
+            table[tokens[row]] = tokens[nearest]
+    return table

@@ -74,9 +74,9 @@ def test_the_text_tells_meaning_bounds_and_origin_of_each_value() -> None:
         "epochs = 3  # environment TUNESMITH_RUN_EPOCHS\n" in text
     )
     assert "[ms; at least 0]\nmedian_ms = 200.0  # default\n" in text
-    assert 'clip_norm = "none"  # default\n' in text
+    assert 'tensorboard = "none"  # default\n' in text
     tables = tomllib.loads(text)
-    assert tables["trainer"]["schedule"]["shape"] == "constant"
+    assert tables["trainer"]["schedule"]["shape"] == "cosine"
     assert tables["trainer"]["architecture"]["dense"] == 64
 
 

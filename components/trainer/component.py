@@ -77,7 +77,7 @@ class WarmStartParameters(ParameterSet):
     """
 
     share: float = parameter(
-        0.6,
+        0.8,
         "Share of epochs and time in which the forward halves of a bidirectional network learn "
         "alone, from a target at each position; 0 = the whole network learns from the start.",
         least=0,
@@ -86,7 +86,7 @@ class WarmStartParameters(ParameterSet):
     )
     learning_rate: float = parameter(0.01, "Peak learning rate of the warm start.", above=0)
     batch: int = parameter(
-        32, "Windows per training step of the warm start, of all devices together.", least=1
+        16, "Windows per training step of the warm start, of all devices together.", least=1
     )
 
 

@@ -53,7 +53,7 @@ def compare_baselines(examples: Examples) -> None:
     )
     baselines: dict[str, Predictor] = {
         "uniform": NGram(size, ()),
-        **count_baselines(train, size, rests),
+        **count_baselines(train, size, WINDOW, rests),
     }
     ngram = baselines["5-gram"]
     assert isinstance(ngram, NGram)
@@ -85,7 +85,7 @@ def time_random(tokens: int) -> None:
     ]
     composed = [np.repeat(random.zipf(1.5, 150) % VOCABULARY, 2) for _ in range(16)]
     started = time.perf_counter()
-    count_baselines(songs, VOCABULARY, (REST_TOKEN,))
+    count_baselines(songs, VOCABULARY, WINDOW, (REST_TOKEN,))
     counted = time.perf_counter()
     copied_stretches(composed, songs, 25)
     print(

@@ -87,9 +87,6 @@ def _settings(corpus: Path, folder: Path, seconds: float, steps: int, seed: int)
         "trainer.regularisation.noise": 0.0,
         "trainer.maximum_seconds": seconds,
         "trainer.seed": seed,
-        # In two minutes a network does not learn as much as a 5-gram counts in one second. Blessed
-        # is what beats the others; the report tells by how much it falls short of that one.
-        "evaluator.blessing.beat": ("unigram", "repeat"),
         "evaluator.songs": 4,
         "evaluator.steps": steps,
     }

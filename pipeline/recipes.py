@@ -11,7 +11,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         # What each parameter declares as its default.
         "tunesmith": {},
         # The paper's program: Nadam at a constant rate, 50 passes, each judged by held-out windows;
-        # nothing but dropout against overfitting, and every song in its own key.
+        # nothing but dropout against overfitting, every song in its own key, and the network alone.
         "paper": {
             "transform.transpose": (0, 0),
             "trainer.network": "paper",
@@ -28,6 +28,8 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "trainer.clip_norm": None,
             "trainer.patience": 50,
             "trainer.maximum_seconds": None,
+            "trainer.mixture.mix": "network",
+            "trainer.settings.sampling_seconds": 0.0,
         },
     }
 )

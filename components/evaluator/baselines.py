@@ -15,12 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.components.evaluator.likelihood import Predictor
-from tunesmith.components.ngram.counting import ORDER, NGram, Row
+from tunesmith.components.ngram.counting import NGram, Row
+from tunesmith.components.ngram.window import WindowNGram
 from tunesmith.components.records.eval_windows import EvalWindows, Tokens
 
 
 def count_baselines(
-    songs: Sequence[NDArray[np.integer[Any]]], vocabulary_size: int, rests: Sequence[int]
+    songs: Sequence[NDArray[np.integer[Any]]],
+    vocabulary_size: int,
+    window: int,
+    rests: Sequence[int],
 ) -> dict[str, Predictor]:
     """Return every baseline by its name in
     :data:`tunesmith.components.evaluator.component.BASELINES`.
@@ -28,13 +32,16 @@ def count_baselines(
     Args:
         songs: the training split's tokens, integers [n] each.
         vocabulary_size: V.
+        window: frames that the model sees.
         rests: the token of each part's rest, the context before a song's start.
     """
+    with_window = WindowNGram.count(songs, vocabulary_size, window, rests)
     unigram = NGram.count(songs, vocabulary_size, 1, rests)
     return {
         "unigram": unigram,
         "repeat": Repeat.count(songs, unigram, rests),
-        "5-gram": NGram.count(songs, vocabulary_size, ORDER, rests),
+        "5-gram": with_window.ngram,
+        "5-gram+window": with_window,
     }
 
 

@@ -8,7 +8,7 @@ from tunesmith.components.artifacts import Examples, ModelEvaluation, PushedMode
 from tunesmith.components.component import Component, ParameterSet, parameter
 from tunesmith.components.evaluator.requirements import parse_requirements
 
-BASELINES = ("unigram", "repeat", "5-gram")
+BASELINES = ("unigram", "repeat", "5-gram", "5-gram+window")
 """Counted predictors, by falling loss on most music; see
 :mod:`tunesmith.components.evaluator.baselines`.
 """

@@ -26,6 +26,8 @@ class Evaluation:
         model_digest: of the model that was measured.
         splits: figures of the model, by split.
         baselines: figures of the baselines, by name and split.
+        parts: figures of what a mixture is made of, each alone, by name and split; none of any
+            other model.
         previous_version: the served version; None if none is served.
         previous: the comparison with it; None if none is served.
         music: of :func:`tunesmith.components.evaluator.song_measures.describe_music`.
@@ -39,6 +41,7 @@ class Evaluation:
     model_digest: str
     splits: Mapping[Split, Figures]
     baselines: Mapping[str, Mapping[Split, Figures]]
+    parts: Mapping[str, Mapping[Split, Figures]]
     previous_version: str | None
     previous: Comparison | None
     music: Mapping[str, Any]
@@ -66,10 +69,8 @@ class Evaluation:
             "model_digest": self.model_digest,
             "checks": [asdict(check) for check in self.checks],
             "splits": {split: _table(figures, True) for split, figures in self.splits.items()},
-            "baselines": {
-                name: {split: _table(figures, False) for split, figures in splits.items()}
-                for name, splits in self.baselines.items()
-            },
+            "baselines": _tables(self.baselines),
+            "parts": _tables(self.parts),
             "previous": self.previous
             and {"version": self.previous_version, **asdict(self.previous)},
             "music": self.music,
@@ -79,6 +80,13 @@ class Evaluation:
             "seconds": self.seconds,
         }
         path.write_text(json.dumps(_plain(content), indent=2, allow_nan=False), encoding="utf-8")
+
+
+def _tables(figures: Mapping[str, Mapping[Split, Figures]]) -> dict[str, Any]:
+    return {
+        name: {split: _table(each, False) for split, each in splits.items()}
+        for name, splits in figures.items()
+    }
 
 
 def _table(figures: Figures, with_bins: bool) -> dict[str, Any]:

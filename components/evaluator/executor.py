@@ -37,6 +37,9 @@ from tunesmith.components.records.eval_windows import EvalWindows, Tokens
 from tunesmith.components.records.tfrecord import read_tokens
 from tunesmith.music import write_midi
 
+PART_WINDOWS = 8192
+"""Held-out windows, evenly spread, that the parts of a mixture are judged by alone."""
+
 
 def execute(inputs: EvaluatorInputs, parameters: EvaluatorParameters, context: Context) -> None:
     """Write a :class:`~tunesmith.components.artifacts.ModelEvaluation` into the output
@@ -58,9 +61,15 @@ def execute(inputs: EvaluatorInputs, parameters: EvaluatorParameters, context: C
     }
     with _timed(seconds, "likelihood"):
         splits = _judge({"model": candidate}, held_out, progress, "judging the model")["model"]
+    with _timed(seconds, "parts"):
+        some: dict[Split, EvalWindows] = {"eval": held_out["eval"].spread(PART_WINDOWS)}
+        parts = _judge(candidate.parts(), some, progress, "judging the parts")
     with _timed(seconds, "baselines"):
         counted = count_baselines(
-            songs["train"], len(candidate.vocabulary), candidate.vocabulary.rests
+            songs["train"],
+            len(candidate.vocabulary),
+            candidate.window,
+            candidate.vocabulary.rests,
         )
         baselines = _judge(counted, held_out, progress, "judging the baselines")
     with _timed(seconds, "previous"):
@@ -84,6 +93,7 @@ def execute(inputs: EvaluatorInputs, parameters: EvaluatorParameters, context: C
         model_digest=inputs.model.digest,
         splits=splits,
         baselines=baselines,
+        parts=parts,
         previous_version=None if inputs.previous is None else inputs.previous.path.name,
         previous=previous,
         music=music,

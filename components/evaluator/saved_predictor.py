@@ -6,10 +6,9 @@ long ago is measured like one that has just been trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +21,8 @@ from tunesmith.components.runtime import load_tensorflow
 from tunesmith.components.sampling import RecommendedSampling
 from tunesmith.music import CorpusSettings, MusicError
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-Signature = Callable[..., dict[str, "tf.Tensor"]]
+Signature = Any
+"""A signature of a loaded SavedModel, which TensorFlow does not type."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class SavedPredictor:
         program: General MIDI program 0..127 that its songs are written with.
         serving_default: the signature.
         sampling: what its songs are drawn with by default.
+        parts_signature: what its parts say alone; None for a model that is no mixture.
     """
 
     window: int
@@ -45,6 +43,7 @@ class SavedPredictor:
     program: int
     serving_default: Signature
     sampling: RecommendedSampling
+    parts_signature: Signature | None = None
 
     @classmethod
     def load(cls, directory: Path) -> SavedPredictor:
@@ -76,11 +75,42 @@ class SavedPredictor:
             raise ComponentError(
                 f"{directory} does not say how its corpus was read ({error})"
             ) from error
-        return cls(window, vocabulary, int(answered["program"]), default, sampling)
+        return cls(
+            window,
+            vocabulary,
+            int(answered["program"]),
+            default,
+            sampling,
+            signatures.get("parts"),
+        )
 
     def probabilities(self, windows: Tokens) -> NDArray[np.float32]:
         """Return float32 [n, V] for windows int32 [n, window]."""
         return _ask(self.serving_default, tokens=windows)["probabilities"]
+
+    def parts(self) -> dict[str, Part]:
+        """Return the parts of the mixture by name; none of a model that is no mixture."""
+        signature = self.parts_signature
+        if signature is None:
+            return {}
+        return {name: Part(signature, name) for name in signature.structured_outputs}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a mixture as a predictor.
+
+    Args:
+        signature: ``parts`` of the model.
+        name: of its output.
+    """
+
+    signature: Signature
+    name: str
+
+    def probabilities(self, windows: Tokens) -> NDArray[np.float32]:
+        """Return float32 [n, V] for windows int32 [n, window]."""
+        return _ask(self.signature, tokens=windows)[self.name]
 
 
 def _settings(signature: Signature) -> dict[str, Any]:

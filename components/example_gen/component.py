@@ -111,6 +111,13 @@ class ExampleGenParameters(ParameterSet):
         option="--test-fraction",
     )
 
+    split_seed: int = parameter(
+        0,
+        "Which songs are held out: another number holds out others.",
+        least=0,
+        option="--split-seed",
+    )
+
     def check(self) -> None:
         """Check the track choice, and that songs are left to train on."""
         from tunesmith.music import MusicError, TrackChoice

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import hashlib
 import heapq
 import math
 from collections.abc import Iterable
@@ -44,7 +45,7 @@ class SplitBounds(beam.CombineFn):
 
     def add_input(self, accumulator: Digests, element: bytes) -> Digests:
         count, smallest = accumulator
-        bisect.insort(smallest, element)
+        bisect.insort(smallest, _drawn(element, self._parameters.split_seed))
         return count + 1, smallest[: self.KEPT]
 
     def merge_accumulators(self, accumulators: Iterable[Digests]) -> Digests:
@@ -66,12 +67,18 @@ def split_of(digest: bytes, bounds: Bounds, parameters: ExampleGenParameters) ->
 
     Its content decides, not its name or place, so a song keeps its side when it is renamed.
     """
+    digest = _drawn(digest, parameters.split_seed)
     share = _share(digest)
     if share < parameters.test_fraction or digest <= bounds.test:
         return "test"
     if share < parameters.test_fraction + parameters.eval_fraction or digest <= bounds.held_out:
         return "eval"
     return "train"
+
+
+def _drawn(digest: bytes, seed: int) -> bytes:
+    """Return the bytes that decide for a song; without a seed they are its digest."""
+    return hashlib.blake2b(digest, key=str(seed).encode()[:64]).digest() if seed else digest
 
 
 def _share(digest: bytes) -> float:

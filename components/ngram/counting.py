@@ -77,6 +77,28 @@ class NGram:
             order: 1 for no context.
             rests: the token of each part's rest, the context before a song's start.
         """
+        return cls.count_left_out(songs, vocabulary_size, order, rests)[0]
+
+    @classmethod
+    def count_left_out(
+        cls,
+        songs: Sequence[NDArray[np.integer[Any]]],
+        vocabulary_size: int,
+        order: int,
+        rests: Sequence[int],
+    ) -> tuple[NGram, Row]:
+        """Count songs, and predict each of them by the counts of all others.
+
+        Args:
+            songs: see :meth:`count`, and so the others.
+            vocabulary_size: V.
+            order: 1 for no context.
+            rests: the token of each part's rest.
+
+        Returns:
+            The n-gram; and float64 [frames], the probability of each frame of the songs if its own
+            song had not been counted.
+        """
         held = EvalWindows.of(songs, order - 1, rests)
         targets = held.targets.astype(np.int64)
         song = np.repeat(np.arange(len(songs)), [len(tokens) for tokens in songs])
@@ -99,7 +121,7 @@ class NGram:
             starts = np.searchsorted(context, np.arange(len(keys) + 1))
             believed = weights[_power(totals)]
             levels.append(_Contexts(keys, totals, believed, starts, followers, counts))
-        return cls(vocabulary_size, tuple(levels))
+        return cls(vocabulary_size, tuple(levels)), foreseen
 
     def probabilities(self, windows: Tokens) -> Row:
         """Return float64 [n, V] for windows int32 [n, at least order - 1]."""

@@ -61,6 +61,10 @@ class EvalWindows:
         """Return the windows where `mask`, bool [windows], is true."""
         return EvalWindows(self.tokens, self.starts[mask], self.window)
 
+    def spread(self, count: int) -> EvalWindows:
+        """Return at most `count` of the windows, evenly spread."""
+        return EvalWindows(self.tokens, self.starts[:: max(1, -(-len(self) // count))], self.window)
+
     def batches(self, batch: int = BATCH) -> Iterator[tuple[Tokens, Tokens]]:
         """Yield (windows int32 [n, window], targets int32 [n]), n at most `batch`."""
         targets = self.targets

@@ -18,6 +18,7 @@ from tunesmith.components.component import (
 from tunesmith.components.networks.network import network_modules, network_names, sizes_kinds
 
 Keys = Literal["auto", "none", "all"]
+Mix = Literal["all", "network"]
 Shape = Literal["constant", "cosine", "plateau"]
 Precision = Literal["float32", "bfloat16"]
 StrategyName = Literal["none", "mirrored", "multi-worker"]
@@ -129,11 +130,39 @@ class ServedSettings(ParameterSet):
         most=127,
         option="--program",
     )
+    sampling_seconds: float = parameter(
+        20.0,
+        "Time for choosing the temperature and top-p that the model recommends, at most a tenth "
+        "of --max-seconds as well; 0 = the model's own distribution.",
+        least=0,
+        unit="seconds",
+        option="--sampling-seconds",
+    )
     drafter_bytes: int = parameter(
         DRAFTER_BYTES,
         "Maximum size of the n-gram that the model carries for speculative decoding; 0 = none.",
         least=0,
         unit="bytes",
+    )
+
+
+@dataclass(frozen=True)
+class MixtureParameters(ParameterSet):
+    """What the network is mixed with; see :mod:`tunesmith.components.mixture.mixture`."""
+
+    mix: Mix = parameter(
+        "all",
+        "What the model predicts with: the network mixed with n-grams of the training songs and of "
+        "the window itself, or the network alone.",
+        choices=get_args(Mix),
+        option="--mix",
+    )
+    table_mebibytes: float = parameter(
+        64.0,
+        "Maximum size of the table of n-grams; the most frequent ones are kept.",
+        least=0,
+        unit="MiB",
+        option="--table-mib",
     )
 
 
@@ -212,6 +241,7 @@ class TrainerParameters(ParameterSet):
         unit="MiB",
         option="--memory-mib",
     )
+    mixture: MixtureParameters = field(default_factory=MixtureParameters)
     settings: ServedSettings = field(default_factory=ServedSettings)
     checkpoint_seconds: float | None = parameter(
         60.0,

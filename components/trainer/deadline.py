@@ -23,11 +23,13 @@ class Deadline:
         maximum: seconds for everything, of all runs together; None for no limit.
         clock: seconds that only grow.
         before: seconds that earlier runs took.
+        finishing: seconds kept for what follows the last judgement.
     """
 
     maximum: float | None
     clock: Callable[[], float] = time.monotonic
     before: float = 0.0
+    finishing: float = FINISHING_SECONDS
     _started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,4 +61,4 @@ class Deadline:
 
     def _learning(self, judging: float) -> float:
         assert self.maximum is not None
-        return self.maximum - min(FINISHING_SECONDS + judging, LARGEST_SHARE * self.maximum)
+        return self.maximum - min(self.finishing + judging, LARGEST_SHARE * self.maximum)

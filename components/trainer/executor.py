@@ -26,7 +26,7 @@ from tunesmith.components.records.window_sample import WindowSample
 from tunesmith.components.records.windows import open_windows
 from tunesmith.components.trainer.checkpoints import CheckpointFolder
 from tunesmith.components.trainer.component import TrainerInputs, TrainerParameters
-from tunesmith.components.trainer.deadline import Deadline
+from tunesmith.components.trainer.deadline import FINISHING_SECONDS, Deadline
 from tunesmith.components.trainer.distribution import common_position, open_strategy
 from tunesmith.components.trainer.export.content import write_content
 from tunesmith.components.trainer.export.saved_model import export_model
@@ -34,6 +34,8 @@ from tunesmith.components.trainer.learner import Learner
 from tunesmith.components.trainer.loss_curve import write_loss_curve
 from tunesmith.components.trainer.near_tokens import nearest_known
 from tunesmith.components.trainer.other_keys import FEW_WINDOWS, shift_table
+from tunesmith.components.trainer.preparation import count_parts, recommend
+from tunesmith.components.trainer.recommended_sampling import time_for_sampling
 from tunesmith.components.trainer.training_log import ScalarLog, TensorBoardLog
 from tunesmith.components.trainer.training_loop import (
     STATE_FORMAT,
@@ -44,6 +46,7 @@ from tunesmith.components.trainer.training_loop import (
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
 
 EVAL_BATCH = 256
 """Windows judged at a time."""
@@ -68,7 +71,8 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
         ComponentError: the examples have no windows, the loss is no longer a number, or the
             checkpoints belong to another training.
     """
-    deadline = Deadline(parameters.time_limit)
+    choosing = time_for_sampling(parameters.settings.sampling_seconds, parameters.time_limit)
+    deadline = Deadline(parameters.time_limit, finishing=FINISHING_SECONDS + choosing)
     examples, output, progress = inputs.examples, context.output, context.progress
     strategy = open_strategy(parameters.strategy, parameters.batch)
     vocabulary = examples.vocabulary()
@@ -85,9 +89,11 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
     # Frames that only songs set aside have count as the nearest learned ones, as eval songs' frames
     # do: otherwise that epoch would be best that is the least sure of anything.
     counts = learned.counts(len(vocabulary))
-    judged = judged.renamed(nearest_known(vocabulary, counts > 0))
+    renamed = nearest_known(vocabulary, counts > 0)
+    judged = judged.renamed(renamed)
     frequencies = float(-np.log(np.maximum(counts[judged.targets], 1) / counts.sum()).mean())
     in_keys = _in_keys(parameters, len(train), len(vocabulary))
+    counted = count_parts(parameters, vocabulary, index, cut, progress)
     network = load_network(parameters.network)
     learner = Learner(
         network,
@@ -118,13 +124,26 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
         )
         loop.run(progress)
     progress.say(_outcome(min(loop.state.cut_losses), frequencies, is_cut=bool(len(cut))))
+    from tunesmith.components.trainer.export.generate import generate_signature
+
+    served = network.for_serving(learner.model, len(vocabulary), parameters.architecture)
+    if counted is not None:
+        with progress.task("weighing the network against what was counted"):
+            served = counted.mixed_with(served, renamed, parameters.seed)
+    generate = generate_signature(served, window, len(vocabulary))
+    chosen = None
+    if choosing:
+        with progress.task("choosing the sampling that the model recommends"):
+            chosen = recommend(generate, index, vocabulary, window, parameters.seed, choosing)
     export_model(
-        network.for_serving(learner.model, len(vocabulary), parameters.architecture),
+        served,
         window,
         vocabulary,
         parameters.settings,
         output / "saved_model",
         index.in_order(),
+        None if chosen is None else chosen.sampling,
+        generate,
     )
     write_content(output)
     state = loop.state
@@ -140,6 +159,7 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
         },
         "learned_in_other_keys": in_keys,
         "songs": {"train": len(learned), "cut": len(cut)},
+        "sampling": None if chosen is None else chosen.report(),
         "epochs": state.epochs,
         "best_epoch": state.best_epoch,
         "frequencies_cut_loss": frequencies,

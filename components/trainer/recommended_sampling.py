@@ -32,7 +32,7 @@ CANDIDATES = tuple(
     RecommendedSampling(temperature, top_p=top_p)
     for temperature, top_p in product((1.1, 1.0, 0.9, 0.8), (1.0, 0.96, 0.9))
 )
-"""What is tried; below temperature 0.8 the songs of every model that was tried dwell."""
+"""What is tried: the model's own distribution, and what lies around it."""
 
 ROUNDS = ((12, 3), (5, 7), (2, 18))
 """Candidates of each round and songs of each; a round has about as many songs as any other, so that
@@ -54,8 +54,8 @@ LEAST_WIDTHS = {"share": 0.02, "pitches": 0.1, "semitones": 1.0, "bits": 0.1, "f
 """By unit, how wide the corpus's range counts at least: where all songs have the same value, a
 difference that nobody hears is none."""
 
-LARGEST_SHARE, MOST_SECONDS = 0.1, 20.0
-"""Of the time for training, at most, and at most in seconds."""
+LARGEST_SHARE = 0.1
+"""Of the time for training, at most."""
 
 
 class Draw(Protocol):
@@ -126,13 +126,14 @@ class Recommendation:
         }
 
 
-def time_for_sampling(maximum_seconds: float | None) -> float:
+def time_for_sampling(seconds: float, maximum_seconds: float | None) -> float:
     """Return how long :func:`recommend_sampling` may take, in seconds.
 
     Args:
+        seconds: that it may take in any case.
         maximum_seconds: of the whole training; None without a limit.
     """
-    return min(MOST_SECONDS, LARGEST_SHARE * (maximum_seconds or np.inf))
+    return min(seconds, LARGEST_SHARE * (maximum_seconds or np.inf))
 
 
 def recommend_sampling(

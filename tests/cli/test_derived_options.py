@@ -6,6 +6,7 @@ import types
 import typing
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tunesmith.cli import component as component_module
 from tunesmith.cli.derived_options import ParameterOption, component_options
 from tunesmith.cli.main import cli
 from tunesmith.components.component import ParameterField, parameter_fields
+from tunesmith.components.example_gen.component import GridParameters
 from tunesmith.pipeline.configuration_keys import parameters_by_key
 from tunesmith.pipeline.dag import BY_NAME, COMPONENTS, PipelineConfig
 
@@ -135,6 +137,11 @@ def test_every_parameter_can_be_set_on_run(configured: Configured, component: An
         config = configured(*typed(option.opts[0], value))
         assert attrgetter(field.name)(config.parameters[component.name]) == value
         others = {each.name: each.parameters() for each in COMPONENTS if each is not component}
+        if key == "transform.encoding":
+            # ExampleGen keeps the onsets that this encoding needs.
+            assert value == "struck"
+            grid = GridParameters(keep_onsets=True)
+            others["ExampleGen"] = replace(others["ExampleGen"], grid=grid)
         assert {**others, component.name: config.parameters[component.name]} == config.parameters
 
 
@@ -165,7 +172,7 @@ def test_lists_are_written_with_commas_or_by_repeating(configured: Configured) -
     def beat(*arguments: str) -> object:
         return configured(*arguments).parameters["Evaluator"].blessing.beat
 
-    assert beat() == ("unigram", "repeat", "5-gram")
+    assert beat() == ("unigram", "repeat", "5-gram", "5-gram+window")
     assert beat("--beat", "unigram,repeat") == ("unigram", "repeat")
     assert beat("--beat", "unigram", "--beat", "repeat") == ("unigram", "repeat")
     assert beat("--beat", "none") == ()

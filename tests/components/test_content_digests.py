@@ -34,7 +34,7 @@ from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.shards import tfrecord
 from tunesmith.components.records.tfrecord import read_records
 from tunesmith.components.sources.midi_folder import read_midi_folder
-from tunesmith.components.trainer.component import TrainerParameters
+from tunesmith.components.trainer.component import ServedSettings, TrainerParameters
 from tunesmith.components.transform.component import TransformParameters
 from tunesmith.music import CorpusSettings, Grid, TrackChoice, Vocabulary
 from tunesmith.pipeline.dag import COMPONENTS, connect
@@ -48,7 +48,9 @@ PARAMETERS: dict[str, Any] = {
     ),
     "Transform": TransformParameters(transpose=(0, 1)),
     "Trainer": TrainerParameters(
-        architecture=PaperSizes(embedding=4, units=4, layers=1, dense=4, window=5), epochs=2
+        architecture=PaperSizes(embedding=4, units=4, layers=1, dense=4, window=5),
+        epochs=2,
+        settings=ServedSettings(sampling_seconds=0),
     ),
     "Evaluator": EvaluatorParameters(BlessingParameters(beat=()), songs=2, steps=10),
     "InfraValidator": InfraValidatorParameters(

@@ -43,6 +43,7 @@ SMALL: dict[str, tuple[type[ParameterSet], dict[str, Any]]] = {
             "epochs": 1,
             "batch": 32,
             "architecture": {"layers": 1, "units": 4, "embedding": 4, "dense": 4},
+            "settings": {"sampling_seconds": 0},
         },
     ),
     "Evaluator": (

@@ -37,7 +37,12 @@ small = {"embedding": 8, "units": 8, "layers": 1, "dense": 8}
 parameters = {
     "ExampleGen": {"eval_fraction": 0.34},
     "Transform": {},
-    "Trainer": {"epochs": 2, "architecture": small, "checkpoint_steps": 5},
+    "Trainer": {
+        "epochs": 2,
+        "architecture": small,
+        "checkpoint_steps": 5,
+        "settings": {"sampling_seconds": 0},
+    },
     "Pusher": {},
 }
 with Runner(root, SilentProgress()) as runner:

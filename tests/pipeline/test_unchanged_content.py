@@ -13,7 +13,7 @@ from tunesmith.components.example_gen.component import ExampleGenParameters
 from tunesmith.components.infra_validator.component import INFRA_VALIDATOR
 from tunesmith.components.networks.paper.sizes import PaperSizes
 from tunesmith.components.progress import SilentProgress
-from tunesmith.components.trainer.component import TrainerParameters
+from tunesmith.components.trainer.component import ServedSettings, TrainerParameters
 from tunesmith.music import write_midi
 from tunesmith.pipeline.dag import COMPONENTS, PipelineConfig
 from tunesmith.pipeline.run import run_pipeline
@@ -25,7 +25,9 @@ WITHOUT_A_SERVER = tuple(each for each in COMPONENTS if each is not INFRA_VALIDA
 PARAMETERS: dict[str, ParameterSet] = {
     "ExampleGen": ExampleGenParameters(minimum_frames=10, eval_fraction=0.3),
     "Trainer": TrainerParameters(
-        architecture=PaperSizes(embedding=4, units=4, layers=1, dense=4, window=5), epochs=1
+        architecture=PaperSizes(embedding=4, units=4, layers=1, dense=4, window=5),
+        epochs=1,
+        settings=ServedSettings(sampling_seconds=0),
     ),
     "Evaluator": EvaluatorParameters(BlessingParameters(beat=()), songs=1, steps=5),
 }

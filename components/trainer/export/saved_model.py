@@ -1,4 +1,4 @@
-"""The SavedModel that is served: five signatures, no custom op, warm-up requests.
+"""The SavedModel that is served: six signatures, no custom op, warm-up requests.
 
 It must load in a stock TensorFlow Serving, which runs signatures through the C++ loader and a
 Session: no Python function, no XLA-compiled function, and every variable owned by the exported
@@ -7,7 +7,7 @@ object (a Keras model passed to ``tf.saved_model.save`` loses them there).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,11 +47,13 @@ def export_model(
     directory: Path,
     songs: Songs = (),
     sampling: RecommendedSampling | None = None,
+    generate: tf.types.experimental.GenericFunction | None = None,
 ) -> None:
     """Write a trained network as a SavedModel into `directory`, which must not exist.
 
     Args:
-        forward: what :meth:`tunesmith.components.networks.network.Network.for_serving` returned.
+        forward: what :meth:`tunesmith.components.networks.network.Network.for_serving` returned, or
+            its :class:`tunesmith.components.mixture.mixture.Mixture`.
         window: frames that it sees.
         vocabulary: the tokens, and how the corpus was read.
         settings: what else it answers.
@@ -60,6 +62,7 @@ def export_model(
             without any, or with no bytes for it, the model has none. The limits of a song are
             measured over the first :data:`LIMIT_SONGS`.
         sampling: what a client draws with by default; None for the model's own distribution.
+        generate: the signature of that name of the same `forward`, where there is one already.
 
     Signatures, each with the batch as every first dimension:
 
@@ -79,14 +82,17 @@ def export_model(
       and [batch] each: ``steps`` int32, at most ``generation.MAXIMUM_STEPS``; ``temperature``
       float32; ``top_k`` int32, 0 for all; ``top_p`` float32, 1 for all; ``seed`` int64, which with
       the step decides the row's draws. To ``tokens`` int32 [batch, longest steps], -1 after a
-      row's last, and ``log_probabilities`` float32 of the same shape, the network's own
+      row's last, and ``log_probabilities`` float32 of the same shape, the model's own
       (temperature 1), 0 after a row's last. A row with an input out of range is -1 throughout.
+    - ``parts``, of a mixture: ``tokens`` int32 [batch, window] to ``network``, ``training_songs``
+      and ``window``, float32 [batch, V] each: what each says alone, likewise.
     - ``drafter``, where the model has one: ``token_ids`` int32 [batch] to ``format`` int32 [batch],
       ``occurrences`` int32 [batch], how often the training songs hold the token, and ``contexts``
       string [batch], what followed it there (docs/model.md); 0 and empty for an id out of range.
     """
     import tensorflow as tf
 
+    from tunesmith.components.mixture.mixture import Mixture
     from tunesmith.components.trainer.export.generate import generate_signature
 
     songs = iter(songs)
@@ -97,7 +103,9 @@ def export_model(
         **_served_limits(vocabulary, first),
     }
     signatures = _signatures(forward, window, vocabulary, served)
-    signatures["generate"] = generate_signature(forward, window, len(vocabulary))
+    signatures["generate"] = generate or generate_signature(forward, window, len(vocabulary))
+    if isinstance(forward, Mixture):
+        signatures["parts"] = _by_window(forward.parts, window, len(vocabulary))
     asked = ["vocabulary", "settings"]
     if settings.drafter_bytes:
         drafter = PackedDrafter.count(
@@ -141,11 +149,7 @@ def _signatures(
     speed = {"frames_per_second": np.float32(vocabulary.frames_per_second)}
     served: dict[str, Any] = {**corpus, **speed, **own}
 
-    @tf.function(input_signature=[tf.TensorSpec([None, window], tf.int32, "tokens")])
-    def serving_default(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
-        known = tf.reduce_all((tokens >= 0) & (tokens < size), axis=1, keepdims=True)
-        probabilities = forward(tf.clip_by_value(tokens, 0, size - 1))
-        return {"probabilities": tf.where(known, probabilities, np.float32("nan"))}
+    serving_default = _by_window(lambda tokens: {"probabilities": forward(tokens)}, window, size)
 
     @tf.function(input_signature=[ids])
     def names(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -159,6 +163,27 @@ def _signatures(
         return {name: tf.fill(batch, value) for name, value in served.items()}
 
     return {"serving_default": serving_default, "vocabulary": names, "settings": served_settings}
+
+
+def _by_window(
+    answer: Callable[[Any], dict[str, Any]], window: int, size: int
+) -> tf.types.experimental.GenericFunction:
+    """Return a signature of windows; the rows of one with a token out of range are NaN.
+
+    Args:
+        answer: tokens int32 [batch, window], each from 0 up to V, to float32 [batch, V] by name.
+        window: see above.
+        size: V.
+    """
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec([None, window], tf.int32, "tokens")])
+    def served(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
+        known = tf.reduce_all((tokens >= 0) & (tokens < size), axis=1, keepdims=True)
+        rows = answer(tf.clip_by_value(tokens, 0, size - 1))
+        return {name: tf.where(known, row, np.float32("nan")) for name, row in rows.items()}
+
+    return served
 
 
 def _write_warmup(directory: Path, window: int, by_token: list[str]) -> None:

@@ -44,7 +44,12 @@ from tunesmith.components.statistics_gen.component import (
     StatisticsGenInputs,
     StatisticsGenParameters,
 )
-from tunesmith.components.trainer.component import TRAINER, TrainerInputs, TrainerParameters
+from tunesmith.components.trainer.component import (
+    TRAINER,
+    ServedSettings,
+    TrainerInputs,
+    TrainerParameters,
+)
 from tunesmith.components.transform.component import (
     TRANSFORM,
     TransformInputs,
@@ -213,7 +218,7 @@ def test_nothing_else_knows_which_token_is_the_rest(
         vocabulary = examples.vocabulary()
         train, held_out = (read_tokens(examples.shards(split)) for split in SPLITS)
         eval_windows = EvalWindows.of(held_out, 4, vocabulary.rests)
-        counted = count_baselines(train, len(vocabulary), vocabulary.rests)
+        counted = count_baselines(train, len(vocabulary), 4, vocabulary.rests)
         baselines[name] = [judge(each, eval_windows).nats.mean() for each in counted.values()]
         rows = RequestData(held_out, vocabulary).windows(20, 6)
         windows[name] = [vocabulary.decode(row) for row in rows]
@@ -233,7 +238,8 @@ def test_a_model_says_which_encoding_its_tokens_are_in(
     both: dict[str, Examples], backwards: str, tmp_path: Path
 ) -> None:
     sizes = PaperSizes(embedding=4, units=4, layers=1, dense=4, window=4)
-    parameters = TrainerParameters(architecture=sizes, epochs=1)
+    settings = ServedSettings(sampling_seconds=0)
+    parameters = TrainerParameters(architecture=sizes, epochs=1, settings=settings)
     model = made(TRAINER, TrainerInputs(both[backwards]), parameters, tmp_path / "model")
     served = SavedPredictor.load(model.saved_model)
     vocabulary = both[backwards].vocabulary()

@@ -18,7 +18,7 @@ from tunesmith.components.ngram.counting import NGram
 from tunesmith.components.records.eval_windows import EvalWindows
 from tunesmith.music import TrackChoice, Vocabulary, read_sequence
 
-SIZE = 5
+SIZE, WINDOW = 5, 6
 RESTS = (0,)
 SONGS = st.lists(
     st.lists(st.integers(0, SIZE - 1), min_size=1, max_size=12).map(np.array),
@@ -26,7 +26,7 @@ SONGS = st.lists(
     max_size=5,
 )
 CONTEXTS = st.lists(
-    st.lists(st.integers(0, SIZE - 1), min_size=6, max_size=6), min_size=1, max_size=8
+    st.lists(st.integers(0, SIZE - 1), min_size=WINDOW, max_size=WINDOW), min_size=1, max_size=8
 )
 
 
@@ -34,7 +34,7 @@ CONTEXTS = st.lists(
 def test_every_baseline_is_a_distribution_in_any_context(
     songs: list[np.ndarray], contexts: list[list[int]]
 ) -> None:
-    baselines = count_baselines(songs, SIZE, RESTS)
+    baselines = count_baselines(songs, SIZE, WINDOW, RESTS)
     assert tuple(baselines) == BASELINES
     for predictor in baselines.values():
         rows = predictor.probabilities(np.array(contexts, dtype=np.int32))
@@ -96,7 +96,7 @@ def test_a_repeated_frame_is_as_likely_as_it_was() -> None:
 
 def test_silence_alone_is_foreseen() -> None:
     songs = [np.zeros(9, dtype=np.int64)]
-    for predictor in count_baselines(songs, 1, RESTS).values():
+    for predictor in count_baselines(songs, 1, 8, RESTS).values():
         rows = predictor.probabilities(np.zeros((3, 8), dtype=np.int32))
         np.testing.assert_allclose(rows, 1)
 
@@ -114,11 +114,12 @@ def test_the_papers_songs_rank_the_baselines(jj_lin: Path) -> None:
     held = EvalWindows.of(held_out, 50, RESTS)
     nats = {
         name: Figures.of(judge(predictor, held)).nats
-        for name, predictor in count_baselines(train, len(vocabulary), RESTS).items()
+        for name, predictor in count_baselines(train, len(vocabulary), 50, RESTS).items()
     }
     assert 3 < nats["unigram"] < math.log(len(vocabulary))
     assert nats["repeat"] < nats["unigram"] - 0.5
     assert nats["5-gram"] < nats["unigram"] - 0.5
+    assert nats["5-gram+window"] < nats["5-gram"] - 0.2
     # Trained and judged on the same songs, longer contexts always help.
     orders = [
         Figures.of(

@@ -74,3 +74,17 @@ def test_of_many_songs_about_the_fractions_are_held_out() -> None:
     # Five standard deviations of a binomial count around its mean.
     for split, share in (("eval", 0.1), ("test", 0.05)):
         assert abs(found[split] - 5000 * share) < 5 * (5000 * share * (1 - share)) ** 0.5
+
+
+def test_another_split_seed_holds_out_as_many_other_songs() -> None:
+    songs = [bytes([number]) * 16 for number in range(40)]
+
+    def held_out(seed: int) -> set[bytes]:
+        parameters = ExampleGenParameters(eval_fraction=0.25, split_seed=seed)
+        bounds = bounds_of([songs], parameters)
+        return {each for each in songs if split_of(each, bounds, parameters) == "eval"}
+
+    first, second = held_out(1), held_out(2)
+    assert first == held_out(1)
+    assert first != second
+    assert min(len(first), len(second)) >= 10

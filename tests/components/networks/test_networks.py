@@ -29,8 +29,10 @@ from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.songs import write_tokens
 from tunesmith.components.records.windows import Shuffle, WindowTable
 from tunesmith.components.trainer.component import (
+    MixtureParameters,
     RegularisationParameters,
     ScheduleParameters,
+    ServedSettings,
     TrainerInputs,
     TrainerParameters,
     WarmStartParameters,
@@ -114,6 +116,8 @@ def trained(
         schedule=ScheduleParameters("constant", warmup_steps=0),
         warm_start=WarmStartParameters(0.2),
         regularisation=RegularisationParameters(noise=0),
+        mixture=MixtureParameters(mix="network"),
+        settings=ServedSettings(sampling_seconds=0),
     )
     folder = tmp_path_factory.mktemp(request.param) / "model"
     folder.mkdir()

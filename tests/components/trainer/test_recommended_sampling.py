@@ -164,9 +164,9 @@ def test_the_report_is_a_table_for_json() -> None:
 
 
 def test_choosing_takes_a_tenth_of_the_training_and_twenty_seconds_at_most() -> None:
-    assert time_for_sampling(60.0) == pytest.approx(6.0)
-    assert time_for_sampling(900.0) == 20.0
-    assert time_for_sampling(None) == 20.0
+    assert time_for_sampling(20.0, 60.0) == pytest.approx(6.0)
+    assert time_for_sampling(20.0, 900.0) == 20.0
+    assert time_for_sampling(20.0, None) == 20.0
 
 
 # The distance

@@ -30,8 +30,10 @@ from tunesmith.components.records.songs import write_tokens
 from tunesmith.components.records.windows import Shuffle, WindowTable
 from tunesmith.components.trainer.checkpoints import Checkpoint, CheckpointFolder
 from tunesmith.components.trainer.component import (
+    MixtureParameters,
     RegularisationParameters,
     ScheduleParameters,
+    ServedSettings,
     StrategyName,
     TrainerInputs,
     TrainerParameters,
@@ -59,6 +61,8 @@ PARAMETERS = TrainerParameters(
     maximum_seconds=None,
     seed=3,
     memory_mebibytes=2**-9,
+    mixture=MixtureParameters(mix="network"),
+    settings=ServedSettings(sampling_seconds=0),
 )
 
 
@@ -455,6 +459,7 @@ def test_no_number_leaves_the_last_good_checkpoint(songs: Examples, tmp_path: Pa
         schedule=ScheduleParameters("constant", 0),
         clip_norm=None,
         checkpoint_steps=1,
+        mixture=PARAMETERS.mixture,
     )
     context = Context(tmp_path, tmp_path, SilentProgress(), checkpoints=tmp_path / "checkpoints")
     with pytest.raises(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -24,8 +24,11 @@ from tunesmith.components.networks.paper.sizes import PaperSizes
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.songs import write_tokens
 from tunesmith.components.trainer.component import (
+    Mix,
+    MixtureParameters,
     RegularisationParameters,
     ScheduleParameters,
+    ServedSettings,
     TrainerInputs,
     TrainerParameters,
     WarmStartParameters,
@@ -42,10 +45,14 @@ PLAIN: dict[str, Any] = {
     "regularisation": RegularisationParameters("none", noise=0, weight_decay=0),
     "clip_norm": None,
     "maximum_seconds": None,
+    "settings": ServedSettings(sampling_seconds=0),
 }
 TUNE = [1, 2, 3, 4, 3, 2] * 20
 SET_ASIDE = TUNE[:51]
 """Its digest is the smallest of the three songs."""
+
+NO_MIXTURE = MixtureParameters(mix="network")
+"""Where only the training itself is tested."""
 
 
 def examples(
@@ -84,6 +91,7 @@ def test_a_simple_tune_is_learned_drawn_and_logged(tune: Examples, tmp_path: Pat
         epochs=9,
         batch=16,
         learning_rate=0.01,
+        mixture=NO_MIXTURE,
         tensorboard=tmp_path / "log",
     )
     history = model.history()
@@ -119,18 +127,37 @@ def scalars(events: Path) -> dict[str, dict[int, float]]:
     return found
 
 
-def test_the_epoch_that_holds_out_best_is_exported(tune: Examples, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mix", get_args(Mix))
+def test_the_epoch_that_holds_out_best_is_exported(
+    tune: Examples, tmp_path: Path, mix: Mix
+) -> None:
     # A learning rate far too high makes the loss go up and down.
-    model = trained(tmp_path / "model", tune, epochs=6, learning_rate=0.2, patience=6)
+    model = trained(
+        tmp_path / "model",
+        tune,
+        epochs=6,
+        learning_rate=0.2,
+        patience=6,
+        mixture=MixtureParameters(mix),
+    )
     history = model.history()
     losses = [epoch["cut_loss"] for epoch in history["epochs"]]
     assert losses.index(min(losses)) + 1 == history["best_epoch"]
-    serving = tf.saved_model.load(str(model.saved_model)).signatures["serving_default"]
+    signatures = tf.saved_model.load(str(model.saved_model)).signatures
     song = np.array(SET_ASIDE, np.int32)
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(song, (10, 0))[:-1], 10)
-    probabilities = serving(tokens=tf.constant(windows))["probabilities"].numpy()
-    loss = -np.log(probabilities[np.arange(51), song]).mean()
-    assert math.isclose(loss, min(losses), rel_tol=1e-3)
+
+    def loss(signature: str, output: str) -> float:
+        rows = signatures[signature](tokens=tf.constant(windows))[output].numpy()
+        return float(-np.log(rows[np.arange(51), song]).mean())
+
+    if mix == "network":
+        assert "parts" not in signatures
+        assert math.isclose(loss("serving_default", "probabilities"), min(losses), rel_tol=1e-3)
+    else:
+        assert math.isclose(loss("parts", "network"), min(losses), rel_tol=1e-3)
+        # The tune repeats itself: what was counted foresees it whatever the network learned.
+        assert loss("serving_default", "probabilities") < 0.2
 
 
 def test_forward_halves_learn_first_and_hand_over_what_they_learned(
@@ -146,6 +173,7 @@ def test_forward_halves_learn_first_and_hand_over_what_they_learned(
         epochs=8,
         epoch_steps=8,
         learning_rate=1e-9,
+        mixture=NO_MIXTURE,
     ).history()
     epochs = history["epochs"]
     assert [each["lesson"] for each in epochs] == ["warm start"] * 4 + ["whole"] * 4
@@ -160,7 +188,9 @@ def test_forward_halves_learn_first_and_hand_over_what_they_learned(
 
 def test_the_same_seed_gives_the_same_losses(tune: Examples, tmp_path: Path) -> None:
     first, second = (
-        trained(tmp_path / name, tune, epochs=2, learning_rate=0.02, seed=1).history()["epochs"]
+        trained(
+            tmp_path / name, tune, epochs=2, learning_rate=0.02, seed=1, mixture=NO_MIXTURE
+        ).history()["epochs"]
         for name in ("first", "second")
     )
     for a, b in zip(first, second, strict=True):
@@ -168,9 +198,13 @@ def test_the_same_seed_gives_the_same_losses(tune: Examples, tmp_path: Path) -> 
 
 
 def test_training_stops_when_patience_or_time_is_up(tune: Examples, tmp_path: Path) -> None:
-    patient = trained(tmp_path / "a", tune, epochs=30, learning_rate=0.3, patience=1).history()
+    patient = trained(
+        tmp_path / "a", tune, epochs=30, learning_rate=0.3, patience=1, mixture=NO_MIXTURE
+    ).history()
     assert len(patient["epochs"]) == patient["best_epoch"] + 1 < 30
-    timed = trained(tmp_path / "b", tune, epochs=30, maximum_seconds=0.001).history()
+    timed = trained(
+        tmp_path / "b", tune, epochs=30, maximum_seconds=0.001, mixture=NO_MIXTURE
+    ).history()
     assert (len(timed["epochs"]), timed["ended_by"]) == (1, "time")
     assert timed["windows"]["seen"] == 64
 
@@ -199,7 +233,7 @@ def test_a_single_song_is_learned_and_judged_by_and_that_is_said(tmp_path: Path)
     (shard,) = data.shards("eval")
     shard.write_bytes(b"no record")
     (tmp_path / "model").mkdir()
-    parameters = TrainerParameters(architecture=SMALL, epochs=1)
+    parameters = TrainerParameters(**PLAIN, epochs=1)
     context = Context(tmp_path / "model", tmp_path, Recorder())
     execute(TrainerInputs(data), parameters, context)
     history = TrainedModel(tmp_path / "model", "").history()
@@ -227,7 +261,7 @@ def test_progress_counts_steps_and_says_the_losses(tune: Examples, tmp_path: Pat
             seen.append((done, note))
 
     (tmp_path / "model").mkdir()
-    parameters = TrainerParameters(**PLAIN, epochs=2)
+    parameters = TrainerParameters(**PLAIN, epochs=2, mixture=NO_MIXTURE)
     context = Context(tmp_path / "model", tmp_path, Recorder())
     execute(TrainerInputs(tune), parameters, context)
     done = [count for count, _ in seen]

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.components.artifacts import ModelEvaluation, TrainedModel
+from tunesmith.components.transform.component import AUTO, NONE
 from tunesmith.pipeline.history import Run, Step, read_runs
 
 FEW_WINDOWS = 100
 """Training windows for each token of the vocabulary; the paper's songs have 39, the demo's
 chorales 79, POP909's melodies 1,223 (docs/gates.md)."""
+
+MATTERS = 0.02
+"""Nats a frame that are worth a word: what a model has to be better by than a baseline."""
 
 LARGEST_DROPOUT = 0.6
 
@@ -50,8 +54,9 @@ def read_candidate(root: Path) -> Candidate | None:
         and not ModelEvaluation(root / judged.artifact, judged.digest or "").blessed
     )
     transform = next((each for each in runs[-1].steps if each.component == "Transform"), None)
-    transpose = tuple(transform.parameters.get("transpose", ())) if transform else ()
-    advice = find_advice(model.history(), transpose not in ((), (0, 0)))
+    # A list in the records of earlier releases.
+    transpose = transform.parameters.get("transpose") if transform else None
+    advice = find_advice(model.history(), transpose not in (None, AUTO, NONE, [0, 0]))
     return Candidate(model.path, advice, falls_short)
 
 
@@ -71,24 +76,22 @@ def find_advice(history: Mapping[str, Any], is_transposed: bool = False) -> str:
     in_keys = is_transposed or bool(history.get("learned_in_other_keys"))
     best, last = epochs[best_epoch - 1], epochs[-1]
     parameters = history.get("parameters", {})
-    if best is not last and last["train_loss"] < best["cut_loss"]:
+    is_worse = last["cut_loss"] >= best["cut_loss"] + MATTERS
+    if is_worse and last["train_loss"] < best["cut_loss"]:
         advice = [*_against_overfitting(parameters, in_keys), "more songs"]
         return (
             f"it overfitted: songs set aside were predicted best after epoch {best_epoch} of "
             f"{len(epochs)} ({best['cut_loss']:.2f} nats, {last['cut_loss']:.2f} in the end), "
             f"while the training loss fell to {last['train_loss']:.2f}; try {_either(advice)}"
         )
+    limit = parameters.get("maximum_seconds")
+    if limit is not None and history.get("ended_by") == "time":
+        return _after_the_time(history, limit)
     if best is not last:
         rate = parameters.get("learning_rate", 0.001)
         return (
             f"it stopped learning after epoch {best_epoch} of {len(epochs)}; try --learning-rate "
             f"{rate / 3:.1g}{_more_songs(history)}"
-        )
-    limit = parameters.get("maximum_seconds")
-    if limit is not None and history.get("ended_by") == "time":
-        return (
-            f"it was stopped by the clock while it still learned ({_progress(epochs)}); try "
-            f"--max-seconds {_rounded(3 * limit)}{_more_songs(history)}"
         )
     if len(epochs) >= parameters.get("epochs", len(epochs) + 1):
         return (
@@ -96,6 +99,19 @@ def find_advice(history: Mapping[str, Any], is_transposed: bool = False) -> str:
             f"{3 * len(epochs)}{_more_songs(history)}"
         )
     return "it learned what these songs teach; give more songs"
+
+
+def _after_the_time(history: Mapping[str, Any], limit: float) -> str:
+    """Return whether more time would help, by what its second half was worth."""
+    losses = [each["cut_loss"] for each in history["epochs"]]
+    half, best = min(losses[: (len(losses) + 1) // 2]), min(losses)
+    told = f"songs set aside {half:.2f} nats after half of the epochs, {best:.2f} at best"
+    if len(losses) > 1 and half - best < MATTERS:
+        return f"more time would hardly help ({told}); give more songs"
+    return (
+        f"it was stopped by the clock while it still learned ({told}); try --max-seconds "
+        f"{_rounded(3 * limit)}{_more_songs(history)}"
+    )
 
 
 def _against_overfitting(parameters: Mapping[str, Any], is_transposed: bool) -> list[str]:

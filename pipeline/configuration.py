@@ -18,6 +18,7 @@ from tunesmith.components.component import Component, ParameterError
 from tunesmith.components.encodings.encoding import encoding_names, load_encoding
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.parameter_values import parameters_from
+from tunesmith.components.transform.component import NONE
 from tunesmith.pipeline.configuration_keys import (
     RUN_KEYS,
     known_keys,
@@ -97,8 +98,13 @@ def _dependent_tables() -> Mapping[str, str]:
 def completed(settings: Settings) -> dict[str, Setting]:
     """Return `settings` with what one component's setting asks of another.
 
-    An encoding whose frames say which pitches are struck has ExampleGen keep onsets.
+    An encoding whose frames say which pitches are struck has ExampleGen keep onsets; songs that are
+    not to be transposed are not learned in other keys either.
     """
+    transpose = settings.get("transform.transpose")
+    if transpose is not None and transpose.value == NONE:
+        keys = Setting("none", transpose.origin, transpose.name)
+        settings = {"trainer.regularisation.keys": keys, **settings}
     encoding = settings.get("transform.encoding")
     # An unknown one is refused by its own declaration.
     if encoding is None or encoding.value not in encoding_names():

@@ -13,7 +13,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         # The paper's program: Nadam at a constant rate, 50 passes, each judged by held-out windows;
         # nothing but dropout against overfitting, every song in its own key, and the network alone.
         "paper": {
-            "transform.transpose": (0, 0),
+            "transform.transpose": "none",
             "trainer.network": "paper",
             "trainer.epochs": 50,
             "trainer.epoch_steps": None,

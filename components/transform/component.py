@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tunesmith.components.artifacts import Examples, Sequences
 from tunesmith.components.component import Component, ParameterError, ParameterSet, parameter
 from tunesmith.components.encodings.encoding import encoding_modules, encoding_names
+
+AUTO, NONE = "auto", "none"
+LARGEST_SHIFT = 24
+
+_SHIFTS = re.compile(r"([+-]?\d{1,2})\.\.([+-]?\d{1,2})")
 
 
 @dataclass(frozen=True)
@@ -20,13 +26,12 @@ class TransformInputs:
 class TransformParameters(ParameterSet):
     """How frames become tokens."""
 
-    transpose: tuple[int, int] = parameter(
-        (0, 0),
-        "Add copies of the training songs, shifted by each number of semitones from LOW to HIGH. "
-        "A shift that leaves the pitch range is left out.",
-        least=-24,
-        most=24,
-        unit="semitones",
+    transpose: str = parameter(
+        "auto",
+        "Keys to learn the songs in. auto = the Trainer decides (--keys) and nothing is written; "
+        "none = their own (--keys none); LOW..HIGH, such as -5..6 = write copies of the training "
+        "songs, shifted by each of these numbers of semitones. A shift that leaves the pitch range "
+        "is left out.",
         option="--transpose",
     )
     encoding: str = parameter(
@@ -51,16 +56,35 @@ class TransformParameters(ParameterSet):
 
     def check(self) -> None:
         """Check that the shifts rise and include none."""
-        low, high = self.transpose
-        if not low <= 0 <= high:
+        low, high = self.shifts
+        if not -LARGEST_SHIFT <= low <= 0 <= high <= LARGEST_SHIFT:
             raise ParameterError(
-                "transpose", f"must run from 0 or below to 0 or above, not {low}..{high}"
+                "transpose",
+                f"must run from 0 or below to 0 or above, by {LARGEST_SHIFT} semitones at most, "
+                f"not {low}..{high}",
             )
+
+    @property
+    def shifts(self) -> tuple[int, int]:
+        """The lowest and the highest shift of the copies that are written, in semitones.
+
+        Raises:
+            ParameterError: `transpose` says something else.
+        """
+        if self.transpose in (AUTO, NONE):
+            return (0, 0)
+        found = _SHIFTS.fullmatch(self.transpose.strip())
+        if found is None:
+            raise ParameterError(
+                "transpose",
+                f"must be {AUTO}, {NONE} or LOW..HIGH, such as -5..6, not {self.transpose!r}",
+            )
+        return int(found[1]), int(found[2])
 
     @property
     def keys(self) -> int:
         """Maximum number of keys in which a training song is written."""
-        return 1 + self.transpose[1] - self.transpose[0]
+        return 1 + self.shifts[1] - self.shifts[0]
 
 
 TRANSFORM: Component[TransformInputs, TransformParameters, Examples] = Component(

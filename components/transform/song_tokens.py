@@ -46,9 +46,7 @@ class TokenSettings:
             )
         grid = replace(corpus.grid, keep_onsets=keep_onsets)
         return cls(
-            replace(
-                corpus, grid=grid, transpose=parameters.transpose, encoding=parameters.encoding
-            ),
+            replace(corpus, grid=grid, transpose=parameters.shifts, encoding=parameters.encoding),
             parameters.maximum_frames,
             parameters.minimum_count,
         )

@@ -51,6 +51,8 @@ def another_value(field: ParameterField) -> Any:
     known = field.declared.known()
     if field.name == "blessing.require":
         return ("nats<=2.5", "leap_share>=0")
+    if field.name == "transpose":
+        return "-5..6"
     if typing.get_origin(kind) is tuple:
         return known[:1] if known else {True: (5, 9), False: (0, 1)}[Ellipsis in kind.__args__]
     if known:
@@ -231,3 +233,12 @@ def test_an_option_that_is_typed_wrongly_is_named(invoke: Invoke) -> None:
     ):
         done = invoke("run", "--midi-dir", "m", "--root", "r", *arguments)
         assert (done.exit_code, words in done.output) == (2, True), done.output
+
+
+def test_songs_that_are_not_to_be_transposed_are_not_learned_in_other_keys(
+    configured: Configured,
+) -> None:
+    assert configured("--transpose", "none").parameters["Trainer"].regularisation.keys == "none"
+    assert configured("--transpose", "auto").parameters["Trainer"].regularisation.keys == "auto"
+    both = configured("--transpose", "none", "--keys", "all")
+    assert both.parameters["Trainer"].regularisation.keys == "all"

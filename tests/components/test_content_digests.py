@@ -46,7 +46,7 @@ PARAMETERS: dict[str, Any] = {
     "ExampleGen": ExampleGenParameters(
         track="all", grid=GridParameters(4.0, 0, True, (40, 100)), eval_fraction=0.3
     ),
-    "Transform": TransformParameters(transpose=(0, 1)),
+    "Transform": TransformParameters(transpose="0..1"),
     "Trainer": TrainerParameters(
         architecture=PaperSizes(embedding=4, units=4, layers=1, dense=4, window=5),
         epochs=2,

@@ -219,7 +219,7 @@ def many(tmp_path_factory: pytest.TempPathFactory, write_scale: WriteScale) -> P
 
 def test_the_same_bytes_come_out_however_many_processes_read(many: Path, tmp_path: Path) -> None:
     parameters = ExampleGenParameters(eval_fraction=0.2, test_fraction=0.1)
-    transposed = TransformParameters(transpose=(-1, 1), maximum_frames=20)
+    transposed = TransformParameters(transpose="-1..1", maximum_frames=20)
     found = {}
     for name, options in {"one": ("--runner=DirectRunner",), "ahead": (), "two": WORKERS}.items():
         counters = preprocess(

@@ -57,7 +57,7 @@ def texts(*assignments: str) -> dict[str, Any]:
     [
         Parameters(Inner(2, 3.0), 1.0, ("a", "b"), "round", True, "null"),
         TrainerParameters(architecture=PaperSizes(units=8), clip_norm=1.0, precision="bfloat16"),
-        TransformParameters(transpose=(-5, 6)),
+        TransformParameters(transpose="-5..6"),
         ExampleGenParameters("all", GridParameters(3.0, pitch_range=(20, 90)), test_fraction=0.25),
         Parameters(kind="other", sizes=Other(7)),
     ],
@@ -106,7 +106,7 @@ def test_what_the_component_refuses_is_told_in_its_words() -> None:
 
 
 def test_a_range_and_a_list_are_written_as_on_the_command_line() -> None:
-    assert parameters_from(TransformParameters, {"transpose": "-5..6"}).transpose == (-5, 6)
+    assert parameters_from(GridParameters, {"pitch_range": "20..90"}).pitch_range == (20, 90)
     assert parameters_from(Parameters, {"names": "a, b"}).names == ("a", "b")
     assert parameters_from(Parameters, {"names": "none"}).names == ()
 
@@ -118,13 +118,13 @@ def test_nested_parameters_follow_the_parameter_that_decides() -> None:
 
 
 def test_a_pair_has_two() -> None:
-    with pytest.raises(ValueError, match="transpose must be a list of 2, not of 3"):
-        parameters_from(TransformParameters, texts("transpose=[1,2,3]"))
+    with pytest.raises(ValueError, match="pitch_range must be a list of 2, not of 3"):
+        parameters_from(GridParameters, texts("pitch_range=[1,2,3]"))
 
 
 def test_a_range_that_is_none_is_told_how_to_write_one() -> None:
-    with pytest.raises(ValueError, match=r"transpose must be LOW..HIGH, such as -5..6, not '4-8'"):
-        parameters_from(TransformParameters, texts("transpose=4-8"))
+    with pytest.raises(ValueError, match=r"pitch_range must be LOW..HIGH, such as"):
+        parameters_from(GridParameters, texts("pitch_range=4-8"))
 
 
 def test_lengths_are_no_range() -> None:

@@ -66,8 +66,17 @@ def test_what_was_done_already_is_not_advised_again() -> None:
 def test_a_training_that_the_clock_ended_needs_more_of_it() -> None:
     found = find_advice(history(BETTER, ended_by="time", maximum_seconds=61.0))
     assert found == (
-        "it was stopped by the clock while it still learned (loss on songs set aside 3.90 to 3.80 "
-        "nats); try --max-seconds 180"
+        "it was stopped by the clock while it still learned (songs set aside 3.90 nats after half "
+        "of the epochs, 3.80 at best); try --max-seconds 180"
+    )
+
+
+def test_a_training_whose_second_half_was_worth_nothing_needs_no_more_time() -> None:
+    level = [(4.5, 4.2), (4.0, 3.9), (3.9, 3.89), (3.8, 3.9)]
+    found = find_advice(history(level, ended_by="time", maximum_seconds=61.0))
+    assert found == (
+        "more time would hardly help (songs set aside 3.90 nats after half of the epochs, 3.89 at "
+        "best); give more songs"
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tunesmith.components.component import ParameterError
 from tunesmith.components.records.songs import SongFrames, read_frames, write_frames
+from tunesmith.components.transform.component import TransformParameters
 from tunesmith.components.transform.song_tokens import TokenSettings, transposed
 from tunesmith.components.transform.transforms import CountFrames
 from tunesmith.music import CorpusSettings, Frame, Grid
@@ -60,3 +62,19 @@ def test_a_song_is_read_back_from_its_record() -> None:
     read = read_frames(write_frames(written))
     assert frames_of(read) == frames_of(written)
     assert (read.song_id, read.frames_per_second) == (b"a.mid", 7.5)
+
+
+@pytest.mark.parametrize(
+    ("transpose", "shifts"),
+    [("auto", (0, 0)), ("none", (0, 0)), ("-5..6", (-5, 6)), ("0..+3", (0, 3))],
+)
+def test_a_range_of_shifts_is_written_and_nothing_else(
+    transpose: str, shifts: tuple[int, int]
+) -> None:
+    assert TransformParameters(transpose=transpose).shifts == shifts
+
+
+@pytest.mark.parametrize("transpose", ["all", "1..3", "-25..0", "3", "-5-6", ""])
+def test_what_is_no_range_of_shifts_is_refused(transpose: str) -> None:
+    with pytest.raises(ParameterError, match="transpose must "):
+        TransformParameters(transpose=transpose)

@@ -31,7 +31,7 @@ from tunesmith.components.records.eval_windows import EvalWindows
 
 Ints = NDArray[np.int64]
 
-FITTED_FRAMES, JUDGED_FRAMES = 40_000, 4096
+FITTED_FRAMES, JUDGED_FRAMES = 60_000, 4096
 """Training frames, evenly spread, that gate and blend are fitted to."""
 
 _BATCH = 1024

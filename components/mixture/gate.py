@@ -28,8 +28,11 @@ DECAY = 25.0
 """Penalty of each weight's square, divided by the frames: as large as keeps 18 songs from being
 overfitted, see docs/model.md."""
 
-STEPS, BATCH, RATE = 1000, 512, 0.005
+STEPS, BATCH, RATE = 2500, 512, 0.005
 """Of Adam (Kingma and Ba 2015), its rate falling by half a cosine to 0."""
+
+LEAST_STEPS = 300
+"""As many steps as there are frames, but between this and :data:`STEPS`."""
 
 BLEND_DECAY = 0.003
 """The same of the blend, for the frames of a song or two."""
@@ -212,7 +215,8 @@ def _minimise(
     """Minimise `loss` of some rows' numbers, of `count` rows, over `weights`."""
     import keras
 
-    rate = keras.optimizers.schedules.CosineDecay(peak, STEPS)
+    steps = min(max(count, LEAST_STEPS), STEPS)
+    rate = keras.optimizers.schedules.CosineDecay(peak, steps)
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(list(weights))
 
@@ -222,5 +226,5 @@ def _minimise(
             value = loss(rows)
         optimizer.apply(tape.gradient(value, weights))
 
-    for _ in range(STEPS):
+    for _ in range(steps):
         step(tf.constant(random.integers(count, size=min(BATCH, count))))

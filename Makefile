@@ -57,6 +57,7 @@ bench: venv ## every figure: reading over DATA, broken files, kills, training, s
 	$(BIN)/python benchmarks/pipeline_kills.py $(DATA)/jj_lin --kills 5
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/encodings.py $(DATA)/jj_lin
+	$(BIN)/python benchmarks/music.py --data $(DATA)
 	$(BIN)/python benchmarks/windows.py
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/train.py

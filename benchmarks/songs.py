@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from tunesmith.cli.model_folder import base_path
 from tunesmith.components.artifacts import Examples
-from tunesmith.components.evaluator.saved_predictor import SavedPredictor
 from tunesmith.components.evaluator.song_measures import (
     COPIED_MEASURES,
     QUANTILES,
@@ -35,6 +34,7 @@ from tunesmith.components.records.padding import padding
 from tunesmith.components.records.tfrecord import read_tokens
 from tunesmith.components.runtime import load_tensorflow
 from tunesmith.components.sampling import RecommendedSampling
+from tunesmith.components.saved_predictor import SavedPredictor
 
 COPIED_FRAMES = 25
 """As the Evaluator counts them unless asked."""

@@ -21,6 +21,7 @@ from tunesmith.cli.signals import INTERRUPTED, Ended, terminated_like_interrupte
 SUBCOMMANDS = {
     "demo": "pipeline,serving,demo",
     "run": "pipeline",
+    "tune": "pipeline",
     "preprocess": "beam",
     "serve": "serving",
     "generate": "serving",

@@ -81,7 +81,7 @@ def command(
     from tunesmith.pipeline.configuration import merged, pipeline_config, with_recipe
     from tunesmith.pipeline.configuration_file import configuration_text
 
-    given = _given(ctx)
+    given = given_for_run(ctx)
     with usage_errors():
         settings = with_recipe(merged(_base(config, again, given), given))
         text = configuration_text(settings)
@@ -94,12 +94,12 @@ def command(
         from tunesmith.pipeline.run import plan_pipeline
 
         for step in plan_pipeline(configured):
-            click.echo(_planned(step))
+            click.echo(planned_line(step))
         return
     run_and_report(configured, ConsoleProgress(), not no_wait, text)
 
 
-def _given(ctx: click.Context) -> dict[str, Setting]:
+def given_for_run(ctx: click.Context) -> dict[str, Setting]:
     """Return what the command line and the environment set."""
     from tunesmith.cli.derived_options import given_settings
     from tunesmith.pipeline.configuration import Setting
@@ -143,7 +143,7 @@ def _warn_of_unused(given: Settings, config: PipelineConfig) -> None:
                 )
 
 
-def _planned(step: PlannedStep) -> str:
+def planned_line(step: PlannedStep) -> str:
     """Return one line of a dry run."""
     words = {True: "would be executed", False: "would not be executed", None: "may be executed"}
     return f"{step.component}: {words[step.executed]}: {'; '.join(step.reasons)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.components.artifacts import ModelEvaluation, TrainedModel
 from tunesmith.components.transform.component import AUTO, NONE
-from tunesmith.pipeline.history import Run, Step, read_runs
+from tunesmith.pipeline.history import PIPELINE_COMMANDS, Run, Step, read_runs
 
 FEW_WINDOWS = 100
 """Training windows for each token of the vocabulary; the paper's songs have 39, the demo's
@@ -42,7 +42,7 @@ def read_candidate(root: Path) -> Candidate | None:
     Raises:
         StoreError: there is no metadata store, or it cannot be read.
     """
-    runs = [run for run in read_runs(root) if run.command == "run"]
+    runs = [run for run in read_runs(root) if run.command in PIPELINE_COMMANDS]
     step = _last(runs[-1], TrainedModel) if runs else None
     if step is None or step.artifact is None:
         return None
@@ -76,9 +76,18 @@ def find_advice(history: Mapping[str, Any], is_transposed: bool = False) -> str:
     in_keys = is_transposed or bool(history.get("learned_in_other_keys"))
     best, last = epochs[best_epoch - 1], epochs[-1]
     parameters = history.get("parameters", {})
+    if history.get("tuned") and best_epoch == 1:
+        return (
+            "the model that it was tuned from predicts the songs set aside as well as all that was "
+            "learned from the others; give more songs of the style"
+        )
     is_worse = last["cut_loss"] >= best["cut_loss"] + MATTERS
     if is_worse and last["train_loss"] < best["cut_loss"]:
-        advice = [*_against_overfitting(parameters, in_keys), "more songs"]
+        sizes = dict(parameters.get("architecture") or {})
+        if history.get("tuned"):
+            # That is the parent's.
+            sizes.pop("units", None)
+        advice = [*_against_overfitting(sizes, in_keys), "more songs"]
         return (
             f"it overfitted: songs set aside were predicted best after epoch {best_epoch} of "
             f"{len(epochs)} ({best['cut_loss']:.2f} nats, {last['cut_loss']:.2f} in the end), "
@@ -114,8 +123,7 @@ def _after_the_time(history: Mapping[str, Any], limit: float) -> str:
     )
 
 
-def _against_overfitting(parameters: Mapping[str, Any], is_transposed: bool) -> list[str]:
-    sizes = parameters.get("architecture") or {}
+def _against_overfitting(sizes: Mapping[str, Any], is_transposed: bool) -> list[str]:
     advice = [] if is_transposed else ["--keys all"]
     dropout = sizes.get("dropout")
     if dropout is not None and dropout < LARGEST_DROPOUT:
@@ -134,6 +142,9 @@ def _progress(epochs: list[dict[str, float]]) -> str:
 def _more_songs(history: Mapping[str, Any]) -> str:
     windows = history.get("windows", {}).get("train", 0)
     tokens = history.get("vocabulary_size", 0)
+    if history.get("tuned"):
+        # Most of them are tokens of the songs that its parent learned.
+        return ", or more songs"
     if not tokens or windows >= FEW_WINDOWS * tokens:
         return ""
     return f", or more songs: {windows / tokens:.0f} training windows for each token are few"

@@ -189,6 +189,7 @@ def pipeline_config(settings: Settings) -> PipelineConfig:
         first,
         values["until"],
         frozenset(values["rerun"]),
+        values["parent"],
     )
 
 

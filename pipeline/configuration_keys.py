@@ -43,6 +43,16 @@ RUN_KEYS: Mapping[str, ParameterField] = {
             ),
         ),
         _run_key(
+            "parent",
+            Path,
+            None,
+            Declaration(
+                "Version of a model to tune (MODEL/VERSION), or its base path for the newest; "
+                "without it the songs alone are learned from.",
+                option="--model",
+            ),
+        ),
+        _run_key(
             "beam_options",
             tuple[str, ...],
             (),
@@ -54,7 +64,7 @@ RUN_KEYS: Mapping[str, ParameterField] = {
             "tunesmith",
             Declaration(
                 "Values that parameters have unless they are given: tunesmith = their defaults, "
-                "paper = the paper's program.",
+                "paper = the paper's program, tune = those of tunesmith tune.",
                 choices=recipe_names,
                 option="--recipe",
             ),

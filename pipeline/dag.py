@@ -128,6 +128,7 @@ class PipelineConfig:
             they are. None to begin with the first one.
         last: the component to end with; None for the last one.
         rerun: components to execute even where an equal execution is recorded.
+        parent: the folder of a model to be tuned; None to learn from the songs alone.
         components: the pipeline, in the order of execution.
     """
 
@@ -138,6 +139,7 @@ class PipelineConfig:
     first: str | None = None
     last: str | None = None
     rerun: frozenset[str] = frozenset()
+    parent: Path | None = None
     components: tuple[Component[Any, Any, Any], ...] = COMPONENTS
 
     def steps(self) -> tuple[Component[Any, Any, Any], ...]:

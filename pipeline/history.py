@@ -15,6 +15,9 @@ from tunesmith.pipeline.database import StoreError, connect
 from tunesmith.pipeline.figures import FigureReader
 from tunesmith.pipeline.store import STORE_NAME
 
+PIPELINE_COMMANDS = ("run", "tune")
+"""Commands that run the whole pipeline, as the metadata store has them."""
+
 
 @dataclass(frozen=True)
 class Step:

@@ -31,6 +31,14 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "trainer.mixture.mix": "network",
             "trainer.settings.sampling_seconds": 0.0,
         },
+        # A model that knows music already, and few songs: small steps, and not many.
+        "tune": {
+            # Most tokens are the parent's, which few songs need not have.
+            "example_validator.minimum_windows_a_token": 0.0,
+            "trainer.learning_rate": 0.0003,
+            "trainer.warm_start.share": 0.0,
+            "trainer.maximum_seconds": 240.0,
+        },
     }
 )
 

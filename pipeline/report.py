@@ -28,7 +28,7 @@ from tunesmith.components.artifacts import (
 from tunesmith.components.errors import ComponentError
 from tunesmith.components.trainer.loss_curve import TRAIN, draw_losses
 from tunesmith.pipeline.figures import artifact_type
-from tunesmith.pipeline.history import Run, read_run, read_runs
+from tunesmith.pipeline.history import PIPELINE_COMMANDS, Run, read_run, read_runs
 from tunesmith.pipeline.lineage import read_lineage
 from tunesmith.pipeline.measures_chart import draw_measures
 
@@ -112,7 +112,7 @@ def write_report(
         OSError: a page cannot be written.
     """
     runs = read_runs(root)
-    newest = max((each.id for each in runs if each.command == "run"), default=None)
+    newest = max((each.id for each in runs if each.command in PIPELINE_COMMANDS), default=None)
     if run is None and newest is None:
         raise ComponentError(f"no run of the pipeline is recorded in {root}: tunesmith run is one")
     reported = read_run(root, run if run is not None else newest or 0)

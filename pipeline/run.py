@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from tunesmith.components.artifacts import Artifact
+from tunesmith.components.artifacts import Artifact, PushedModel
 from tunesmith.components.component import Component
 from tunesmith.components.errors import ComponentError, GateClosed
 from tunesmith.components.evaluator.component import EvaluatorInputs
@@ -19,6 +19,7 @@ from tunesmith.pipeline.dag import (
     producers,
     served_model,
 )
+from tunesmith.pipeline.parent import import_model
 from tunesmith.pipeline.planner import Planner
 from tunesmith.pipeline.runner import Runner
 from tunesmith.pipeline.store import STORE_NAME, CachedExecution
@@ -49,6 +50,7 @@ def run_pipeline(
         "midi_dir": config.midi_dir,
         "root": config.root,
         "beam_options": config.beam_options,
+        **({} if config.parent is None else {"parent": config.parent}),
         **{each.name: asdict(config.parameters_of(each)) for each in config.steps()},
     }
     # What is wrong with that is told before there is a root.
@@ -56,7 +58,7 @@ def run_pipeline(
     with Runner(
         config.root,
         progress,
-        command="run",
+        command="run" if config.parent is None else "tune",
         config=recorded,
         config_text=config_text,
         wait=wait,
@@ -93,7 +95,7 @@ def _at_the_start(config: PipelineConfig) -> _Before | None:
             raise NothingToBeginWith(
                 "the run begins with the MIDI files: give --midi-dir their folder"
             )
-        return _Before({}, (), (read_midi_folder(config.midi_dir),))
+        return _Before({}, (), (read_midi_folder(config.midi_dir), *_parent(config)))
     if not (config.root / STORE_NAME).is_file():
         raise _nothing_left(config, earlier[0])
     return None
@@ -109,7 +111,12 @@ def _before(config: PipelineConfig, planner: Planner) -> _Before:
             raise _nothing_left(config, component)
         executions.append(found[0])
         artifacts[component.name] = found[1]
-    return _Before(artifacts, tuple(executions), tuple(artifacts.values()))
+    return _Before(artifacts, tuple(executions), (*artifacts.values(), *_parent(config)))
+
+
+def _parent(config: PipelineConfig) -> tuple[PushedModel, ...]:
+    """Return the model that is to be tuned, if there is one."""
+    return () if config.parent is None else (import_model(config.parent),)
 
 
 def _nothing_left(

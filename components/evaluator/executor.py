@@ -30,11 +30,11 @@ from tunesmith.components.evaluator.component import EvaluatorInputs, EvaluatorP
 from tunesmith.components.evaluator.composing import compose
 from tunesmith.components.evaluator.evaluation_file import Evaluation
 from tunesmith.components.evaluator.likelihood import Figures, Predictor, judge
-from tunesmith.components.evaluator.saved_predictor import SavedPredictor
 from tunesmith.components.evaluator.song_measures import describe_music
 from tunesmith.components.progress import Progress
 from tunesmith.components.records.eval_windows import EvalWindows, Tokens
 from tunesmith.components.records.tfrecord import read_tokens
+from tunesmith.components.saved_predictor import SavedPredictor
 from tunesmith.music import write_midi
 
 PART_WINDOWS = 8192

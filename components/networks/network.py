@@ -20,7 +20,9 @@ from tunesmith.components.component import ParameterError, ParameterSet, paramet
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
+    from numpy.typing import NDArray
 
 WINDOW = 50
 """Frames that a network sees before the one it predicts (the paper's sequence length)."""
@@ -56,6 +58,20 @@ class WarmStart(NamedTuple):
 
     every_position: EveryPosition
     weights: list[Any]
+
+
+class ExportedNetwork(NamedTuple):
+    """A trained network as it was read back from an exported model.
+
+    Attributes:
+        sizes: of the network; what an export does not hold, such as dropout, as by default.
+        weights: float32, for ``set_weights`` of what :meth:`Network.build` returns. The first is
+            the embedding [V, width], the last two are kernel [units, V] and bias [V] of the output
+            layer.
+    """
+
+    sizes: NetworkSizes
+    weights: list[NDArray[np.float32]]
 
 
 class Network(Protocol):
@@ -115,6 +131,18 @@ class Network(Protocol):
         from tunesmith.components.networks.portable_graph import PortableGraph
 
         return PortableGraph(lambda: self.build(vocabulary_size, sizes), model.get_weights())
+
+    def from_export(
+        self, variables: Mapping[str, NDArray[np.float32]], window: int
+    ) -> ExportedNetwork | None:
+        """Return the network that :meth:`for_serving` made these variables of; None if it did not.
+
+        Args:
+            variables: of the exported module by name, such as ``_dense/0``.
+            window: frames that it sees.
+        """
+        del variables, window
+        return None
 
 
 def network_names() -> tuple[str, ...]:

@@ -6,7 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from tunesmith.components.artifacts import ExampleAnomalies, Examples, TrainedModel
+from tunesmith.components.artifacts import (
+    ExampleAnomalies,
+    Examples,
+    PushedModel,
+    TrainedModel,
+)
 from tunesmith.components.component import (
     Component,
     ParameterError,
@@ -32,9 +37,14 @@ DRAFTER_BYTES = 2**20
 
 @dataclass(frozen=True)
 class TrainerInputs:
-    """The songs as tokens; what ExampleValidator allowed is no part of what is learned."""
+    """The songs as tokens; what ExampleValidator allowed is no part of what is learned.
+
+    With a parent, the model to be tuned, the network begins with its weights; it is the parent that
+    Transform was given.
+    """
 
     examples: Examples
+    parent: PushedModel | None = None
     anomalies: ExampleAnomalies | None = condition()
 
 

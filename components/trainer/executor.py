@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tunesmith.components.artifacts import PushedModel
 from tunesmith.components.component import Context, result_parameters
 from tunesmith.components.encodings.encoding import TokenVocabulary, vocabulary_json
 from tunesmith.components.errors import ComponentError
@@ -43,6 +44,7 @@ from tunesmith.components.trainer.training_loop import (
     TrainingLoop,
     TrainingState,
 )
+from tunesmith.components.trainer.tuning import known_to, parent_of, starting_weights
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -76,6 +78,7 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
     examples, output, progress = inputs.examples, context.output, context.progress
     strategy = open_strategy(parameters.strategy, parameters.batch)
     vocabulary = examples.vocabulary()
+    parent = parent_of(inputs.parent, parameters, vocabulary)
     index = SongIndex.of(examples.shards("train"))
     if not index.tokens:
         raise ComponentError("the train split has no windows: give more songs")
@@ -89,7 +92,7 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
     # Frames that only songs set aside have count as the nearest learned ones, as eval songs' frames
     # do: otherwise that epoch would be best that is the least sure of anything.
     counts = learned.counts(len(vocabulary))
-    renamed = nearest_known(vocabulary, counts > 0)
+    renamed = nearest_known(vocabulary, (counts > 0) | known_to(parent, vocabulary))
     judged = judged.renamed(renamed)
     frequencies = float(-np.log(np.maximum(counts[judged.targets], 1) / counts.sum()).mean())
     in_keys = _in_keys(parameters, len(train), len(vocabulary))
@@ -102,7 +105,7 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
         strategy,
         seed=parameters.seed,
         batch=parameters.batch,
-        warm_batch=_warm_batch(parameters, strategy.num_replicas_in_sync),
+        warm_batch=None if parent else _warm_batch(parameters, strategy.num_replicas_in_sync),
         eval_batch=_eval_batch(len(judged), strategy.num_replicas_in_sync),
         clip_norm=parameters.clip_norm,
         weight_decay=parameters.regularisation.weight_decay,
@@ -110,17 +113,22 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
         keys=shift_table(vocabulary) if in_keys else None,
         precision=parameters.precision,
     )
-    fingerprint = _fingerprint(parameters, vocabulary, index)
+    as_it_is = None
+    if parent is not None:
+        learner.set_weights(starting_weights(parent, vocabulary))
+        as_it_is = WindowSample.of(learned, window, vocabulary.rests, JUDGED_WINDOWS)
+    fingerprint = _fingerprint(parameters, vocabulary, index, inputs.parent)
     with _checkpoints(context.checkpoints, fingerprint) as checkpoints:
         loop = TrainingLoop(
             learner,
             train,
             judged,
-            _course(parameters),
+            _course(parameters, is_tuned=parent is not None),
             checkpoints,
             _log(parameters, context, fingerprint),
             _resume(checkpoints, learner, strategy, progress),
             deadline,
+            as_it_is,
         )
         loop.run(progress)
     progress.say(_outcome(min(loop.state.cut_losses), frequencies, is_cut=bool(len(cut))))
@@ -158,6 +166,7 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
             "seen": sum(each["windows"] for each in state.epochs),
         },
         "learned_in_other_keys": in_keys,
+        "tuned": parent is not None,
         "songs": {"train": len(learned), "cut": len(cut)},
         "sampling": None if chosen is None else chosen.report(),
         "epochs": state.epochs,
@@ -199,7 +208,10 @@ def _eval_batch(windows: int, replicas: int) -> int:
 
 
 def _fingerprint(
-    parameters: TrainerParameters, vocabulary: TokenVocabulary, index: SongIndex
+    parameters: TrainerParameters,
+    vocabulary: TokenVocabulary,
+    index: SongIndex,
+    parent: PushedModel | None,
 ) -> str:
     """Return what names a training by all that its result depends on, but for the code."""
     parts = [
@@ -207,15 +219,17 @@ def _fingerprint(
         result_parameters(parameters),
         vocabulary_json(vocabulary),
         index.digest,
+        *([parent.digest] if parent else ()),
     ]
     text = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _course(parameters: TrainerParameters) -> Course:
+def _course(parameters: TrainerParameters, is_tuned: bool) -> Course:
     alone = parameters.strategy != "multi-worker"
     return Course(
-        parameters.epochs,
+        # The first one is the parent as it is.
+        parameters.epochs + is_tuned,
         parameters.patience,
         parameters.learning_rate,
         parameters.schedule,

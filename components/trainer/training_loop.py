@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 0.5
 """Between two looks at the loss: each waits for the device, which otherwise runs ahead."""
 
+PARENT = "parent"
+"""The lesson of the epoch in which nothing is learned: the model that is tuned, as it is."""
+
 STATE_FORMAT = 3
 """Counts the changes after which an older checkpoint cannot be gone on from."""
 
@@ -134,6 +137,9 @@ class TrainingLoop:
         log: where scalars go.
         state: where to start.
         deadline: the time limit.
+        learned: windows that the network was not trained on yet, where it knows something already,
+            as the parent of a tuning does: it is judged as it is, as the first epoch, with its loss
+            on these in the place of the training loss. None to begin with learning.
     """
 
     def __init__(
@@ -146,6 +152,7 @@ class TrainingLoop:
         log: ScalarLog,
         state: TrainingState,
         deadline: Deadline,
+        learned: WindowSample | None = None,
     ) -> None:
         self.state = state
         self._learner = learner
@@ -154,6 +161,7 @@ class TrainingLoop:
         self._course = course
         self._checkpoints = checkpoints
         self._log = log
+        self._learned = learned
         self._deadline = deadline
         deadline.before = state.seconds
         self._pending: list[tf.Tensor] = []
@@ -177,6 +185,8 @@ class TrainingLoop:
             # Reading the songs and building the network are no part of the learning rate's course.
             self.state.first_share = self._share_of_time()
         with progress.task("training", total=1.0) as task:
+            if self._learned is not None and not self.state.epochs:
+                self._judge_the_start(self._learned)
             self._show(task)
             while not self.finished:
                 self._learn(task)
@@ -229,6 +239,26 @@ class TrainingLoop:
                 break
         self._look()
         self._show(task)
+
+    def _judge_the_start(self, learned: WindowSample) -> None:
+        """Record the network as it is, before anything is learned, as the first epoch."""
+        state = self.state
+        before = self._deadline.clock()
+        cut_loss = self._learner.cut_loss(self._judged)
+        self._judging = self._deadline.clock() - before
+        record = {
+            "epoch": 1,
+            "lesson": PARENT,
+            "train_loss": self._learner.cut_loss(learned),
+            "cut_loss": cut_loss,
+            "windows": 0,
+            "seconds": 0.0,
+            "learning_rate": 0.0,
+        }
+        state.epochs.append(record)
+        state.best_weights = self._learner.weights()
+        state.epoch = state.first_epoch = 1
+        state.first_share = self._share_of_time()
 
     def _close_epoch(self) -> None:
         """Judge the epoch, record it, keep its weights if they are the best, and go on."""

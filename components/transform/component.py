@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tunesmith.components.artifacts import Examples, Sequences
+from tunesmith.components.artifacts import Examples, PushedModel, Sequences
 from tunesmith.components.component import Component, ParameterError, ParameterSet, parameter
 from tunesmith.components.encodings.encoding import encoding_modules, encoding_names
 
@@ -17,9 +17,13 @@ _SHIFTS = re.compile(r"([+-]?\d{1,2})\.\.([+-]?\d{1,2})")
 
 @dataclass(frozen=True)
 class TransformInputs:
-    """Songs as frames, which say themselves with which track and grid they were read."""
+    """Songs as frames, which say themselves with which track and grid they were read.
+
+    With a parent, the model to be tuned, its tokens come first, as they are.
+    """
 
     sequences: Sequences
+    parent: PushedModel | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class TransformParameters(ParameterSet):
     )
     maximum_frames: int = parameter(
         1000,
-        "Maximum number of sounding frames in the vocabulary; the paper has 200.",
+        "Maximum number of sounding frames in the vocabulary, not counting those of a model that "
+        "is tuned; the paper has 200.",
         least=1,
         option="--max-vocabulary",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -11,6 +12,7 @@ import apache_beam as beam
 from tunesmith.components.artifacts import Sequences
 from tunesmith.components.beam_jobs.running import JobCounters, check_written, run_job
 from tunesmith.components.component import Context
+from tunesmith.components.errors import ComponentError
 from tunesmith.components.records.shards import WriteShards, shard_names, shards_of, write_file
 from tunesmith.components.transform.component import TransformInputs, TransformParameters
 from tunesmith.components.transform.song_tokens import TokenSettings
@@ -21,7 +23,37 @@ from tunesmith.components.transform.transforms import STATISTICS, EncodeSequence
 def execute(inputs: TransformInputs, parameters: TransformParameters, context: Context) -> None:
     """Write an :class:`Examples` artifact; see :func:`run_transform`."""
     with context.progress.task("counting the vocabulary and encoding the songs"):
-        run_transform(inputs.sequences, context.output, parameters, context.beam_options)
+        known: tuple[str, ...] = ()
+        if inputs.parent is not None:
+            known = _tokens_of(inputs.parent.path, parameters.encoding, inputs.sequences)
+        run_transform(inputs.sequences, context.output, parameters, context.beam_options, known)
+
+
+def _tokens_of(parent: Path, encoding: str, sequences: Sequences) -> tuple[str, ...]:
+    """Return the names of a model's tokens.
+
+    Raises:
+        ComponentError: it is no model to be tuned, or the songs' frames are not like its own.
+    """
+    from tunesmith.components.parent.reading import read_parent_vocabulary
+
+    vocabulary = read_parent_vocabulary(parent)
+    if encoding != vocabulary.corpus.encoding:
+        raise ComponentError(
+            f"{parent} has the encoding {vocabulary.corpus.encoding}, not {encoding}: give "
+            "Transform that one"
+        )
+    own = vocabulary.corpus.grid
+    songs = replace(sequences.corpus().grid, keep_onsets=own.keep_onsets)
+    if own.frames_per_beat:
+        # It says how fast its songs are in the mean.
+        songs = replace(songs, frames_per_second=own.frames_per_second)
+    if own != songs:
+        raise ComponentError(
+            f"the songs were read with another grid ({songs}) than those of {parent} ({own}): "
+            "read them again with that one"
+        )
+    return vocabulary.names
 
 
 def run_transform(
@@ -29,14 +61,22 @@ def run_transform(
     output: Path,
     parameters: TransformParameters,
     beam_options: Sequence[str],
+    known: tuple[str, ...] = (),
 ) -> JobCounters:
     """Write an :class:`Examples` artifact into the folder `output`.
+
+    Args:
+        sequences: the songs.
+        output: where to.
+        parameters: how frames become tokens.
+        beam_options: for Beam, untouched.
+        known: names of the first tokens, of a model that is tuned.
 
     Raises:
         ComponentError: the Beam job failed.
     """
     songs: dict[str, int] = sequences.summary()["songs"]
-    settings = TokenSettings.of(parameters, sequences.corpus())
+    settings = replace(TokenSettings.of(parameters, sequences.corpus()), known=known)
 
     def build(pipeline: beam.Pipeline) -> None:
         read = [

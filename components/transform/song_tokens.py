@@ -25,11 +25,13 @@ class TokenSettings:
             encoding.
         maximum_frames: see the parameters.
         minimum_count: see the parameters.
+        known: names of the first tokens, of a model that is tuned; none otherwise.
     """
 
     corpus: CorpusSettings
     maximum_frames: int
     minimum_count: int
+    known: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, parameters: TransformParameters, corpus: CorpusSettings) -> TokenSettings:

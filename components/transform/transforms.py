@@ -184,13 +184,18 @@ def _build_vocabulary(corpus: CorpusCount, settings: TokenSettings) -> tuple[str
     if settings.corpus.grid.frames_per_beat and corpus.microseconds:
         # Songs on a tempo-following grid each have a speed of their own: their mean, by length.
         speed = 1e6 * frames.total() / corpus.microseconds
-    vocabulary = load_encoding(settings.corpus.encoding).fit(
+    encoding = load_encoding(settings.corpus.encoding)
+    vocabulary = encoding.fit(
         frames,
         speed,
         settings.corpus,
-        maximum_frames=settings.maximum_frames,
+        maximum_frames=settings.maximum_frames + len(settings.known),
         minimum_count=settings.minimum_count,
     )
+    if settings.known:
+        known = frozenset(settings.known)
+        new = [name for name in vocabulary.names if name not in known][: settings.maximum_frames]
+        vocabulary = encoding.from_names((*settings.known, *new), speed, settings.corpus)
     facts = {
         "vocabulary_size": len(vocabulary),
         "distinct_sounding_frames": len(frames) - any(rest in frames for rest in REST_KEYS),

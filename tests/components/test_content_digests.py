@@ -26,13 +26,13 @@ from tunesmith.components.artifacts import (
 )
 from tunesmith.components.component import Context
 from tunesmith.components.evaluator.component import BlessingParameters, EvaluatorParameters
-from tunesmith.components.evaluator.saved_predictor import SavedPredictor
 from tunesmith.components.example_gen.component import ExampleGenParameters, GridParameters
 from tunesmith.components.infra_validator.component import InfraValidatorParameters
 from tunesmith.components.networks.paper.sizes import PaperSizes
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.shards import tfrecord
 from tunesmith.components.records.tfrecord import read_records
+from tunesmith.components.saved_predictor import SavedPredictor
 from tunesmith.components.sources.midi_folder import read_midi_folder
 from tunesmith.components.trainer.component import ServedSettings, TrainerParameters
 from tunesmith.components.transform.component import TransformParameters

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tunesmith.components.networks.causal.sizes import CausalSizes
-from tunesmith.components.networks.network import EveryPosition, Network
+from tunesmith.components.networks.network import EveryPosition, ExportedNetwork, Network
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
+    from numpy.typing import NDArray
 
 
 class CausalNetwork(Network):
@@ -34,6 +37,23 @@ class CausalNetwork(Network):
 
         del vocabulary_size
         return ForwardPass(model.get_weights(), sizes)
+
+    def from_export(
+        self, variables: Mapping[str, NDArray[np.float32]], window: int
+    ) -> ExportedNetwork | None:
+        """See :meth:`Network.from_export`."""
+        from tunesmith.components.networks.gru.forward_pass import exported_weights
+
+        weights = exported_weights(variables, directions=1, dense=2)
+        if weights is None:
+            return None
+        sizes = CausalSizes(
+            window=window,
+            embedding=weights[0].shape[1],
+            units=weights[2].shape[0],
+            layers=(len(weights) - 3) // 3,
+        )
+        return ExportedNetwork(sizes, weights)
 
 
 NETWORK = CausalNetwork()

@@ -38,6 +38,41 @@ def packed_parameters(directions: Sequence[tuple[Array, Array, Array]]) -> Array
     return np.concatenate([each.ravel() for each in (*matrices, *biases)])
 
 
+def unpacked_parameters(
+    packed: Array, layers: int, units: int, width: int, directions: int
+) -> list[tuple[Array, Array, Array]]:
+    """Return the directions that :func:`packed_parameters` made `packed` of.
+
+    Args:
+        packed: float32 [parameters].
+        layers: see :func:`last_states`.
+        units: see there.
+        width: of an embedding.
+        directions: see there.
+
+    Raises:
+        ValueError: there are more or fewer parameters than such layers have.
+    """
+    shapes = _shapes(layers, units, width, directions)
+    sizes = [
+        *(rows * columns for rows, columns in shapes),
+        *[units] * (_MATRICES * directions * layers),
+    ]
+    if sum(sizes) != len(packed):
+        raise ValueError(f"{len(packed)} parameters, not {sum(sizes)}")
+    parts = np.split(packed, np.cumsum(sizes)[:-1])
+    matrices = [part.reshape(shape).T for part, shape in zip(parts, shapes, strict=False)]
+    biases = parts[len(shapes) :]
+    return [
+        (
+            np.concatenate(_swapped(matrices[i : i + 3]), axis=1),
+            np.concatenate(_swapped(matrices[i + 3 : i + 6]), axis=1),
+            np.stack([np.concatenate(_swapped(biases[j : j + 3])) for j in (i, i + 3)]),
+        )
+        for i in range(0, len(matrices), _MATRICES)
+    ]
+
+
 def last_states(
     tokens: Any, embeddings: Any, packed: Any, layers: int, units: int, directions: int
 ) -> Any:
@@ -81,10 +116,7 @@ def last_states(
 def _unpacked(
     packed: Any, layers: int, units: int, width: int, directions: int
 ) -> tuple[list[Any], list[Any]]:
-    shapes = []
-    for layer in range(layers):
-        below = width if layer == 0 else directions * units
-        shapes += ([(units, below)] * 3 + [(units, units)] * 3) * directions
+    shapes = _shapes(layers, units, width, directions)
     sizes = [rows * columns for rows, columns in shapes]
     parts = tf.split(packed, sizes + [units] * (_MATRICES * directions * layers))
     matrices = [
@@ -93,6 +125,20 @@ def _unpacked(
     return matrices, parts[len(shapes) :]
 
 
+def _shapes(layers: int, units: int, width: int, directions: int) -> list[tuple[int, int]]:
+    """Return the shape of each matrix, in the order of :func:`packed_parameters`."""
+    shapes: list[tuple[int, int]] = []
+    for layer in range(layers):
+        below = width if layer == 0 else directions * units
+        shapes += ([(units, below)] * 3 + [(units, units)] * 3) * directions
+    return shapes
+
+
 def _reordered(array: Array) -> list[Array]:
-    z, r, h = np.split(array, 3, axis=-1)
-    return [r, z, h]
+    return _swapped(np.split(array, 3, axis=-1))
+
+
+def _swapped(gates: Sequence[Array]) -> list[Array]:
+    """Return z, r, h as r, z, h, and the other way round."""
+    first, second, h = gates
+    return [second, first, h]

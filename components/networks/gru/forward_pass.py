@@ -8,7 +8,7 @@ puts the other half in its place when the model is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,36 @@ class GruLayers(tf.Module):
         return cudnn_graph.last_states(
             tokens, embeddings, packed, self._layers, self._units, self._count
         )
+
+
+def exported_weights(
+    variables: Mapping[str, Array], directions: int, dense: int
+) -> list[Array] | None:
+    """Return the weights that a subclass of :class:`GruLayers` was made of, as Keras lists them.
+
+    Args:
+        variables: of the exported module by name: ``_cudnn/0``, ``_directions/0/6``, ``_dense/0``.
+        directions: of a layer, 1 or 2.
+        dense: how many variables follow the GRU layers, ``_dense/0`` and so on.
+
+    Returns:
+        The weights; None where the variables are those of other layers.
+    """
+    try:
+        embeddings, packed = (variables[f"_cudnn/{number}"] for number in range(2))
+        units = len(variables[f"_directions/0/{2 * cpu_graph.GATES}"])
+        after = [variables[f"_dense/{number}"] for number in range(dense)]
+    except KeyError:
+        return None
+    chains = len({name.split("/")[1] for name in variables if name.startswith("_directions/")})
+    layers, width = chains // directions, int(embeddings.shape[1])
+    if f"_dense/{dense}" in variables or len(after[0]) != directions * units:
+        return None
+    try:
+        triples = cudnn_graph.unpacked_parameters(packed, layers, units, width, directions)
+    except ValueError:
+        return None
+    return [embeddings, *(array for triple in triples for array in triple), *after]
 
 
 def variables(arrays: Sequence[Array]) -> list[tf.Variable]:

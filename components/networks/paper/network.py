@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tunesmith.components.networks.network import Network, WarmStart
+from tunesmith.components.networks.network import ExportedNetwork, Network, WarmStart
 from tunesmith.components.networks.paper.sizes import PaperSizes
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
     import tensorflow as tf
+    from numpy.typing import NDArray
 
 
 class PaperNetwork(Network):
@@ -39,6 +42,24 @@ class PaperNetwork(Network):
 
         del vocabulary_size
         return ForwardPass(model.get_weights(), sizes)
+
+    def from_export(
+        self, variables: Mapping[str, NDArray[np.float32]], window: int
+    ) -> ExportedNetwork | None:
+        """See :meth:`Network.from_export`."""
+        from tunesmith.components.networks.gru.forward_pass import exported_weights
+
+        weights = exported_weights(variables, directions=2, dense=4)
+        if weights is None:
+            return None
+        sizes = PaperSizes(
+            window=window,
+            embedding=weights[0].shape[1],
+            units=weights[2].shape[0],
+            layers=(len(weights) - 5) // 6,
+            dense=len(weights[-3]),
+        )
+        return ExportedNetwork(sizes, weights)
 
 
 NETWORK = PaperNetwork()

@@ -26,7 +26,6 @@ from tunesmith.components.encodings.encoding import (
 from tunesmith.components.evaluator.baselines import count_baselines
 from tunesmith.components.evaluator.comparison import difference
 from tunesmith.components.evaluator.likelihood import judge
-from tunesmith.components.evaluator.saved_predictor import SavedPredictor
 from tunesmith.components.example_gen.component import (
     EXAMPLE_GEN,
     ExampleGenInputs,
@@ -39,6 +38,7 @@ from tunesmith.components.records.eval_windows import EvalWindows
 from tunesmith.components.records.padding import padding
 from tunesmith.components.records.songs import read_frames
 from tunesmith.components.records.tfrecord import read_records, read_songs, read_tokens
+from tunesmith.components.saved_predictor import SavedPredictor
 from tunesmith.components.statistics_gen.component import (
     STATISTICS_GEN,
     StatisticsGenInputs,

@@ -30,13 +30,13 @@ from tunesmith.components.evaluator.component import (
 from tunesmith.components.evaluator.composing import compose
 from tunesmith.components.evaluator.executor import execute
 from tunesmith.components.evaluator.likelihood import Figures, judge, judge_rows
-from tunesmith.components.evaluator.saved_predictor import SavedPredictor
 from tunesmith.components.networks.paper.sizes import PaperSizes
 from tunesmith.components.ngram.counting import NGram
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.eval_windows import EvalWindows
 from tunesmith.components.records.songs import write_tokens
 from tunesmith.components.sampling import RecommendedSampling
+from tunesmith.components.saved_predictor import SavedPredictor
 from tunesmith.components.trainer.component import (
     RegularisationParameters,
     ScheduleParameters,

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tunesmith.components.evaluator.saved_predictor import SavedPredictor
 from tunesmith.components.sampling import RecommendedSampling
+from tunesmith.components.saved_predictor import SavedPredictor
 from tunesmith.components.trainer.recommended_sampling import (
     CANDIDATES,
     OWN_DISTRIBUTION,

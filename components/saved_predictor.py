@@ -66,7 +66,8 @@ class SavedPredictor:
         answered = _settings(settings)
         frames = _ask(names, token_ids=np.arange(size, dtype=np.int32))["frames"]
         try:
-            speed = float(answered["frames_per_second"])
+            # The shortest number that is this float32: 3.3, not 3.299999952316284.
+            speed = float(str(answered["frames_per_second"]))
             corpus = CorpusSettings.from_served(answered, speed)
             names = [name.decode("ascii") for name in frames.tolist()]
             vocabulary = load_encoding(corpus.encoding).from_names(names, speed, corpus)

@@ -1,0 +1,1 @@
+"""The model that another one is tuned from, read back from its SavedModel."""

@@ -6,7 +6,7 @@ All contexts of all kinds lie in one table, sorted by their keys (see
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -46,27 +46,40 @@ class ContextTable:
 
     @classmethod
     def count(
-        cls, unigram: Ints, contexts: Sequence[Occurrences], maximum_bytes: int
+        cls,
+        unigram: Ints,
+        contexts: Sequence[Occurrences],
+        maximum_bytes: int,
+        base: ContextTable | None = None,
     ) -> ContextTable:
         """Count what followed each context.
 
         Args:
             unigram: int64 [V], how often each token occurred.
             contexts: of each kind of context, whose keys no other has.
-            maximum_bytes: of contexts and followers; the contexts that occurred least are left out.
+            maximum_bytes: of contexts and followers; the contexts that occurred least are left out,
+                and those that `base` alone has before any other.
+            base: counted before, in other songs, whose occurrences are added.
         """
         found = [_counted(each, len(unigram)) for each in contexts]
         names, distinct, totals, followers, counts = (
             np.concatenate(each) for each in zip(*found, strict=True)
         )
+        foreign = np.zeros(len(names), bool)
+        if base is not None:
+            own = names
+            names, distinct, totals, followers, counts = _added(
+                (names, distinct, followers, counts), base, len(unigram)
+            )
+            foreign = ~np.isin(names, own)
         # Stable, so that what is left out does not depend on the machine.
-        order = np.argsort(-totals, kind="stable")
+        order = np.lexsort((-totals, foreign))
         size = np.cumsum(CONTEXT_BYTES + FOLLOWER_BYTES * distinct[order])
         kept = np.sort(order[size <= maximum_bytes])
         kept = kept[np.argsort(names[kept], kind="stable")]
         first, distinct = (np.cumsum(distinct) - distinct)[kept], distinct[kept]
         ends = np.cumsum(distinct)
-        places = np.repeat(first - ends + distinct, distinct) + np.arange(distinct.sum())
+        places = _ranges(first, distinct)
         entries = np.zeros((len(ends) + 1, 3), np.int32)
         entries[:-1] = np.stack([ends - distinct, ends, totals[kept]], axis=1)
         return cls(
@@ -76,6 +89,52 @@ class ContextTable:
             followers[places].astype(np.int32),
             counts[places].astype(np.int32),
         )
+
+    @classmethod
+    def from_export(cls, variables: Mapping[str, NDArray[Any]], size: int) -> ContextTable | None:
+        """Return the table of an exported mixture, its unigram unknown; None if there is none.
+
+        Args:
+            variables: of :class:`tunesmith.components.mixture.mixture.Mixture` by name.
+            size: V.
+        """
+        try:
+            keys, entries, followers, counts = (
+                variables[f"_counted/_{name}"]
+                for name in ("keys", "entries", "followers", "counts")
+            )
+        except KeyError:
+            return None
+        unigram = np.full(size, 1 / size, np.float32)
+        # The last key is no context's.
+        return cls(unigram, keys.view(np.int64)[:-1], entries, followers, counts)
+
+    def look_up(self, names: Ints, pairs: Ints, size: int) -> tuple[Ints, Ints, Ints]:
+        """Return what the table says of some contexts, and of tokens that follow them.
+
+        Args:
+            names: int64 [k], the contexts' keys.
+            pairs: int64 [m], (place in `names`) * `size` + token.
+            size: V.
+
+        Returns:
+            int64 [k] how often each context occurred, int64 [k] how many tokens followed it, and
+            int64 [m] how often each pair's token did.
+        """
+        if not len(self.keys):
+            return np.zeros(len(names), int), np.zeros(len(names), int), np.zeros(len(pairs), int)
+        place = np.minimum(np.searchsorted(self.keys, names), len(self.keys) - 1)
+        there = self.keys[place] == names
+        entries = self.entries[place].astype(np.int64) * there[:, None]
+        distinct = entries[:, 1] - entries[:, 0]
+        rows = _ranges(entries[:, 0], distinct)
+        known = np.repeat(np.arange(len(names)), distinct) * size + self.followers[rows]
+        counts = np.zeros(len(pairs), np.int64)
+        if len(known):
+            # What followed a context lies in the order of the tokens.
+            at = np.minimum(np.searchsorted(known, pairs), len(known) - 1)
+            counts = np.where(known[at] == pairs, self.counts[rows[at]], 0).astype(np.int64)
+        return entries[:, 2], distinct, counts
 
     @property
     def nbytes(self) -> int:
@@ -111,6 +170,35 @@ def _counted(context: Occurrences, size: int) -> tuple[Ints, ...]:
     return names, distinct, np.bincount(number, minlength=len(names)), followers, counts
 
 
+def _added(found: tuple[Ints, Ints, Ints, Ints], base: ContextTable, size: int) -> tuple[Ints, ...]:
+    """Return what :func:`_counted` does, with the occurrences of a table added.
+
+    Args:
+        found: names, distinct followers, followers and counts.
+        base: the table.
+        size: V.
+    """
+    names, distinct, followers, counts = found
+    of_base = (base.entries[:-1, 1] - base.entries[:-1, 0]).astype(np.int64)
+    keys = np.concatenate([np.repeat(names, distinct), np.repeat(base.keys, of_base)])
+    names, number = np.unique(keys, return_inverse=True)
+    followers = np.concatenate([followers, base.followers[: of_base.sum()]])
+    pairs, place = np.unique(number * size + followers, return_inverse=True)
+    weights = np.concatenate([counts, base.counts[: of_base.sum()]])
+    counts = np.bincount(place, weights=weights, minlength=len(pairs)).astype(np.int64)
+    of, followers = np.divmod(pairs, size)
+    distinct = np.bincount(of, minlength=len(names))
+    totals = np.bincount(of, weights=counts, minlength=len(names)).astype(np.int64)
+    return names, distinct, totals, followers, counts
+
+
+def _ranges(starts: Ints, lengths: Ints) -> Ints:
+    """Return the numbers from each start on, as many as its length, one range after the other."""
+    ends = np.cumsum(lengths)
+    places: Ints = np.repeat(starts - ends + lengths, lengths) + np.arange(lengths.sum())
+    return places
+
+
 class Known(NamedTuple):
     """What one kind of context says of some frames.
 
@@ -125,7 +213,12 @@ class Known(NamedTuple):
     of_target: Floats
 
 
-def left_out(context: Occurrences, size: int, some: NDArray[np.integer[Any]]) -> Known:
+def left_out(
+    context: Occurrences,
+    size: int,
+    some: NDArray[np.integer[Any]],
+    base: ContextTable | None = None,
+) -> Known:
     """Return what all songs but its own say of some frames of the training songs.
 
     A song repeats itself far more than it repeats others; counted with its own song, a context
@@ -135,6 +228,7 @@ def left_out(context: Occurrences, size: int, some: NDArray[np.integer[Any]]) ->
         context: of all frames.
         size: V.
         some: int64 [k], which of them.
+        base: counted in other songs, which are never left out.
     """
     keys, targets, songs = context
     if not len(keys):
@@ -150,15 +244,21 @@ def left_out(context: Occurrences, size: int, some: NDArray[np.integer[Any]]) ->
         pair * count + songs, return_inverse=True, return_counts=True
     )
     of = pairs // size
-    distinct = np.bincount(of, minlength=len(names))
+    base_totals, base_distinct, base_counts = np.zeros((3, 1), np.int64)
+    new = np.ones(len(pairs), bool)
+    if base is not None:
+        base_totals, base_distinct, base_counts = base.look_up(names, pairs, size)
+        new = base_counts == 0
+    distinct = np.bincount(of[new], minlength=len(names))
     # A token that followed in this song alone is not known without it.
     whose, song = np.divmod(pairs_in_song, count)
-    alone = own_pairs == counts[whose]
+    alone = (own_pairs == counts[whose]) & new[whose]
     missing = np.bincount(
         np.searchsorted(in_song, of[whose[alone]] * count + song[alone]),
         minlength=len(in_song),
     )
-    totals = np.bincount(number, minlength=len(names))
+    totals = np.bincount(number, minlength=len(names)) + base_totals
+    distinct, counts = distinct + base_distinct, counts + base_counts
     heard = (totals[number[some]] - own[place[some]]).astype(np.float32)
     followed = (counts[pair[some]] - own_pairs[pair_place[some]]).astype(np.float32)
     others = (distinct[number[some]] - missing[place[some]]).astype(np.float32)

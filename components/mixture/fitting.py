@@ -23,6 +23,7 @@ from tunesmith.components.mixture.gate import (
     blend_features,
     fit_blend,
     fit_gate,
+    gate_loss,
     unfitted_blend,
 )
 from tunesmith.components.mixture.mixture import Counted, CountedParts, Mixture
@@ -81,6 +82,7 @@ def prepare_mixture(
     *,
     maximum_bytes: int,
     seed: int,
+    base: ContextTable | None = None,
 ) -> Prepared:
     """Count the songs and fit the gate of what was counted.
 
@@ -91,14 +93,20 @@ def prepare_mixture(
         maximum_bytes: of the table, see
             :meth:`tunesmith.components.mixture.counting.ContextTable.count`.
         seed: of the gate.
+        base: what was counted before, in other songs; it is added if that predicts the songs better
+            than they predict each other.
     """
     contexts = find_contexts(songs, names, rests)
-    gate = _fit_gate(songs, contexts, len(names), rests, seed)
+    gate, loss = _fit_gate(songs, contexts, len(names), rests, seed, None)
+    if base is not None:
+        with_base, loss_with_base = _fit_gate(songs, contexts, len(names), rests, seed, base)
+        gate, base = (with_base, base) if loss_with_base < loss else (gate, None)
 
     def counted(left: NDArray[np.bool_]) -> Counted:
         unigram = np.bincount(songs.held.targets[left[songs.groups]], minlength=len(names))
         some = [each.chosen(left[each.songs]) for each in contexts]
-        return Counted(ContextTable.count(unigram, some, maximum_bytes), gate, tuple(rests))
+        table = ContextTable.count(unigram, some, maximum_bytes, base)
+        return Counted(table, gate, tuple(rests))
 
     left = np.ones(int(songs.groups.max()) + 1, bool)
     every = counted(left)
@@ -112,11 +120,13 @@ def _fit_gate(
     size: int,
     rests: Sequence[int],
     seed: int,
-) -> Gate:
+    base: ContextTable | None,
+) -> tuple[Gate, float]:
+    """Return the gate and the loss of the frames that it is fitted to, in nats a frame."""
     places = _spread(np.arange(len(songs.fitted)), FITTED_FRAMES)
     some = songs.fitted[places]
     known = [
-        left_out(each, size, some if number < len(KINDS) else places)
+        left_out(each, size, some if number < len(KINDS) else places, base)
         for number, each in enumerate(contexts)
     ]
     totals, distinct, of_context = (np.stack(each, axis=1) for each in zip(*known, strict=True))
@@ -127,12 +137,13 @@ def _fit_gate(
     features, in_window, of_match, sounded, repeats = _evidence(songs.held, some, rests)
     always, uniform = np.ones((len(some), 2), bool), np.full(len(some), 1 / size)
     of_target = [of_context, of_match, repeats, unigram[:, None], uniform[:, None]]
-    return fit_gate(
+    fitted_to = (
         np.concatenate([np.log1p(totals), np.log1p(distinct), features], axis=1),
         np.concatenate([totals > 0, in_window > 0, sounded, always], axis=1),
         np.concatenate(of_target, axis=1).astype(np.float32),
-        seed,
     )
+    gate = fit_gate(*fitted_to, seed)
+    return gate, gate_loss(gate, *fitted_to)
 
 
 def _fit_blend(

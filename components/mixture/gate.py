@@ -121,6 +121,15 @@ def fit_gate(features: Floats, possible: NDArray[np.bool_], of_target: Floats, s
     return Gate(mean, scale, [each.numpy() for each in weights])
 
 
+def gate_loss(
+    gate: Gate, features: Floats, possible: NDArray[np.bool_], of_target: Floats
+) -> float:
+    """Return how unlikely the frames are under a gate, in nats a frame; see :func:`fit_gate`."""
+    share = shares(logits(gate, tf.constant(features)), possible)
+    likelihood = tf.math.log(tf.reduce_sum(share * of_target, axis=1) + _LEAST)
+    return -float(tf.reduce_mean(likelihood))
+
+
 @dataclass(frozen=True)
 class Blend:
     """The logistic function of a weighted sum: the share of the network.

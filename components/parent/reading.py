@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.components.encodings.encoding import TokenVocabulary
-from tunesmith.components.errors import ComponentError
+from tunesmith.components.mixture.counting import ContextTable
 from tunesmith.components.networks.network import (
     ExportedNetwork,
     NetworkSizes,
     load_network,
     network_names,
 )
+from tunesmith.components.parent.predictor import UnfitParent, load_parent
 from tunesmith.components.saved_predictor import SavedPredictor
 
 IN_MIXTURE = "_network/"
@@ -33,10 +34,6 @@ LARGEST_DIFFERENCE = 1e-4
 """Of a probability, between the network as it was exported and as it was read back."""
 
 
-class UnfitParent(ComponentError):
-    """A model that another one cannot be tuned from."""
-
-
 @dataclass(frozen=True)
 class Parent:
     """A model that another one is tuned from.
@@ -46,62 +43,57 @@ class Parent:
         network: the name of its network.
         sizes: of its network; dropout as by default.
         weights: see :class:`tunesmith.components.networks.network.ExportedNetwork`.
+        table: what it counted in its training songs; None of a network alone.
     """
 
     vocabulary: TokenVocabulary
     network: str
     sizes: NetworkSizes
     weights: list[NDArray[np.float32]]
-
-
-def read_parent_vocabulary(directory: Path) -> TokenVocabulary:
-    """Return the tokens of the SavedModel in a folder, and how its corpus was read.
-
-    Raises:
-        ComponentError: it is no model of tunesmith's, or its frames have several parts.
-    """
-    return _of_one_part(SavedPredictor.load(directory), directory).vocabulary
+    table: ContextTable | None
 
 
 def read_parent(directory: Path) -> Parent:
     """Return the model in a folder, its network with the weights that it was exported with.
 
     Raises:
-        ComponentError: it is no model of tunesmith's, its frames have several parts, or its network
-            is none that can be read back.
+        ComponentError: see :func:`tunesmith.components.parent.predictor.load_parent`; or its
+            network is none that can be read back.
     """
-    predictor = _of_one_part(SavedPredictor.load(directory), directory)
+    predictor = load_parent(directory)
     variables = _variables(directory)
+    table = ContextTable.from_export(variables, len(predictor.vocabulary))
+    of_network = _of_network(variables)
     for name in network_names():
-        found = load_network(name).from_export(variables, predictor.window)
+        found = load_network(name).from_export(of_network, predictor.window)
         if found is not None and _is_same(predictor, name, found):
-            return Parent(predictor.vocabulary, name, found.sizes, found.weights)
+            return Parent(predictor.vocabulary, name, found.sizes, found.weights, table)
     raise UnfitParent(
         f"{directory} cannot be tuned: its network is none of {', '.join(network_names())} as they "
         "are exported; train one with tunesmith run"
     )
 
 
-def _of_one_part(predictor: SavedPredictor, directory: Path) -> SavedPredictor:
-    if len(predictor.vocabulary.rests) > 1:
-        raise UnfitParent(
-            f"{directory} cannot be tuned: its frames have {len(predictor.vocabulary.rests)} parts"
-        )
-    return predictor
-
-
-def _variables(directory: Path) -> dict[str, NDArray[np.float32]]:
-    """Return the variables of the exported network by name, as its module has them."""
+def _variables(directory: Path) -> dict[str, NDArray[Any]]:
+    """Return the variables of the exported module by name."""
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(directory / "variables" / "variables"))
-    names = [name for name in reader.get_variable_to_shape_map() if name.endswith(_SUFFIX)]
-    if any(name.startswith(IN_MIXTURE) for name in names):
-        names = [name for name in names if name.startswith(IN_MIXTURE)]
     return {
-        name.removeprefix(IN_MIXTURE).removesuffix(_SUFFIX): reader.get_tensor(name)
-        for name in names
+        name.removesuffix(_SUFFIX): reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.endswith(_SUFFIX)
     }
+
+
+def _of_network(variables: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[np.float32]]:
+    """Return the network's variables, named as its own module has them."""
+    mixed = {
+        name.removeprefix(IN_MIXTURE): value
+        for name, value in variables.items()
+        if name.startswith(IN_MIXTURE)
+    }
+    return mixed or variables
 
 
 def _is_same(predictor: SavedPredictor, name: str, found: ExportedNetwork) -> bool:

@@ -96,7 +96,9 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
     judged = judged.renamed(renamed)
     frequencies = float(-np.log(np.maximum(counts[judged.targets], 1) / counts.sum()).mean())
     in_keys = _in_keys(parameters, len(train), len(vocabulary))
-    counted = count_parts(parameters, vocabulary, index, cut, progress)
+    counted = count_parts(
+        parameters, vocabulary, index, cut, progress, parent.table if parent else None
+    )
     network = load_network(parameters.network)
     learner = Learner(
         network,

@@ -20,6 +20,7 @@ from tunesmith.components.trainer.recommended_sampling import (
 )
 
 if TYPE_CHECKING:
+    from tunesmith.components.mixture.counting import ContextTable
     from tunesmith.components.mixture.fitting import Prepared
 
 MEBIBYTE = 2**20
@@ -31,6 +32,7 @@ def count_parts(
     train: SongIndex,
     cut: SongIndex,
     progress: Progress,
+    base: ContextTable | None = None,
 ) -> Prepared | None:
     """Return what the network will be mixed with; None where it stays alone.
 
@@ -40,6 +42,7 @@ def count_parts(
         train: all training songs.
         cut: those of them that are set aside.
         progress: where it is said.
+        base: what the parent of a tuning has counted.
     """
     if parameters.mixture.mix == "network":
         return None
@@ -53,6 +56,7 @@ def count_parts(
             vocabulary.rests,
             maximum_bytes=int(parameters.mixture.table_mebibytes * MEBIBYTE),
             seed=parameters.seed,
+            base=base,
         )
 
 

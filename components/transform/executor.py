@@ -35,9 +35,10 @@ def _tokens_of(parent: Path, encoding: str, sequences: Sequences) -> tuple[str, 
     Raises:
         ComponentError: it is no model to be tuned, or the songs' frames are not like its own.
     """
-    from tunesmith.components.parent.reading import read_parent_vocabulary
+    # TensorFlow reads it, which no other songs need.
+    from tunesmith.components.parent.predictor import load_parent
 
-    vocabulary = read_parent_vocabulary(parent)
+    vocabulary = load_parent(parent).vocabulary
     if encoding != vocabulary.corpus.encoding:
         raise ComponentError(
             f"{parent} has the encoding {vocabulary.corpus.encoding}, not {encoding}: give "

@@ -19,7 +19,7 @@ from tunesmith.cli import log_lines
 
 PREFIX = "TUNESMITH"
 
-COMMANDS_WITH_LOG_FORMAT = ("run",)
+COMMANDS_WITH_LOG_FORMAT = ("run", "tune")
 """Those whose ``--log-format`` is that of :mod:`tunesmith.cli.log_lines`."""
 
 _INJECTED_NAME = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")

@@ -18,6 +18,14 @@ NO_WAIT = click.option(
     "--no-wait", is_flag=True, help="Fail instead of waiting if another run holds the lock."
 )
 
+LOG_FORMAT = click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Progress as words, or as one JSON object a line with time and level.",
+)
+
 BEAM_OPTIONS = click.argument(
     "beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM OPTIONS]"
 )

@@ -12,7 +12,7 @@ import click
 from tunesmith.cli import log_lines
 from tunesmith.cli.console import ConsoleProgress
 from tunesmith.cli.derived_command import DerivedCommand
-from tunesmith.cli.options import BEAM_OPTIONS, FILE, NO_WAIT
+from tunesmith.cli.options import BEAM_OPTIONS, FILE, LOG_FORMAT, NO_WAIT
 
 if TYPE_CHECKING:
     from tunesmith.components.artifacts import TrainedModel
@@ -50,13 +50,7 @@ def _derived() -> Sequence[click.Parameter]:
 @click.option(
     "--dry-run", is_flag=True, help="Print which components would be executed and why; run nothing."
 )
-@click.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Progress as words, or as one JSON object a line with time and level.",
-)
+@LOG_FORMAT
 @NO_WAIT
 @BEAM_OPTIONS
 @click.pass_context
@@ -89,7 +83,7 @@ def command(
             click.echo(text, nl=False)
             return
         configured = pipeline_config(settings)
-    _warn_of_unused(given, configured)
+    warn_of_unused(given, configured)
     if dry_run:
         from tunesmith.pipeline.run import plan_pipeline
 
@@ -124,7 +118,7 @@ def _base(config: Path | None, again: int | None, given: Settings) -> dict[str, 
     return read_configuration(config) if config is not None else {}
 
 
-def _warn_of_unused(given: Settings, config: PipelineConfig) -> None:
+def warn_of_unused(given: Settings, config: PipelineConfig) -> None:
     """Warn of an option that is for a component which this run leaves out."""
     from tunesmith.pipeline.configuration_keys import table_name
     from tunesmith.pipeline.dag import COMPONENTS

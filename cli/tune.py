@@ -9,8 +9,8 @@ import click
 
 from tunesmith.cli.console import ConsoleProgress
 from tunesmith.cli.derived_command import DerivedCommand
-from tunesmith.cli.options import BEAM_OPTIONS, NO_WAIT
-from tunesmith.cli.run import given_for_run, planned_line, run_and_report
+from tunesmith.cli.options import BEAM_OPTIONS, LOG_FORMAT, NO_WAIT
+from tunesmith.cli.run import given_for_run, planned_line, run_and_report, warn_of_unused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,7 @@ def _derived() -> Sequence[click.Parameter]:
 @click.option(
     "--dry-run", is_flag=True, help="Print which components would be executed and why; run nothing."
 )
+@LOG_FORMAT
 @NO_WAIT
 @BEAM_OPTIONS
 @click.pass_context
@@ -74,6 +75,7 @@ def command(
             click.echo(text, nl=False)
             return
         configured = pipeline_config(settings)
+    warn_of_unused(given, configured)
     if dry_run:
         from tunesmith.pipeline.run import plan_pipeline
 

@@ -157,7 +157,7 @@ class EncodeSequences(beam.PTransform):
         counted = (
             songs
             | "CountFrames" >> beam.CombineGlobally(CountFrames(self._settings)).without_defaults()
-            | "Build" >> beam.Map(_build_vocabulary, self._settings)
+            | "Build" >> beam.Map(build_vocabulary, self._settings)
         )
         # Two steps of one output each: Beam's older runner loses side inputs of a step with two.
         vocabulary = counted | "Vocabulary" >> beam.Map(itemgetter(0))
@@ -177,8 +177,16 @@ class EncodeSequences(beam.PTransform):
         }
 
 
-def _build_vocabulary(corpus: CorpusCount, settings: TokenSettings) -> tuple[str, dict[str, Any]]:
-    """Return the vocabulary, and what only the counts can tell."""
+def build_vocabulary(corpus: CorpusCount, settings: TokenSettings) -> tuple[str, dict[str, Any]]:
+    """Return the vocabulary as JSON, and what only the counts can tell.
+
+    Its tokens are those that the settings know already, and then the other frames by falling
+    frequency.
+
+    Args:
+        corpus: what was counted.
+        settings: how songs become tokens.
+    """
     frames = corpus.frames
     speed = settings.corpus.grid.frames_per_second
     if settings.corpus.grid.frames_per_beat and corpus.microseconds:

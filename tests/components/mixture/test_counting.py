@@ -148,6 +148,35 @@ def test_a_frame_is_judged_by_all_songs_but_its_own(
             assert known.of_target[row] == pytest.approx(expected, rel=1e-6)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 60), st.integers(0, 2**32), st.integers(1, 3))
+def test_what_another_corpus_counted_is_added(count: int, seed: int, parent_songs: int) -> None:
+    """As if its songs were there, too, and never the one that is left out."""
+    every = contexts(count, seed)
+    split = [each.songs < parent_songs for each in every]
+    before = [each.chosen(mask) for each, mask in zip(every, split, strict=True)]
+    after = [each.chosen(~mask) for each, mask in zip(every, split, strict=True)]
+    ones = np.ones(SIZE, np.int64)
+    base = ContextTable.count(ones, before, ENOUGH)
+    assert contents(ContextTable.count(ones, after, ENOUGH, base)) == counted(every)
+    for whole, part, mask in zip(every, after, split, strict=True):
+        some = np.arange(len(part.keys))
+        expected = left_out(whole, SIZE, np.flatnonzero(~mask))
+        if len(some):
+            for one, other in zip(left_out(part, SIZE, some, base), expected, strict=True):
+                np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_contexts_of_the_songs_are_kept_before_those_of_another_corpus() -> None:
+    zeros = np.zeros(9, np.int64)
+    base = ContextTable.count(np.ones(SIZE, np.int64), [Occurrences(zeros + 5, zeros, zeros)], 99)
+    song = Occurrences(zeros[:1] + 7, zeros[:1], zeros[:1])
+    table = ContextTable.count(
+        np.ones(SIZE, np.int64), [song], CONTEXT_BYTES + FOLLOWER_BYTES, base
+    )
+    assert contents(table) == {7: Counter({0: 1})}
+
+
 def test_a_single_song_knows_nothing_of_itself() -> None:
     (context, *_) = contexts(50, 3)
     alone = context._replace(songs=np.zeros(50, np.int64))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from tunesmith.components.component import ParameterError
+from tunesmith.components.encodings.encoding import read_vocabulary
 from tunesmith.components.records.songs import SongFrames, read_frames, write_frames
 from tunesmith.components.transform.component import TransformParameters
 from tunesmith.components.transform.song_tokens import TokenSettings, transposed
-from tunesmith.components.transform.transforms import CountFrames
+from tunesmith.components.transform.transforms import CorpusCount, CountFrames, build_vocabulary
 from tunesmith.music import CorpusSettings, Frame, Grid
 from tunesmith.music.frames import pack_frames, packed_keys, unpack_frames
 
@@ -78,3 +81,23 @@ def test_a_range_of_shifts_is_written_and_nothing_else(
 def test_what_is_no_range_of_shifts_is_refused(transpose: str) -> None:
     with pytest.raises(ParameterError, match="transpose must "):
         TransformParameters(transpose=transpose)
+
+
+@pytest.mark.parametrize(
+    ("maximum", "new"), [(1000, ["62", "50", "50,54"]), (2, ["62", "50"]), (1, ["62"])]
+)
+def test_a_tuned_models_tokens_are_its_parents_and_then_the_new_frames(
+    maximum: int, new: list[str]
+) -> None:
+    known = ("e", "40", "60,64", "41")
+    frames = [(), (60, 64), (62,), (50,), (50, 54)]
+    keys = packed_keys(pack_frames(frames))
+    counts = Counter(dict(zip(keys, (9, 8, 7, 5, 3), strict=True)))
+    settings = TokenSettings(CorpusSettings(), maximum, 1, known)
+    text, facts = build_vocabulary(CorpusCount(counts, 10**6), settings)
+    assert list(read_vocabulary(text).names) == [*known, *new]
+    assert facts["vocabulary_size"] == 4 + len(new)
+    rarer = TokenSettings(CorpusSettings(), 1000, 5, known)
+    assert list(read_vocabulary(build_vocabulary(CorpusCount(counts, 0), rarer)[0]).names) == [
+        *(*known, "62", "50")
+    ]

@@ -33,8 +33,11 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
         # A model that knows music already, and few songs: small steps, and not many.
         "tune": {
-            # Most tokens are the parent's, which few songs need not have.
+            # Most tokens are the parent's, which few songs need not have; of three songs one is
+            # held out, and of the other two one is longer.
             "example_validator.minimum_windows_a_token": 0.0,
+            "example_validator.maximum_song_share": 1.0,
+            "example_validator.maximum_mapped_share": 0.6,
             "trainer.learning_rate": 0.0003,
             "trainer.warm_start.share": 0.0,
             "trainer.maximum_seconds": 240.0,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,16 @@ import pytest
 from click.testing import Result
 
 Invoke = Callable[..., Result]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _read_once(model_dir: Path) -> Iterator[None]:
+    """Reading a model takes seconds: let all tests have what the first reading found."""
+    from tunesmith.cli import tune
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tune, "_of_parent", cache(tune._of_parent))
+        yield
 
 
 def printed(invoke: Invoke, model: Path, *arguments: object) -> dict[str, Any]:

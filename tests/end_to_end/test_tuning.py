@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tunesmith.client import Composer
@@ -29,11 +30,12 @@ def tunesmith(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def write_songs(folder: Path, scale: tuple[int, ...], count: int) -> Path:
-    """Write songs that walk up and down a scale."""
+    """Write songs that wander up and down a scale."""
     folder.mkdir()
     for number in range(count):
-        steps = [(number + step * (1 + number % 3)) % 8 for step in range(70 + 3 * number)]
-        write_midi([(scale[step],) for step in steps], folder / f"{number}.mid", 5.0)
+        moves = np.random.default_rng(number).integers(-1, 2, 80 + 3 * number)
+        places = np.abs(np.cumsum(moves)) % len(scale)
+        write_midi([(scale[place],) for place in places], folder / f"{number}.mid", 5.0)
     return folder
 
 

@@ -56,8 +56,8 @@ def test_an_exported_network_is_read_back_with_the_same_weights(name: str, tmp_p
 
 
 def test_a_network_that_no_variable_describes_is_refused(tmp_path: Path) -> None:
-    exported(tmp_path / "leaking", "paper", replace(PaperSizes(window=4, units=8), leak=0.9))
-    sizes = PaperSizes(window=4, units=8)
+    sizes = PaperSizes(window=4, units=8, layers=1)
+    exported(tmp_path / "leaking", "paper", replace(sizes, leak=0.9))
     model = load_network("paper").build(len(VOCABULARY), sizes)
     plain = PortableGraph(
         lambda: load_network("paper").build(len(VOCABULARY), sizes), model.get_weights()

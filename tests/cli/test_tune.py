@@ -15,7 +15,7 @@ Invoke = Callable[..., Result]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _read_once(model_dir: Path) -> Iterator[None]:
+def _read_once() -> Iterator[None]:
     """Reading a model takes seconds: let all tests have what the first reading found."""
     from tunesmith.cli import tune
 

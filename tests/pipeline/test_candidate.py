@@ -185,3 +185,19 @@ def test_songs_that_were_refused_leave_no_model(tmp_path: Path) -> None:
     with Runner(root, SilentProgress(), command="run"):
         pass
     assert read_candidate(root) is None
+
+
+def test_a_tuned_model_is_given_no_advice_that_tuning_refuses() -> None:
+    found = find_advice(history(WORSE) | {"tuned": True})
+    assert "it overfitted" in found
+    assert "try --keys all, --dropout 0.5 or more songs" in found
+    assert "--units" not in found
+    # Few windows for each token are what tuning is for.
+    slow = find_advice(history(BETTER, 100, "time", maximum_seconds=100.0) | {"tuned": True})
+    assert slow.endswith("try --max-seconds 300, or more songs")
+
+
+def test_a_parent_that_tuning_did_not_better_is_said_to_be_so() -> None:
+    spoilt = [(3.0, 3.5), (2.5, 3.6), (2.0, 3.9)]
+    assert "predicts the songs set aside as well" in find_advice(history(spoilt) | {"tuned": True})
+    assert "predicts the songs set aside as well" not in find_advice(history(spoilt))

@@ -108,15 +108,18 @@ def test_it_serves_and_composes(root: Path, tmp_path: Path) -> None:
     assert out.read_bytes().startswith(b"MThd")
 
 
-def test_a_version_is_tuned_in_the_root_that_it_comes_from(parent: Path, tmp_path: Path) -> None:
-    """Then the whole of its own lineage is told."""
+def test_in_the_root_that_the_parent_comes_from_its_own_lineage_is_told(
+    parent: Path, tmp_path: Path
+) -> None:
     songs = write_songs(tmp_path / "midi", MINOR, 4)
     root = parent.parents[2]
     tunesmith(
         *("tune", "--model", parent, "--midi-dir", songs, "--root", root),
-        *("--model-name", "minor", *QUICK),
+        *("--until", "Transform", "--split-seed", 1),
     )
-    found = json.loads(tunesmith("lineage", root / "models" / "minor" / "1", "--json").stdout)
+    newest = max(root.glob("Transform/*"), key=lambda folder: int(folder.name))
+    found = json.loads(tunesmith("lineage", newest, "--json").stdout)
     assert [each["type"] for each in found["sources"]] == ["MidiFolder", "MidiFolder"]
-    trainers = [each for each in found["executions"] if each["component"] == "Trainer"]
-    assert len(trainers) == 2
+    made_it = [each["component"] for each in found["executions"]]
+    assert made_it.count("Transform") == 2
+    assert {"Trainer", "Pusher"} <= set(made_it)

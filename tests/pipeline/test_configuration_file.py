@@ -97,7 +97,9 @@ def test_an_encoding_that_needs_onsets_has_them_kept() -> None:
 def test_the_text_without_folders_is_a_configuration_to_fill_in() -> None:
     text = configuration_text({})
     assert "# midi_dir is not given\n" in text
-    assert set(known_keys()) - set(parsed(text)) == {"midi_dir", "root", "from", "until"}
+    assert set(known_keys()) - set(parsed(text)) == {
+        *("midi_dir", "root", "parent", "from", "until")
+    }
 
 
 def test_what_toml_cannot_hold_is_left_out_of_the_text() -> None:

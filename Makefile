@@ -62,6 +62,7 @@ bench: venv ## every figure: reading over DATA, broken files, kills, training, s
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/networks.py
+	$(BIN)/python benchmarks/tuning.py
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/client_import.py
 	$(BIN)/python benchmarks/generate.py

@@ -52,10 +52,10 @@ def command(
     """Learn a style from few songs, beginning with a model of many.
 
     --model is a version of a model that tunesmith has pushed, of any corpus and any --root. The new
-    model knows its frames and those of the songs, and begins with its weights. It goes through the
-    same gates as any other, and is pushed into --root, where tunesmith lineage names its parent.
-    Track, grid, encoding and network are those of the parent; another track may be given. Defaults
-    are those of --recipe tune.
+    model knows its frames and those of the songs, and begins with its weights and counts. It goes
+    through the same gates as any other and is pushed into --root, where tunesmith lineage names its
+    parent. Track, grid, encoding and network are those of the parent; another track may be given.
+    Defaults are those of --recipe tune.
     """
     from tunesmith.cli.derived_options import usage_errors
     from tunesmith.pipeline.configuration import Setting, pipeline_config, with_recipe

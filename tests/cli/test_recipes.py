@@ -30,7 +30,8 @@ def test_the_papers_recipe_is_the_papers_program(configured: Configured) -> None
     assert trainer.regularisation.keys == "none"
     assert trainer.regularisation.noise == trainer.regularisation.weight_decay == 0
     assert trainer.architecture.dropout == 0.3
-    assert config.parameters["Transform"].transpose == (0, 0)
+    assert config.parameters["Transform"].transpose == "none"
+    assert trainer.mixture.mix == "network"
 
 
 def test_the_default_recipe_is_what_is_declared(configured: Configured) -> None:

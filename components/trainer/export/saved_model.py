@@ -105,7 +105,7 @@ def export_model(
     signatures = _signatures(forward, window, vocabulary, served)
     signatures["generate"] = generate or generate_signature(forward, window, len(vocabulary))
     if isinstance(forward, Mixture):
-        signatures["parts"] = _by_window(forward.parts, window, len(vocabulary))
+        signatures["parts"] = _by_window("parts", forward.parts, window, len(vocabulary))
     asked = ["vocabulary", "settings"]
     if settings.drafter_bytes:
         drafter = PackedDrafter.count(
@@ -149,7 +149,9 @@ def _signatures(
     speed = {"frames_per_second": np.float32(vocabulary.frames_per_second)}
     served: dict[str, Any] = {**corpus, **speed, **own}
 
-    serving_default = _by_window(lambda tokens: {"probabilities": forward(tokens)}, window, size)
+    serving_default = _by_window(
+        "serving_default", lambda tokens: {"probabilities": forward(tokens)}, window, size
+    )
 
     @tf.function(input_signature=[ids])
     def names(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -166,24 +168,26 @@ def _signatures(
 
 
 def _by_window(
-    answer: Callable[[Any], dict[str, Any]], window: int, size: int
+    name: str, answer: Callable[[Any], dict[str, Any]], window: int, size: int
 ) -> tf.types.experimental.GenericFunction:
     """Return a signature of windows; the rows of one with a token out of range are NaN.
 
     Args:
+        name: of the signature, which its function is called by.
         answer: tokens int32 [batch, window], each from 0 up to V, to float32 [batch, V] by name.
         window: see above.
         size: V.
     """
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec([None, window], tf.int32, "tokens")])
     def served(tokens: tf.Tensor) -> dict[str, tf.Tensor]:
         known = tf.reduce_all((tokens >= 0) & (tokens < size), axis=1, keepdims=True)
         rows = answer(tf.clip_by_value(tokens, 0, size - 1))
-        return {name: tf.where(known, row, np.float32("nan")) for name, row in rows.items()}
+        return {key: tf.where(known, row, np.float32("nan")) for key, row in rows.items()}
 
-    return served
+    served.__name__ = name
+    signature = [tf.TensorSpec([None, window], tf.int32, "tokens")]
+    return tf.function(served, input_signature=signature)
 
 
 def _write_warmup(directory: Path, window: int, by_token: list[str]) -> None:

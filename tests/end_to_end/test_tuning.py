@@ -17,7 +17,7 @@ from tunesmith.serving import EmbeddedServer, ServerOptions
 
 # Three epochs beat nothing.
 QUICK = ["--beat", "none", "--sampling-seconds", "0", "--epochs", "3"]
-SMALL = ["--units", "12", "--embedding", "8", "--layers", "2", "--dense", "12"]
+SMALL = ["--units", "12", "--embedding", "8", "--layers", "1", "--dense", "12", "--warm-start", "0"]
 MAJOR, MINOR = (60, 62, 64, 65, 67, 69, 71, 72), (57, 59, 60, 62, 64, 66, 68, 70)
 
 

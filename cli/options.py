@@ -18,6 +18,16 @@ NO_WAIT = click.option(
     "--no-wait", is_flag=True, help="Fail instead of waiting if another run holds the lock."
 )
 
+PRINT_CONFIG = click.option(
+    "--print-config",
+    is_flag=True,
+    help="Print the configuration in force as TOML, and run nothing.",
+)
+
+DRY_RUN = click.option(
+    "--dry-run", is_flag=True, help="Print which components would be executed and why; run nothing."
+)
+
 LOG_FORMAT = click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),

@@ -12,7 +12,7 @@ import click
 from tunesmith.cli import log_lines
 from tunesmith.cli.console import ConsoleProgress
 from tunesmith.cli.derived_command import DerivedCommand
-from tunesmith.cli.options import BEAM_OPTIONS, FILE, LOG_FORMAT, NO_WAIT
+from tunesmith.cli.options import BEAM_OPTIONS, DRY_RUN, FILE, LOG_FORMAT, NO_WAIT, PRINT_CONFIG
 
 if TYPE_CHECKING:
     from tunesmith.components.artifacts import TrainedModel
@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 
 
 def _derived() -> Sequence[click.Parameter]:
+    return pipeline_options("midi_dir", "root", "recipe", "from", "until", "rerun")
+
+
+def pipeline_options(*keys: str) -> list[click.Parameter]:
+    """Return the options of some keys of a run, and those of all components."""
     from tunesmith.cli.derived_options import component_options, run_options
     from tunesmith.pipeline.dag import COMPONENTS
 
-    own = run_options("midi_dir", "root", "recipe", "from", "until", "rerun")
+    own = run_options(*keys)
     return [*own, *(option for each in COMPONENTS for option in component_options(each.name))]
 
 
@@ -42,14 +47,8 @@ def _derived() -> Sequence[click.Parameter]:
     metavar="RUN",
     help="Use the configuration of this run of --root; options come before it.",
 )
-@click.option(
-    "--print-config",
-    is_flag=True,
-    help="Print the configuration in force as TOML, and run nothing.",
-)
-@click.option(
-    "--dry-run", is_flag=True, help="Print which components would be executed and why; run nothing."
-)
+@PRINT_CONFIG
+@DRY_RUN
 @LOG_FORMAT
 @NO_WAIT
 @BEAM_OPTIONS
@@ -72,23 +71,47 @@ def command(
     Beam untouched.
     """
     from tunesmith.cli.derived_options import usage_errors
-    from tunesmith.pipeline.configuration import merged, pipeline_config, with_recipe
-    from tunesmith.pipeline.configuration_file import configuration_text
+    from tunesmith.pipeline.configuration import merged
 
     given = given_for_run(ctx)
     with usage_errors():
-        settings = with_recipe(merged(_base(config, again, given), given))
+        settings = merged(_base(config, again, given), given)
+    run_as_set(settings, given, print_config=print_config, dry_run=dry_run, no_wait=no_wait)
+
+
+def run_as_set(
+    settings: Settings, given: Settings, *, print_config: bool, dry_run: bool, no_wait: bool
+) -> None:
+    """Run the pipeline, or only say what would be run.
+
+    Args:
+        settings: all that was set; what is left open is the recipe's.
+        given: of these, what the command line and the environment set.
+        print_config: print the configuration in force and run nothing.
+        dry_run: print what would be executed and run nothing.
+        no_wait: fail if another run holds the lock.
+
+    Raises:
+        click.UsageError: a value is not allowed.
+        ComponentError: see :func:`run_and_report`.
+    """
+    from tunesmith.cli.derived_options import usage_errors
+    from tunesmith.pipeline.configuration import pipeline_config, with_recipe
+    from tunesmith.pipeline.configuration_file import configuration_text
+
+    with usage_errors():
+        settings = with_recipe(settings)
         text = configuration_text(settings)
         if print_config:
             click.echo(text, nl=False)
             return
         configured = pipeline_config(settings)
-    warn_of_unused(given, configured)
+    _warn_of_unused(given, configured)
     if dry_run:
         from tunesmith.pipeline.run import plan_pipeline
 
         for step in plan_pipeline(configured):
-            click.echo(planned_line(step))
+            click.echo(_planned(step))
         return
     run_and_report(configured, ConsoleProgress(), not no_wait, text)
 
@@ -118,7 +141,7 @@ def _base(config: Path | None, again: int | None, given: Settings) -> dict[str, 
     return read_configuration(config) if config is not None else {}
 
 
-def warn_of_unused(given: Settings, config: PipelineConfig) -> None:
+def _warn_of_unused(given: Settings, config: PipelineConfig) -> None:
     """Warn of an option that is for a component which this run leaves out."""
     from tunesmith.pipeline.configuration_keys import table_name
     from tunesmith.pipeline.dag import COMPONENTS
@@ -137,7 +160,7 @@ def warn_of_unused(given: Settings, config: PipelineConfig) -> None:
                 )
 
 
-def planned_line(step: PlannedStep) -> str:
+def _planned(step: PlannedStep) -> str:
     """Return one line of a dry run."""
     words = {True: "would be executed", False: "would not be executed", None: "may be executed"}
     return f"{step.component}: {words[step.executed]}: {'; '.join(step.reasons)}"

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tunesmith.cli.console import ConsoleProgress
 from tunesmith.cli.derived_command import DerivedCommand
-from tunesmith.cli.options import BEAM_OPTIONS, LOG_FORMAT, NO_WAIT
-from tunesmith.cli.run import given_for_run, planned_line, run_and_report, warn_of_unused
+from tunesmith.cli.options import BEAM_OPTIONS, DRY_RUN, LOG_FORMAT, NO_WAIT, PRINT_CONFIG
+from tunesmith.cli.run import given_for_run, pipeline_options, run_as_set
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,11 +20,7 @@ RECIPE = "tune"
 
 
 def _derived() -> Sequence[click.Parameter]:
-    from tunesmith.cli.derived_options import component_options, run_options
-    from tunesmith.pipeline.dag import COMPONENTS
-
-    own = run_options("parent", "midi_dir", "root", "until", "rerun")
-    return [*own, *(option for each in COMPONENTS for option in component_options(each.name))]
+    return pipeline_options("parent", "midi_dir", "root", "until", "rerun")
 
 
 @click.command(
@@ -34,14 +29,8 @@ def _derived() -> Sequence[click.Parameter]:
     derive=_derived,
     epilog="tunesmith run --again repeats a run of this command; docs/tuning.md tells more.",
 )
-@click.option(
-    "--print-config",
-    is_flag=True,
-    help="Print the configuration in force as TOML, and run nothing.",
-)
-@click.option(
-    "--dry-run", is_flag=True, help="Print which components would be executed and why; run nothing."
-)
+@PRINT_CONFIG
+@DRY_RUN
 @LOG_FORMAT
 @NO_WAIT
 @BEAM_OPTIONS
@@ -58,8 +47,7 @@ def command(
     Defaults are those of --recipe tune.
     """
     from tunesmith.cli.derived_options import usage_errors
-    from tunesmith.pipeline.configuration import Setting, pipeline_config, with_recipe
-    from tunesmith.pipeline.configuration_file import configuration_text
+    from tunesmith.pipeline.configuration import Setting
     from tunesmith.pipeline.parent import find_version
 
     given = given_for_run(ctx)
@@ -69,20 +57,8 @@ def command(
     given["parent"] = Setting(version, given["parent"].origin, given["parent"].name)
     with usage_errors():
         own = {"recipe": Setting(RECIPE, "tunesmith tune", "recipe")}
-        settings = with_recipe({**own, **_joined(_of_parent(version), given)})
-        text = configuration_text(settings)
-        if print_config:
-            click.echo(text, nl=False)
-            return
-        configured = pipeline_config(settings)
-    warn_of_unused(given, configured)
-    if dry_run:
-        from tunesmith.pipeline.run import plan_pipeline
-
-        for step in plan_pipeline(configured):
-            click.echo(planned_line(step))
-        return
-    run_and_report(configured, ConsoleProgress(), not no_wait, text)
+        settings = {**own, **_joined(_of_parent(version), given)}
+    run_as_set(settings, given, print_config=print_config, dry_run=dry_run, no_wait=no_wait)
 
 
 def _of_parent(version: Path) -> dict[str, Setting]:

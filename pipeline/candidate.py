@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.components.artifacts import ModelEvaluation, TrainedModel
+from tunesmith.components.trainer.other_keys import FEW_WINDOWS
 from tunesmith.components.transform.component import AUTO, NONE
 from tunesmith.pipeline.history import PIPELINE_COMMANDS, Run, Step, read_runs
-
-FEW_WINDOWS = 100
-"""Training windows for each token of the vocabulary; the paper's songs have 39, the demo's
-chorales 79, POP909's melodies 1,223 (docs/gates.md)."""
 
 MATTERS = 0.02
 """Nats a frame that are worth a word: what a model has to be better by than a baseline."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.components.encodings.encoding import TokenVocabulary
-
-NUMBER = re.compile(r"\d+")
+from tunesmith.components.encodings.names import pitches_in
 
 _PITCHES = 160
 """Some more than MIDI has: a shifted frame may go beyond."""
@@ -19,8 +16,7 @@ def sounding_pitches(names: list[str]) -> NDArray[np.float32]:
     """Return which pitches sound in the frames of these names, 0 or 1, float32 [names, 160]."""
     found = np.zeros((len(names), _PITCHES), np.float32)
     for row, name in enumerate(names):
-        numbers = [int(each) for each in NUMBER.findall(name.rpartition(":")[2])]
-        found[row, [number for number in numbers if number < _PITCHES]] = 1
+        found[row, [pitch for pitch in pitches_in(name) if pitch < _PITCHES]] = 1
     return found
 
 

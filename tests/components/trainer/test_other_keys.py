@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tunesmith.components.encodings.names import KEYS
 from tunesmith.components.trainer.near_tokens import nearest_known
-from tunesmith.components.trainer.other_keys import SHIFTS, in_other_keys, noised, shift_table
+from tunesmith.components.trainer.other_keys import in_other_keys, noised, shift_table
 from tunesmith.music import Vocabulary
 
 VOCABULARY = Vocabulary(((), (60,), (62,), (60, 64), (62, 65), (64, 67), (80,)), 5.0)
@@ -19,11 +20,11 @@ def seed(number: int) -> tf.Tensor:
 def test_a_frame_becomes_that_which_it_is_in_the_other_key_or_the_nearest() -> None:
     table = shift_table(VOCABULARY)
     assert table.shape == (12, 7)
-    assert table[SHIFTS.index(0)].tolist() == list(range(7))
+    assert table[KEYS.index(0)].tolist() == list(range(7))
     # Up a tone: 60 is 62; 62 would be 64, of which 60,64 holds half, as does 64,67; 60,64 would be
     # 62,66, of which 62 is a half; nothing has a pitch in common with 80 + 2.
-    assert table[SHIFTS.index(2)].tolist() == [0, 2, 3, 2, 5, -1, -1]
-    assert VOCABULARY.names[table[SHIFTS.index(2), 4]] == "64,67"
+    assert table[KEYS.index(2)].tolist() == [0, 2, 3, 2, 5, -1, -1]
+    assert VOCABULARY.names[table[KEYS.index(2), 4]] == "64,67"
 
 
 def test_a_window_is_moved_as_a_whole_or_stays() -> None:

@@ -1,0 +1,21 @@
+"""Names of frames in any encoding: behind the part's name, each number in one is a pitch."""
+
+from __future__ import annotations
+
+import re
+
+_NUMBER = re.compile(r"\d+")
+
+KEYS = tuple(range(-5, 7))
+"""Semitones up to each of the twelve keys, each as near as it can be."""
+
+
+def pitches_in(name: str) -> list[int]:
+    """Return the pitches in a frame's name, as they come in it."""
+    return [int(each) for each in _NUMBER.findall(name.rpartition(":")[2])]
+
+
+def shifted(name: str, semitones: int) -> str:
+    """Return the name of a frame with each pitch moved up by `semitones`."""
+    part, colon, frame = name.rpartition(":")
+    return part + colon + _NUMBER.sub(lambda found: str(int(found[0]) + semitones), frame)

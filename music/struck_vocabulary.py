@@ -26,7 +26,14 @@ from tunesmith.music.struck import (
     struck_frames,
     struck_name,
 )
-from tunesmith.music.vocabulary import REST_TOKEN, Vocabulary, count_bits, words
+from tunesmith.music.vocabulary import (
+    REST_TOKEN,
+    Vocabulary,
+    count_bits,
+    decode_by_place,
+    encode_by_map,
+    words,
+)
 
 _MAPPED_AT_ONCE = 128
 """Frames: bounds the memory of a mapping step to some megabytes."""
@@ -152,25 +159,10 @@ class StruckVocabulary:
         Raises:
             MusicError: a token is out of range.
         """
-        ids = [int(token) for token in tokens]
-        for token in ids:
-            if not 0 <= token < len(self):
-                raise MusicError(f"token {token} is outside the vocabulary of {len(self)}")
-        return [self.frames[token] for token in ids]
+        return decode_by_place(self.frames, tokens)
 
     def _encode_packed(self, packed: PackedFrames) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        keys = packed_keys(packed)
-        known = self._packed_tokens
-        tokens = np.array([known.get(key, -1) for key in keys], dtype=np.int64)
-        unknown = tokens < 0
-        for row in np.flatnonzero(unknown).tolist():
-            tokens[row] = self._nearest.get(keys[row], -1)
-        new = np.flatnonzero(tokens < 0)
-        for start in range(0, len(new), _MAPPED_AT_ONCE):
-            rows = new[start : start + _MAPPED_AT_ONCE]
-            tokens[rows] = self._map(packed[rows])
-        self._nearest.update((keys[row], int(tokens[row])) for row in new.tolist())
-        return tokens, unknown
+        return encode_by_map(packed, self._packed_tokens, self._nearest, self._map, _MAPPED_AT_ONCE)
 
     def _map(self, packed: PackedFrames) -> NDArray[np.int64]:
         """Return the token, int64 [n], that each unknown frame maps to.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -183,18 +183,7 @@ class Vocabulary:
         Returns:
             int64 [n], and bool [n]: true where the frame is outside the vocabulary.
         """
-        keys = packed_keys(packed)
-        known = self._packed_tokens
-        tokens = np.array([known.get(key, -1) for key in keys], dtype=np.int64)
-        unknown = tokens < 0
-        for row in np.flatnonzero(unknown).tolist():
-            tokens[row] = self._nearest.get(keys[row], -1)
-        new = np.flatnonzero(tokens < 0)
-        for start in range(0, len(new), _MAPPED_AT_ONCE):
-            rows = new[start : start + _MAPPED_AT_ONCE]
-            tokens[rows] = self._map(packed[rows])
-        self._nearest.update((keys[row], int(tokens[row])) for row in new.tolist())
-        return tokens, unknown
+        return encode_by_map(packed, self._packed_tokens, self._nearest, self._map, _MAPPED_AT_ONCE)
 
     @property
     def rests(self) -> tuple[int, ...]:
@@ -224,11 +213,7 @@ class Vocabulary:
         Raises:
             MusicError: a token is out of range.
         """
-        ids = [int(token) for token in tokens]
-        for token in ids:
-            if not 0 <= token < len(self.frames):
-                raise MusicError(f"token {token} is outside the vocabulary of {len(self.frames)}")
-        return [self.frames[token] for token in ids]
+        return decode_by_place(self.frames, tokens)
 
     def _overlap(self, packed: PackedFrames) -> NDArray[np.float32]:
         """Jaccard index, float32 [n, V - 1], of each sounding frame with every known one."""
@@ -295,6 +280,50 @@ class Vocabulary:
     def read(cls, path: Path) -> Vocabulary:
         """Read a ``vocabulary.json``."""
         return cls.from_json(path.read_text(encoding="utf-8"))
+
+
+def encode_by_map(
+    packed: PackedFrames,
+    known: Mapping[bytes, int],
+    nearest: dict[bytes, int],
+    map_frames: Callable[[PackedFrames], NDArray[np.int64]],
+    at_once: int,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the tokens of frames given as bits, int64 [n], and which had to be mapped, bool [n].
+
+    Args:
+        packed: uint8 [n, bytes].
+        known: the token of each known frame, by its bits.
+        nearest: what unknown frames were mapped to before; what is mapped now is added.
+        map_frames: maps unknown frames, uint8 [k, bytes], to tokens, int64 [k].
+        at_once: how many frames are mapped at a time at most.
+    """
+    keys = packed_keys(packed)
+    tokens = np.array([known.get(key, -1) for key in keys], dtype=np.int64)
+    unknown = tokens < 0
+    for row in np.flatnonzero(unknown).tolist():
+        tokens[row] = nearest.get(keys[row], -1)
+    new = np.flatnonzero(tokens < 0)
+    for start in range(0, len(new), at_once):
+        rows = new[start : start + at_once]
+        tokens[rows] = map_frames(packed[rows])
+    nearest.update((keys[row], int(tokens[row])) for row in new.tolist())
+    return tokens, unknown
+
+
+def decode_by_place(
+    frames: Sequence[Frame], tokens: Sequence[int] | NDArray[np.integer[Any]]
+) -> list[Frame]:
+    """Return the frames that stand at the places `tokens`.
+
+    Raises:
+        MusicError: a token is out of range.
+    """
+    ids = [int(token) for token in tokens]
+    for token in ids:
+        if not 0 <= token < len(frames):
+            raise MusicError(f"token {token} is outside the vocabulary of {len(frames)}")
+    return [frames[token] for token in ids]
 
 
 def words(packed: PackedFrames) -> NDArray[np.uint64]:

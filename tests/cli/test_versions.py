@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from toy_components import Learning, Width
 
 from tunesmith.cli.main import cli
 from tunesmith.components.artifacts import ModelEvaluation, TrainedModel
@@ -17,16 +18,6 @@ from tunesmith.components.errors import GateClosed
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.pusher.component import PUSHER, PusherInputs, PusherParameters
 from tunesmith.pipeline.runner import Runner
-
-
-@dataclass(frozen=True)
-class Width(ParameterSet):
-    units: int = parameter(8, "Width.")
-
-
-@dataclass(frozen=True)
-class Learning(ParameterSet):
-    sizes: Width = parameter(Width(), "Sizes.")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toy_components import Learning, OfSong
 
 from tunesmith.cli.derived_options import component_options
 from tunesmith.components.artifacts import Artifact, ModelEvaluation, TrainedModel
@@ -119,23 +120,8 @@ def options_of(component: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class OfSong:
-    song: Artifact
-
-
-@dataclass(frozen=True)
 class Judged:
     model: TrainedModel
-
-
-@dataclass(frozen=True)
-class Width(ParameterSet):
-    units: int = parameter(8, "Width.")
-
-
-@dataclass(frozen=True)
-class Learning(ParameterSet):
-    sizes: Width = parameter(Width(), "Sizes.")
 
 
 @dataclass(frozen=True)
@@ -148,9 +134,6 @@ LEARN: Component[Any, Any, TrainedModel] = Component(
 )
 EVALUATE: Component[Any, Any, ModelEvaluation] = Component(
     "Evaluator", Judged, Most, ModelEvaluation, "toy_executors:evaluate"
-)
-PUSH: Component[Any, Any, Artifact] = Component(
-    "Pusher", Judged, Most, Artifact, "toy_executors:touch"
 )
 
 

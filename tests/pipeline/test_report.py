@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toy_components import Learning, OfSong
 
 from tunesmith.components.artifacts import Artifact, Blessing, ModelEvaluation, TrainedModel
 from tunesmith.components.component import Component, ParameterSet, parameter
@@ -28,23 +29,8 @@ class Finding(Blessing):
 
 
 @dataclass(frozen=True)
-class OfSong:
-    song: Artifact
-
-
-@dataclass(frozen=True)
 class Longest(ParameterSet):
     longest: int = parameter(9, "Notes at most.")
-
-
-@dataclass(frozen=True)
-class Width(ParameterSet):
-    units: int = parameter(8, "Width.")
-
-
-@dataclass(frozen=True)
-class Learning(ParameterSet):
-    sizes: Width = parameter(Width(), "Sizes.")
 
 
 GATE: Component[Any, Any, Finding] = Component(

@@ -35,6 +35,7 @@ from tunesmith.components.progress import Progress
 from tunesmith.components.records.eval_windows import EvalWindows, Tokens
 from tunesmith.components.records.tfrecord import read_tokens
 from tunesmith.components.saved_predictor import SavedPredictor
+from tunesmith.components.spread import evenly
 from tunesmith.music import write_midi
 
 PART_WINDOWS = 8192
@@ -197,7 +198,7 @@ def _music(
         candidate.vocabulary,
         [] if composed is None else list(composed),
         train,
-        train[:: -(-len(train) // parameters.corpus_songs)],
+        train[evenly(len(train), parameters.corpus_songs)],
         others,
         parameters.steps if composed is None else composed.shape[1],
         parameters.copied_frames,

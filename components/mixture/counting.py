@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.components.ngram.counting import ranges
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
@@ -79,7 +81,7 @@ class ContextTable:
         kept = kept[np.argsort(names[kept], kind="stable")]
         first, distinct = (np.cumsum(distinct) - distinct)[kept], distinct[kept]
         ends = np.cumsum(distinct)
-        places = _ranges(first, distinct)
+        places = ranges(first, distinct)
         entries = np.zeros((len(ends) + 1, 3), np.int32)
         entries[:-1] = np.stack([ends - distinct, ends, totals[kept]], axis=1)
         return cls(
@@ -127,7 +129,7 @@ class ContextTable:
         there = self.keys[place] == names
         entries = self.entries[place].astype(np.int64) * there[:, None]
         distinct = entries[:, 1] - entries[:, 0]
-        rows = _ranges(entries[:, 0], distinct)
+        rows = ranges(entries[:, 0], distinct)
         known = np.repeat(np.arange(len(names)), distinct) * size + self.followers[rows]
         counts = np.zeros(len(pairs), np.int64)
         if len(known):
@@ -190,13 +192,6 @@ def _added(found: tuple[Ints, Ints, Ints, Ints], base: ContextTable, size: int) 
     distinct = np.bincount(of, minlength=len(names))
     totals = np.bincount(of, weights=counts, minlength=len(names)).astype(np.int64)
     return names, distinct, totals, followers, counts
-
-
-def _ranges(starts: Ints, lengths: Ints) -> Ints:
-    """Return the numbers from each start on, as many as its length, one range after the other."""
-    ends = np.cumsum(lengths)
-    places: Ints = np.repeat(starts - ends + lengths, lengths) + np.arange(lengths.sum())
-    return places
 
 
 class Known(NamedTuple):

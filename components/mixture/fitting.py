@@ -29,6 +29,7 @@ from tunesmith.components.mixture.gate import (
 from tunesmith.components.mixture.mixture import Counted, CountedParts, Mixture
 from tunesmith.components.mixture.occurrences import TrainingSongs, find_contexts
 from tunesmith.components.records.eval_windows import EvalWindows
+from tunesmith.components.spread import evenly
 
 Ints = NDArray[np.int64]
 
@@ -68,7 +69,7 @@ class Prepared:
         """
         blend = unfitted_blend()
         if self.learned is not None:
-            some = _spread(self.songs.judged, JUDGED_FRAMES)
+            some = self.songs.judged[evenly(len(self.songs.judged), JUDGED_FRAMES)]
             held = self.songs.held
             held = EvalWindows(renamed[held.tokens], held.starts, held.window)
             blend = _fit_blend(network, self.learned, held, some, seed)
@@ -97,9 +98,10 @@ def prepare_mixture(
             than they predict each other.
     """
     contexts = find_contexts(songs, names, rests)
-    gate, loss = _fit_gate(songs, contexts, len(names), rests, seed, None)
+    frames = _FittedFrames.read(songs, len(names), rests)
+    gate, loss = frames.fit(contexts, None, seed)
     if base is not None:
-        with_base, loss_with_base = _fit_gate(songs, contexts, len(names), rests, seed, base)
+        with_base, loss_with_base = frames.fit(contexts, base, seed)
         gate, base = (with_base, base) if loss_with_base < loss else (gate, None)
 
     def counted(left: NDArray[np.bool_]) -> Counted:
@@ -114,36 +116,62 @@ def prepare_mixture(
     return Prepared(songs, every, counted(left) if len(songs.judged) else None)
 
 
-def _fit_gate(
-    songs: TrainingSongs,
-    contexts: Sequence[Occurrences],
-    size: int,
-    rests: Sequence[int],
-    seed: int,
-    base: ContextTable | None,
-) -> tuple[Gate, float]:
-    """Return the gate and the loss of the frames that it is fitted to, in nats a frame."""
-    places = _spread(np.arange(len(songs.fitted)), FITTED_FRAMES)
-    some = songs.fitted[places]
-    known = [
-        left_out(each, size, some if number < len(KINDS) else places, base)
-        for number, each in enumerate(contexts)
-    ]
-    totals, distinct, of_context = (np.stack(each, axis=1) for each in zip(*known, strict=True))
-    # The empty context is one that all frames have in common.
-    targets = songs.held.targets.astype(np.int64)
-    anywhere = left_out(Occurrences(targets * 0, targets, songs.groups), size, some)
-    unigram = (anywhere.of_target * anywhere.totals + UNSEEN) / (anywhere.totals + UNSEEN * size)
-    features, in_window, of_match, sounded, repeats = _evidence(songs.held, some, rests)
-    always, uniform = np.ones((len(some), 2), bool), np.full(len(some), 1 / size)
-    of_target = [of_context, of_match, repeats, unigram[:, None], uniform[:, None]]
-    fitted_to = (
-        np.concatenate([np.log1p(totals), np.log1p(distinct), features], axis=1),
-        np.concatenate([totals > 0, in_window > 0, sounded, always], axis=1),
-        np.concatenate(of_target, axis=1).astype(np.float32),
-    )
-    gate = fit_gate(*fitted_to, seed)
-    return gate, gate_loss(gate, *fitted_to)
+@dataclass(frozen=True)
+class _FittedFrames:
+    """The frames that the gate is fitted to, and all of them that no context has a part in.
+
+    Args:
+        size: V.
+        places: int64 [k], which of the songs' own windows they are.
+        windows: int64 [k], which of all windows.
+        unigram: float32 [k], probability of each frame by the counts of all other songs.
+        evidence: see :func:`_evidence`.
+    """
+
+    size: int
+    places: Ints
+    windows: Ints
+    unigram: NDArray[np.float32]
+    evidence: list[NDArray[Any]]
+
+    @classmethod
+    def read(cls, songs: TrainingSongs, size: int, rests: Sequence[int]) -> _FittedFrames:
+        """Take at most :data:`FITTED_FRAMES` of the songs in their own key, evenly spread."""
+        count = len(songs.fitted)
+        places = np.arange(count)[evenly(count, FITTED_FRAMES)]
+        some = songs.fitted[places]
+        # The empty context is one that all frames have in common.
+        targets = songs.held.targets.astype(np.int64)
+        known = left_out(Occurrences(targets * 0, targets, songs.groups), size, some)
+        unigram = (known.of_target * known.totals + UNSEEN) / (known.totals + UNSEEN * size)
+        return cls(size, places, some, unigram, _evidence(songs.held, some, rests))
+
+    def fit(
+        self, contexts: Sequence[Occurrences], base: ContextTable | None, seed: int
+    ) -> tuple[Gate, float]:
+        """Return the gate and the loss of these frames, in nats a frame.
+
+        Args:
+            contexts: where each occurs, in the order of the parts.
+            base: see :func:`prepare_mixture`.
+            seed: of the gate.
+        """
+        known = [
+            left_out(each, self.size, self.windows if number < len(KINDS) else self.places, base)
+            for number, each in enumerate(contexts)
+        ]
+        totals, distinct, of_context = (np.stack(each, axis=1) for each in zip(*known, strict=True))
+        features, in_window, of_match, sounded, repeats = self.evidence
+        count = len(self.windows)
+        always, uniform = np.ones((count, 2), bool), np.full(count, 1 / self.size)
+        of_target = [of_context, of_match, repeats, self.unigram[:, None], uniform[:, None]]
+        fitted_to = (
+            np.concatenate([np.log1p(totals), np.log1p(distinct), features], axis=1),
+            np.concatenate([totals > 0, in_window > 0, sounded, always], axis=1),
+            np.concatenate(of_target, axis=1).astype(np.float32),
+        )
+        gate = fit_gate(*fitted_to, seed)
+        return gate, gate_loss(gate, *fitted_to)
 
 
 def _fit_blend(
@@ -160,11 +188,6 @@ def _fit_blend(
     windows, targets = held.windows(some), held.targets[some]
     features, of_network, of_counted = _in_batches(read, windows, targets)
     return fit_blend(features, (of_network, of_counted), seed)
-
-
-def _spread(numbers: Ints, count: int) -> Ints:
-    """Return at most `count` of the numbers, int64 [n], evenly spread."""
-    return numbers[:: max(1, -(-len(numbers) // count))]
 
 
 def _evidence(held: EvalWindows, some: Ints, rests: Sequence[int]) -> list[NDArray[Any]]:

@@ -146,10 +146,17 @@ def _interpolate(result: Row, rows: Ints, level: _Contexts, numbers: Ints) -> No
     first, distinct = level.starts[numbers], np.diff(level.starts)[numbers]
     weight = level.weights[numbers]
     result[rows] *= (1 - weight)[:, None]
-    places = np.repeat(first - (np.cumsum(distinct) - distinct), distinct)
-    places += np.arange(len(places))
+    places = ranges(first, distinct)
     seen = level.counts[places] * np.repeat(weight / level.totals[numbers], distinct)
     result[np.repeat(rows, distinct), level.followers[places]] += seen
+
+
+def ranges(starts: Ints, lengths: Ints) -> Ints:
+    """Return the numbers from each start on, as many as its length, one range after the other."""
+    ends = np.cumsum(lengths)
+    numbers: Ints = np.repeat(starts - ends + lengths, lengths)
+    numbers += np.arange(len(numbers))
+    return numbers
 
 
 def _occurrences(keys: Ints, song: Ints) -> Ints:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.components.records.padding import padding
+from tunesmith.components.spread import evenly
 
 BATCH = 256
 """Windows at a time: bounds the memory to a few megabytes of probabilities."""
@@ -63,7 +64,7 @@ class EvalWindows:
 
     def spread(self, count: int) -> EvalWindows:
         """Return at most `count` of the windows, evenly spread."""
-        return EvalWindows(self.tokens, self.starts[:: max(1, -(-len(self) // count))], self.window)
+        return EvalWindows(self.tokens, self.starts[evenly(len(self), count)], self.window)
 
     def batches(self, batch: int = BATCH) -> Iterator[tuple[Tokens, Tokens]]:
         """Yield (windows int32 [n, window], targets int32 [n]), n at most `batch`."""

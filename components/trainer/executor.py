@@ -35,7 +35,7 @@ from tunesmith.components.trainer.learner import Learner
 from tunesmith.components.trainer.loss_curve import write_loss_curve
 from tunesmith.components.trainer.near_tokens import nearest_known
 from tunesmith.components.trainer.other_keys import FEW_WINDOWS, shift_table
-from tunesmith.components.trainer.preparation import count_parts, recommend
+from tunesmith.components.trainer.preparation import MEBIBYTE, count_parts, recommend
 from tunesmith.components.trainer.recommended_sampling import time_for_sampling
 from tunesmith.components.trainer.training_log import ScalarLog, TensorBoardLog
 from tunesmith.components.trainer.training_loop import (
@@ -56,8 +56,6 @@ EVAL_BATCH = 256
 JUDGED_WINDOWS = 2048
 """Windows of the songs set aside that each epoch is judged by, at most: the standard error of their
 mean loss is some 0.05 nats, and two cores take about two seconds for them."""
-
-MEBIBYTE = 2**20
 
 
 def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Context) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from tunesmith.components.encodings.encoding import TokenVocabulary
 from tunesmith.components.progress import Progress
 from tunesmith.components.records.song_index import SongIndex
+from tunesmith.components.spread import evenly
 from tunesmith.components.trainer.component import TrainerParameters
 from tunesmith.components.trainer.recommended_sampling import (
     MOST_CORPUS_SONGS,
@@ -81,7 +82,7 @@ def recommend(
     if not seconds:
         return None
     own = np.flatnonzero(index.original)
-    some = own[:: max(1, -(-len(own) // MOST_CORPUS_SONGS))]
+    some = own[evenly(len(own), MOST_CORPUS_SONGS)]
     tokens = STEPS * len(vocabulary.rests)
     corpus = [vocabulary.decode(song[:tokens]) for song in index.in_order(some)]
     draw = draw_by_signature(generate, window, vocabulary)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tunesmith.components.encodings.encoding import TokenVocabulary
 from tunesmith.components.records.padding import padding
 from tunesmith.components.sampling import RecommendedSampling
+from tunesmith.components.spread import evenly
 from tunesmith.music.frames import Frame
 from tunesmith.music.measures import MEASURES, Measure
 
@@ -228,7 +229,7 @@ class Reference:
     @classmethod
     def of(cls, corpus: Sequence[Song], steps: int) -> Reference:
         """Measure the first `steps` frames of :data:`MOST_CORPUS_SONGS` songs, evenly spread."""
-        chosen = corpus[:: -(-len(corpus) // MOST_CORPUS_SONGS) or 1]
+        chosen = corpus[evenly(len(corpus), MOST_CORPUS_SONGS)]
         found = {name: _measured(measure, chosen, steps) for name, measure in MEASURES.items()}
         values = {name: each[~np.isnan(each)] for name, each in found.items()}
         # The spread of a measure is not known from one song.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -27,6 +28,12 @@ LONGEST_FILES = (
     "test_faults.py",
     "test_signals.py",
 )
+
+# `make test` draws the same examples each time and gives the same verdict; `make fuzz` draws others
+# and keeps those that fail in .hypothesis, where the next `make fuzz` tries them first.
+settings.register_profile("test", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("fuzz", deadline=None, print_blob=True)
+settings.load_profile("test")
 
 CHORDS = ((60, 64, 67), (60, 65, 69), (59, 62, 67), (57, 60, 64), (62, 65, 69))
 

@@ -70,8 +70,9 @@ bench: venv ## every figure: reading over DATA, broken files, kills, training, s
 	$(BIN)/python benchmarks/client_import.py
 	$(BIN)/python benchmarks/generate.py
 
-docs: venv ## docs/parameters.md, out of the declarations
+docs: venv ## docs/parameters.md and docs/messages.md, out of the source
 	$(BIN)/python -m tunesmith.cli.parameters_page docs/parameters.md
+	$(BIN)/python -m tunesmith.cli.messages_page docs/messages.md
 
 format: venv ## let ruff write
 	$(BIN)/ruff check --fix .

@@ -62,7 +62,7 @@ def serve(
         server.stop()
         if server.in_flight:
             # Python would wait at its end for the threads that compute for nobody any more.
-            _LOG.warning("requests abandoned in_flight=%d", server.in_flight)
+            _LOG.warning("requests abandoned", extra={"in_flight": server.in_flight})
             os._exit(1)
     finally:
         server.stop()

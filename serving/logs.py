@@ -1,9 +1,9 @@
-"""Structured logs of a server: lines of ``event key=value``, or one JSON object a line.
+"""Structured logs of a server: lines of ``event key=value``, or one JSON object per line.
 
-The package's modules log an event and its fields through the standard library, such as
-``_LOG.info("version loaded model=%s version=%d", name, number)``. The formatters here take the
-fields from the template and its arguments, so that a value is one field whatever is in it; text of
-a client's cannot forge a line.
+The modules of this package log an event, and its fields by the standard library's ``extra``, such
+as ``_LOG.info("version loaded", extra={"model": name, "version": number})``. A value is one field
+whatever characters it contains, so that text of a client cannot forge a line.
+docs/embedded-server.md lists the events and their fields; a test compares them with the calls.
 """
 
 from __future__ import annotations
@@ -13,33 +13,34 @@ import logging
 import math
 import re
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 LogFormat = Literal["text", "json"]
 
-_FIELD = re.compile(r"(?P<key>[a-z][a-z0-9_]*)=(?P<spec>%[-#0 +]*\d*(?:\.\d+)?[sdfg])(?=\s|$)")
-_DIRECTIVE = re.compile(r"%(?!%)")
-# What would end a bare value, begin a quoted one, or break the line.
+# Characters that would end a bare value, begin a quoted one, or break the line.
 _NEEDS_QUOTES = re.compile(r"[\s\"=\\\x00-\x1f\x7f]|^$")
+
+_NOT_FIELDS = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+"""Attributes that every record has, or that a formatter adds."""
 
 
 def configure(
     log_format: LogFormat, level: int = logging.INFO, stream: TextIO | None = None
 ) -> None:
-    """Send this package's log from `level` up, and other packages' warnings, to `stream`.
+    """Write this package's log from `level` up, and warnings of other packages, to `stream`.
 
     Args:
-        log_format: lines of text, or of JSON.
-        level: of the standard library, such as ``logging.INFO``; DEBUG logs each request.
+        log_format: lines of text, or JSON objects.
+        level: minimum level of this package's log, such as ``logging.INFO``; DEBUG logs each
+            request.
         stream: standard error if None.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
     root.addHandler(handler)
-    # Python's own warnings would be lines of another kind.
+    # Python's own warnings would be written in another format.
     logging.captureWarnings(True)
     root.setLevel(logging.WARNING)
     logging.getLogger("tunesmith").setLevel(level)
@@ -54,73 +55,47 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of `record`."""
-        event, fields = _parts(record)
-        pairs = (f"{key}={_quoted(text)}" for key, text, _ in fields)
-        line = " ".join([_time(record), record.levelname, _one_line(event), *pairs])
+        pairs = (f"{key}={_quoted(_text(value))}" for key, value in _fields(record).items())
+        event = " ".join(record.getMessage().split())
+        line = " ".join([_time(record), record.levelname, event, *pairs])
         trace = _trace(self, record)
         return f"{line}\n{trace}" if trace else line
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: ``time``, ``level``, ``logger``, ``event`` and the event's fields.
+    """One object per line: ``time``, ``level``, ``logger``, ``event`` and the event's fields.
 
-    Numbers are numbers. A traceback is the field ``exception``.
+    Finite numbers are numbers, any other value is text. A traceback is the field ``exception``.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object of `record`, on one line."""
-        event, fields = _parts(record)
-        entry: dict[str, Any] = {key: _value(text, given) for key, text, given in fields}
-        trace = _trace(self, record)
-        if trace:
-            entry["exception"] = trace
-        entry = {
+        entry: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": event,
-        } | entry
+            "event": record.getMessage(),
+        }
+        for key, value in _fields(record).items():
+            is_number = isinstance(value, int | float) and math.isfinite(value)
+            entry[key] = value if is_number else str(value)
+        trace = _trace(self, record)
+        if trace:
+            entry["exception"] = trace
         return json.dumps(entry, ensure_ascii=False)
 
 
-_Field = tuple[str, str, Any]
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what the call passed as ``extra``, in its order."""
+    return {key: value for key, value in vars(record).items() if key not in _NOT_FIELDS}
 
 
-def _parts(record: logging.LogRecord) -> tuple[str, list[_Field]]:
-    """Return the event and its fields: key, text and argument.
-
-    A message of another shape, such as another package's, is an event without fields.
-    """
-    template = str(record.msg)
-    found = list(_FIELD.finditer(template))
-    args = record.args if isinstance(record.args, tuple) else ()
-    if not found or len(found) != len(_DIRECTIVE.findall(template)) or len(found) != len(args):
-        return record.getMessage(), []
-    return template[: found[0].start()].strip(), list(_fields(found, args))
-
-
-def _fields(found: list[re.Match[str]], args: tuple[object, ...]) -> Iterator[_Field]:
-    for match, given in zip(found, args, strict=True):
-        yield match["key"], match["spec"] % given, given
-
-
-def _value(text: str, given: object) -> Any:
-    """Return a field's JSON value: a number as it was rounded, anything else as text."""
-    if isinstance(given, bool):
-        return given
-    if isinstance(given, int) and text.lstrip("-").isdecimal():
-        return int(text)
-    if isinstance(given, float) and math.isfinite(given):
-        return float(text)
-    return text
+def _text(value: object) -> str:
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False) if _NEEDS_QUOTES.search(text) else text
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _time(record: logging.LogRecord) -> str:

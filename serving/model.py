@@ -94,10 +94,8 @@ class Model:
         self.config = prepared.config
         for each in prepared.broken:
             _LOG.warning(
-                "version broken model=%s version=%d reason=%s",
-                self.name,
-                each.version,
-                each.message,
+                "version broken",
+                extra={"model": self.name, "version": each.version, "reason": each.message},
             )
         self.versions.take_over(prepared.serving, prepared.config.labels)
 
@@ -139,10 +137,8 @@ class Model:
         except OSError as error:
             if not self._folder_gone:
                 _LOG.warning(
-                    "model folder unreadable model=%s path=%s reason=%s",
-                    self.name,
-                    config.base,
-                    error.strerror,
+                    "model folder unreadable",
+                    extra={"model": self.name, "path": config.base, "reason": error.strerror},
                 )
             self._folder_gone = True
             return None
@@ -196,10 +192,12 @@ class Model:
             raise
         self._failed.pop(path, None)
         _LOG.info(
-            "version loaded model=%s version=%d seconds=%.2f",
-            self.name,
-            number,
-            time.monotonic() - started,
+            "version loaded",
+            extra={
+                "model": self.name,
+                "version": number,
+                "seconds": round(time.monotonic() - started, 2),
+            },
         )
         return Loaded(servable, path)
 

@@ -59,11 +59,11 @@ class ModelConfigFile:
             self.apply(use)
         except ServingError as error:
             if str(error) != self._complaint:
-                _LOG.warning("model config kept path=%s reason=%s", self._path, error)
+                _LOG.warning("model config kept", extra={"path": self._path, "reason": error})
             self._complaint = str(error)
         else:
             self._complaint = None
-            _LOG.info("model config applied path=%s", self._path)
+            _LOG.info("model config applied", extra={"path": self._path})
 
 
 def read(path: Path) -> bytes:
@@ -136,7 +136,7 @@ def models(configs: Iterable[Any], folder: Path | None) -> Models:
             )
         _require_tensorflow(config)
         if config.HasField("logging_config"):
-            _LOG.warning("logging_config has no effect model=%s", config.name)
+            _LOG.warning("logging_config has no effect", extra={"model": config.name})
         found[config.name] = ModelConfig(
             config.name, _base(config, folder), _policy(config), dict(config.version_labels)
         )

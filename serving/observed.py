@@ -40,10 +40,12 @@ class ObservedServices(Services):
             metrics.predict_answered(request.model_spec.name, status, seconds)
             if _LOG.isEnabledFor(logging.DEBUG):
                 _LOG.debug(
-                    "request method=%s model=%s signature=%s code=%s milliseconds=%.3f",
-                    "Predict",
-                    request.model_spec.name,
-                    request.model_spec.signature_name,
-                    status,
-                    seconds * 1e3,
+                    "request",
+                    extra={
+                        "method": "Predict",
+                        "model": request.model_spec.name,
+                        "signature": request.model_spec.signature_name,
+                        "code": status,
+                        "milliseconds": round(seconds * 1e3, 3),
+                    },
                 )

@@ -36,4 +36,4 @@ class Polling:
                 self._look()
             except Exception:  # noqa: BLE001
                 # Logged in full: one surprise must not end the polling.
-                _LOG.exception("polling failed of=%s", self._name)
+                _LOG.exception("polling failed", extra={"poll": self._name})

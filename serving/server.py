@@ -103,7 +103,7 @@ class EmbeddedServer:
             ExtraMissing: TensorFlow or TensorFlow Serving's messages are not installed.
         """
         credentials = self.check()
-        _LOG.info("starting address=%s", ",".join(self.addresses))
+        _LOG.info("starting", extra={"address": ",".join(self.addresses)})
         with ExitStack() as opened:
             monitor = self._open_metrics(opened)
             store = open_store(self.model_dir, self.options)
@@ -113,10 +113,12 @@ class EmbeddedServer:
             server.start()
             self._server, self._opened = server, opened.pop_all()
         _LOG.info(
-            "serving address=%s tls=%s metrics=%s",
-            ",".join(self.addresses),
-            "no" if credentials is None else "yes",
-            self.metrics_url or "none",
+            "serving",
+            extra={
+                "address": ",".join(self.addresses),
+                "tls": "no" if credentials is None else "yes",
+                "metrics": self.metrics_url or "none",
+            },
         )
         return self
 
@@ -145,7 +147,7 @@ class EmbeddedServer:
         if self._server is None or self._health is None or self._reflection is None:
             return
         grace = self.options.drain_seconds if drain_seconds is None else drain_seconds
-        _LOG.info("stopping in_flight=%d drain_seconds=%g", self.in_flight, grace)
+        _LOG.info("stopping", extra={"in_flight": self.in_flight, "drain_seconds": grace})
         stopped = self._server.stop(grace)
         self._health.end()
         self._reflection.end()
@@ -153,7 +155,7 @@ class EmbeddedServer:
         self._opened.close()
         self._threads.shutdown(wait=False)
         self._server = self._health = self._reflection = self.metrics_url = None
-        _LOG.info("stopped address=%s", ",".join(self.addresses))
+        _LOG.info("stopped", extra={"address": ",".join(self.addresses)})
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the server is stopped by another thread, or `timeout` seconds passed.

@@ -138,7 +138,7 @@ class Services:
         try:
             self._store.reload(models(request.config.model_config_list.config, None))
         except ServingError as error:
-            _LOG.warning("reload refused reason=%s", error)
+            _LOG.warning("reload refused", extra={"reason": error})
             message = str(error)
             if isinstance(error, ModelNotLoadable):
                 message = f"1 model(s) did not become available: {{{error}}}"
@@ -183,7 +183,9 @@ def _method(answer: Answer, request_type: Any) -> grpc.RpcMethodHandler:
         try:
             return answer(_message(request_type, data))
         except RequestError as error:
-            _LOG.debug("request refused code=%s reason=%s", error.code.name, error.message)
+            _LOG.debug(
+                "request refused", extra={"code": error.code.name, "reason": error.message}
+            )
             context.abort(error.code, _shortened(error.message))
 
     return grpc.unary_unary_rpc_method_handler(

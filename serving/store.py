@@ -91,11 +91,13 @@ class ModelStore:
                 raise
             for model, each in prepared:
                 model.commit(each)
-                _LOG.info("model configured model=%s path=%s", model.name, each.config.base)
+                _LOG.info(
+                    "model configured", extra={"model": model.name, "path": each.config.base}
+                )
             for name, model in self._models.items():
                 if name not in wanted and model.config is not None:
                     model.close()
-                    _LOG.info("model removed model=%s", name)
+                    _LOG.info("model removed", extra={"model": name})
 
     def lease(self, spec: model_pb2.ModelSpec) -> AbstractContextManager[Servable]:
         """Return a context that holds the servable which `spec` names.
@@ -147,4 +149,4 @@ class ModelStore:
                     model.refresh()
                 except Exception:  # noqa: BLE001
                     # Logged in full: one model's surprise must not keep the others from polling.
-                    _LOG.exception("polling failed model=%s", model.name)
+                    _LOG.exception("polling failed", extra={"model": model.name})

@@ -106,10 +106,10 @@ class _Followed:
             if (found.client_authorities is None) != (self.certificates.client_authorities is None):
                 raise ConfigInvalid(f"{self._path} changes client_verify, which needs a restart")
         except ConfigInvalid as error:
-            _LOG.warning("certificates kept reason=%s", error)
+            _LOG.warning("certificates kept", extra={"reason": error})
             return None
         self.certificates = found
-        _LOG.info("certificates renewed path=%s", self._path)
+        _LOG.info("certificates renewed", extra={"path": self._path})
         return _configuration(found)
 
 

@@ -133,7 +133,7 @@ class Versions:
             # The same number may have been loaded again while the last request was running.
             if self._statuses[number].state is State.UNLOADING:
                 self._statuses[number] = VersionStatus(number, State.END)
-        _LOG.info("version unloaded model=%s version=%d", self._name, number)
+        _LOG.info("version unloaded", extra={"model": self._name, "version": number})
 
 
 def servable_not_found(name: str, version: int | None) -> RequestError:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tunesmith.serving import EmbeddedServer, ServerOptions
+from tunesmith.serving.logs import TextFormatter
 from tunesmith.serving.runtime import predict_pb2, prediction_log_pb2, tf
 
 VOCABULARY = 41
@@ -19,6 +20,15 @@ FRAMES = ["e", *(str(59 + token) for token in range(1, VOCABULARY))]
 
 Publish = Callable[..., Path]
 Record = Callable[..., bytes]
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """pytest's fixture, with the fields of each line in its text."""
+    before = caplog.handler.formatter
+    caplog.handler.setFormatter(TextFormatter())
+    yield caplog
+    caplog.handler.setFormatter(before)
 
 
 class SmallComposer(tf.Module):

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunesmith.serving import batching_parameters, metrics
+from tunesmith.serving import batching_parameters
 from tunesmith.serving.batching_parameters import BatchingParameters
 from tunesmith.serving.errors import ModelFolderMissing, ServingError
 from tunesmith.serving.model_config import ModelConfig
@@ -89,6 +89,7 @@ def _load(
     Raises:
         ModelNotLoadable: it does not load, or a warm-up request fails.
     """
+    from tunesmith.serving import metrics
     from tunesmith.serving.servable import Servable
     from tunesmith.serving.warmup import warm_up
 

@@ -1,7 +1,7 @@
-"""The page that Prometheus scrapes: TensorFlow Serving's numbers, then this server's own.
+"""The page of metrics for Prometheus: TensorFlow Serving's metrics, then those of this server.
 
-Plain HTTP on an address of its own, at TensorFlow Serving's path and at the customary one. It
-answers from before the first model is loaded until the server has stopped.
+It is plain HTTP on a port of its own, at TensorFlow Serving's path and at ``/metrics``, from before
+the first model is loaded until the server has stopped.
 """
 
 from __future__ import annotations
@@ -9,64 +9,66 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
-from typing import Any
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from tunesmith.serving.errors import AddressUnavailable, ExtraMissing
-from tunesmith.serving.metrics import FAMILIES
+from tunesmith.serving.metrics import FAMILIES, without_total
 
 try:
-    from prometheus_client import CollectorRegistry, Gauge, Info, generate_latest
+    from prometheus_client import CollectorRegistry, Gauge, Info, make_wsgi_app
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
     from prometheus_client.process_collector import ProcessCollector
     from prometheus_client.registry import Collector
 except ModuleNotFoundError as error:
     raise ExtraMissing(f"metrics need {error.name}: pip install 'tunesmith[serving]'") from error
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 PATHS = ("/monitoring/prometheus/metrics", "/metrics")
 """TensorFlow Serving's path (util/prometheus_exporter.cc) and the one that most scrapers try."""
 
-# Format 0.0.4 whatever a scraper prefers: OpenMetrics would want _total behind each counter.
-_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# Format 0.0.4 whatever a scraper prefers: OpenMetrics requires _total behind each counter.
+_ACCEPT = "text/plain; version=0.0.4"
 _IDLE_SECONDS = 10.0
 
 Versions = Callable[[], Mapping[str, Iterable[int]]]
 
 
 class Monitor:
-    """The numbers of one server, and the page that shows them.
+    """The metrics of one server.
 
     Attributes:
-        in_flight: returns how many requests are being answered or wait; the server sets it.
-        refused: returns how many requests were refused for overload since the start.
-        versions: returns the versions that serve, by model.
+        in_flight: returns the number of requests that are processed or wait; the server sets it.
+        refused: returns the number of requests refused for overload since the start.
+        versions: returns the available versions by model.
+        registry: all metrics of the page.
     """
 
     def __init__(self) -> None:
         self.in_flight: Callable[[], int] = lambda: 0
         self.refused: Callable[[], int] = lambda: 0
         self.versions: Versions = dict
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        Info("tunesmith_build", "The program's version.", registry=self._registry).info(
+        self.registry = CollectorRegistry()
+        for family in FAMILIES:
+            self.registry.register(family)
+        ProcessCollector(registry=self.registry)
+        Info("tunesmith_build", "Version of tunesmith.", registry=self.registry).info(
             {"version": version("tunesmith")}
         )
         Gauge(
             "tunesmith_requests_in_flight",
-            "Requests that are being answered or wait for a thread.",
-            registry=self._registry,
+            "Requests that are processed or wait for a thread.",
+            registry=self.registry,
         ).set_function(lambda: self.in_flight())
-        self._registry.register(_OwnNumbers(self))
-
-    def page(self) -> bytes:
-        """Return the page, in Prometheus's text format 0.0.4."""
-        lines = [line for family in FAMILIES for line in family.page()]
-        return "\n".join([*lines, ""]).encode() + generate_latest(self._registry)
+        self.registry.register(_OwnNumbers(self))
 
 
 class _OwnNumbers(Collector):
-    """What is asked of the server at each scrape rather than counted by the client library."""
+    """Metrics that are read from the server at each scrape."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
@@ -74,7 +76,7 @@ class _OwnNumbers(Collector):
     def collect(self) -> Iterable[Metric]:
         yield CounterMetricFamily(
             "tunesmith_requests_refused",
-            "Requests refused at once with RESOURCE_EXHAUSTED, because too many were in flight.",
+            "Requests refused with RESOURCE_EXHAUSTED because too many were in flight.",
             value=self._monitor.refused(),
         )
         serving = GaugeMetricFamily(
@@ -89,18 +91,18 @@ class _OwnNumbers(Collector):
 
 
 class MetricsServer:
-    """An HTTP server of one page, on threads of its own."""
+    """An HTTP server for the metrics, on threads of its own."""
 
     def __init__(self, host: str, port: int, monitor: Monitor) -> None:
-        """Listen, and answer from now on.
+        """Listen and start to answer.
 
         Args:
-            host: the interface to listen on.
-            port: TCP port, 0 for a free one.
-            monitor: whose page it is.
+            host: interface to listen on.
+            port: TCP port; 0 chooses a free one.
+            monitor: the metrics.
 
         Raises:
-            AddressUnavailable: the host and port cannot be listened on.
+            AddressUnavailable: the address cannot be bound.
         """
         self._host = host
         try:
@@ -132,31 +134,33 @@ class MetricsServer:
         self._server.server_close()
 
 
-def _server(host: str, port: int, monitor: Monitor) -> ThreadingHTTPServer:
+def _server(host: str, port: int, monitor: Monitor) -> WSGIServer:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
 
-    class Server(ThreadingHTTPServer):
+    class Server(ThreadingMixIn, WSGIServer):
         address_family = family
-        # A second server on the port is an error, not half of the scrapes.
+        daemon_threads = True
+        # A second server on the same port is an error; it would get half of the scrapes.
         allow_reuse_port = False
 
-    class Page(BaseHTTPRequestHandler):
-        server_version = "tunesmith"
-        sys_version = ""
-        timeout = _IDLE_SECONDS
+    return make_server(str(address[0]), port, _application(monitor), Server, _QuietHandler)
 
-        def do_GET(self) -> None:
-            if self.path.partition("?")[0] not in PATHS:
-                self.send_error(404, explain=f"the metrics are at {PATHS[0]}")
-                return
-            page = monitor.page()
-            self.send_response(200)
-            self.send_header("Content-Type", _CONTENT_TYPE)
-            self.send_header("Content-Length", str(len(page)))
-            self.end_headers()
-            self.wfile.write(page)
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Log nothing: a scrape every few seconds is no event."""
+class _QuietHandler(WSGIRequestHandler):
+    timeout = _IDLE_SECONDS
 
-    return Server(address, Page)  # type: ignore[arg-type]
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing: there is a scrape every few seconds."""
+
+
+def _application(monitor: Monitor) -> WSGIApplication:
+    page = make_wsgi_app(monitor.registry, disable_compression=True)
+
+    def application(environment: WSGIEnvironment, start: StartResponse) -> list[bytes]:
+        if environment["PATH_INFO"] not in PATHS:
+            start("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+            return [f"the metrics are at {PATHS[0]}\n".encode()]
+        answer = page({**environment, "HTTP_ACCEPT": _ACCEPT}, start)
+        return [without_total(part) for part in answer]
+
+    return application

@@ -183,9 +183,7 @@ def _method(answer: Answer, request_type: Any) -> grpc.RpcMethodHandler:
         try:
             return answer(_message(request_type, data))
         except RequestError as error:
-            _LOG.debug(
-                "request refused", extra={"code": error.code.name, "reason": error.message}
-            )
+            _LOG.debug("request refused", extra={"code": error.code.name, "reason": error.message})
             context.abort(error.code, _shortened(error.message))
 
     return grpc.unary_unary_rpc_method_handler(

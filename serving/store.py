@@ -91,9 +91,7 @@ class ModelStore:
                 raise
             for model, each in prepared:
                 model.commit(each)
-                _LOG.info(
-                    "model configured", extra={"model": model.name, "path": each.config.base}
-                )
+                _LOG.info("model configured", extra={"model": model.name, "path": each.config.base})
             for name, model in self._models.items():
                 if name not in wanted and model.config is not None:
                     model.close()

@@ -13,10 +13,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tunesmith.serving import AddressUnavailable, EmbeddedServer, ModelNotLoadable, ServerOptions
-from tunesmith.serving.metrics import OVERFLOW, Counter, Histogram
+from tunesmith.serving.metrics import BUCKETS, OVERFLOW, Family, without_total
 
 TOKENS = np.zeros((1, 50))
 
@@ -35,6 +36,12 @@ def parsed(page: str) -> tuple[Samples, dict[str, str]]:
         for sample in family.samples
     }
     return samples, {family.name: family.type for family in families}
+
+
+def page_of(family: Family[Any]) -> str:
+    registry = CollectorRegistry()
+    registry.register(family)
+    return without_total(generate_latest(registry)).decode()
 
 
 def value(samples: Samples, name: str, **labels: str) -> float:
@@ -164,10 +171,10 @@ def test_there_are_none_unless_asked_for(shared_server: EmbeddedServer) -> None:
 
 
 def test_a_duration_falls_into_tensorflow_servings_buckets() -> None:
-    histogram = Histogram("h", "Text.", ("model",))
+    histogram = Family(Histogram("h", "Text.", ("model",), registry=None, buckets=BUCKETS))
     for microseconds in (1, 10, 18.1, 1e12):
-        histogram.add(("m",), microseconds / 1e6)
-    samples, _ = parsed("\n".join(histogram.page()) + "\n")
+        histogram.labels("m").observe(microseconds)
+    samples, _ = parsed(page_of(histogram))
     below = {
         dict(labels)["le"]: count for (name, labels), count in samples.items() if "bucket" in name
     }
@@ -186,10 +193,20 @@ def test_a_duration_falls_into_tensorflow_servings_buckets() -> None:
 
 
 def test_made_up_names_do_not_fill_the_memory() -> None:
-    counter = Counter("c", "Text.", ("model",))
+    counter = Family(Counter("c", "Text.", ("model",), registry=None))
     for number in range(5000):
-        counter.add((f"{number:05}" * 100,))
-    samples, _ = parsed("\n".join(counter.page()) + "\n")
+        counter.labels(f"{number:05}" * 100).inc()
+    samples, _ = parsed(page_of(counter))
     assert len(samples) == 1001
     assert value(samples, "c", model=OVERFLOW) == 4000
     assert max(len(dict(labels)["model"]) for _, labels in samples) == 200
+
+
+def test_a_name_made_up_by_a_client_stays_as_it_is() -> None:
+    counter = Family(Counter(":tensorflow:c", "Text.", ("model",), registry=None))
+    counter.labels(":tensorflow:c_total ").inc()
+    assert page_of(counter) == (
+        "# HELP :tensorflow:c Text.\n"
+        "# TYPE :tensorflow:c counter\n"
+        ':tensorflow:c{model=":tensorflow:c_total "} 1.0\n'
+    )

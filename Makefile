@@ -9,7 +9,7 @@ NO_SCHEMA := kubernetes/kustomization.yaml kubernetes/prometheus-adapter.yaml
 DATA ?= ../shared/data
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := music client components pipeline serving cli
+PACKAGES := tunesmith music client components pipeline serving cli
 # All that a package holds, in whichever folder below.
 SOURCES := $(shell find $(PACKAGES) -type f -not -name '*.pyc')
 PIP := $(BIN)/python -m pip --disable-pip-version-check

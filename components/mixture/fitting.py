@@ -73,7 +73,7 @@ class Prepared:
             held = self.songs.held
             held = EvalWindows(renamed[held.tokens], held.starts, held.window)
             blend = _fit_blend(network, self.learned, held, some, seed)
-        return Mixture(network, self.every, blend)
+        return Mixture(network, self.every, blend, self.songs.held.window)
 
 
 def prepare_mixture(

@@ -169,12 +169,20 @@ class Mixture(tf.Module):
         network: tokens int32 [n, w] to probabilities float32 [n, V].
         counted: see :class:`CountedParts`.
         blend: how far the network is believed.
+        window: w, frames that the network sees.
     """
 
-    def __init__(self, network: Callable[[Any], Any], counted: Counted, blend: Blend) -> None:
+    def __init__(
+        self, network: Callable[[Any], Any], counted: Counted, blend: Blend, window: int
+    ) -> None:
         super().__init__(name="mixture")
         self._network, self._blend = network, blend
         self._counted = CountedParts(counted)
+        windows = tf.TensorSpec([None, window], tf.int32)
+        mixed = tf.function(self._mix, input_signature=[windows], autograph=False)
+        # Traced once for all signatures that call it; as an attribute of its own it would be
+        # traced and saved once more by tf.saved_model.save.
+        self._mixed: Callable[[Any], Any] = lambda tokens: mixed(tokens)
 
     def __call__(self, tokens: Any) -> Any:
         """Return probabilities, float32 [n, V].
@@ -182,6 +190,9 @@ class Mixture(tf.Module):
         Args:
             tokens: int32 [n, w], each from 0 up to V.
         """
+        return self._mixed(tokens)
+
+    def _mix(self, tokens: Any) -> Any:
         network = self._network(tokens)
         with tf.device("/CPU:0"):
             found = self._counted.find(tokens)

@@ -66,7 +66,7 @@ class GruLayers(tf.Module):
             for number, each in enumerate(triples)
         ]
         self._cudnn = variables([embeddings, cudnn_graph.packed_parameters(triples)])
-        self._halves = [
+        halves = [
             tf.function(
                 half,
                 autograph=False,
@@ -77,6 +77,8 @@ class GruLayers(tf.Module):
             )
             for half, device in ((self._cpu_half, "CPU"), (self._gpu_half, "GPU"))
         ]
+        # Not as an attribute of its own: tf.saved_model.save would trace and save it once more.
+        self._halves = lambda: halves
 
     def final_states(self, tokens: Any) -> Any:
         """Return the last layer's final states, float32 [batch, directions * units].
@@ -89,7 +91,9 @@ class GruLayers(tf.Module):
             [[tf.convert_to_tensor(each) for each in values] for values in self._directions],
             [tf.convert_to_tensor(each) for each in self._cudnn],
         )
-        cpu_half, gpu_half = (half.get_concrete_function(*arguments) for half in self._halves)
+        # By their types alone, so that several signatures share what was traced once.
+        types = tf.nest.map_structure(lambda each: tf.TensorSpec(each.shape, each.dtype), arguments)
+        cpu_half, gpu_half = (half.get_concrete_function(*types) for half in self._halves())
         # Nothing calls the GPU half: it has to be put into the graph's library by hand.
         gpu_half.add_to_graph(tf.compat.v1.get_default_graph())
         return cpu_half(*tf.nest.flatten(arguments))

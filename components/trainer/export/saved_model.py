@@ -114,7 +114,9 @@ def export_model(
         if drafter.occurrences.any():
             signatures["drafter"] = drafter_signature(drafter)
             asked.append("drafter")
-    tf.saved_model.save(forward, str(directory), signatures=signatures)
+    # Traced before, or tf.saved_model.save would trace each once more, with all that it calls.
+    traced = {name: each.get_concrete_function() for name, each in signatures.items()}
+    tf.saved_model.save(forward, str(directory), signatures=traced)
     _write_warmup(directory, window, asked)
 
 
@@ -153,13 +155,13 @@ def _signatures(
         "serving_default", lambda tokens: {"probabilities": forward(tokens)}, window, size
     )
 
-    @tf.function(input_signature=[ids])
+    @tf.function(input_signature=[ids], autograph=False)
     def names(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         known = (token_ids >= 0) & (token_ids < size)
         frames = tf.gather(tf.constant(vocabulary.names), tf.clip_by_value(token_ids, 0, size - 1))
         return {"frames": tf.where(known, frames, "")}
 
-    @tf.function(input_signature=[ids])
+    @tf.function(input_signature=[ids], autograph=False)
     def served_settings(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
         batch = tf.shape(token_ids)
         return {name: tf.fill(batch, value) for name, value in served.items()}
@@ -187,7 +189,7 @@ def _by_window(
 
     served.__name__ = name
     signature = [tf.TensorSpec([None, window], tf.int32, "tokens")]
-    return tf.function(served, input_signature=signature)
+    return tf.function(served, input_signature=signature, autograph=False)
 
 
 def _write_warmup(directory: Path, window: int, by_token: list[str]) -> None:

@@ -153,7 +153,9 @@ def test_small_models_are_distributions(
     random = np.random.default_rng(5)
     songs = [random.integers(0, size, 12) for _ in range(3)]
     table = table_of(songs, size, window, rests, maximum_bytes)
-    small = Mixture(Network(size), Counted(table, random_gate(size), rests), unfitted_blend())
+    small = Mixture(
+        Network(size), Counted(table, random_gate(size), rests), unfitted_blend(), window
+    )
     windows = some_windows(size, window, rests)
     assert_distributions(small(tf.constant(windows)), (len(windows), size))
     for rows in small.parts(tf.constant(windows)).values():
@@ -251,7 +253,9 @@ def test_the_counted_parts_are_mixed_by_their_shares(rests: tuple[int, ...]) -> 
     np.testing.assert_allclose(mixed, expected, atol=1e-5)
     # The blend of the network with it.
     network = Network(SIZE)
-    mixture = Mixture(network, Counted(table, random_gate(1), rests), unfitted_blend())
+    mixture = Mixture(
+        network, Counted(table, random_gate(1), rests), unfitted_blend(), windows.shape[1]
+    )
     blended = 0.2 * network(tf.constant(windows)).numpy() + 0.8 * expected
     np.testing.assert_allclose(mixture(tf.constant(windows)), blended, atol=1e-5)
 

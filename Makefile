@@ -1,6 +1,6 @@
 # Each target is the one command that it takes; every one that needs the environment builds it.
 .DEFAULT_GOAL := help
-.PHONY: help venv wheel demo test fuzz lint format bench docs protos constraints clean
+.PHONY: help venv wheel demo test test-long tools fuzz lint format bench docs protos constraints clean
 
 PYTHON ?= python3
 # Neither is a resource of Kubernetes; tests/serving/test_deployment.py reads them, and the compose file.
@@ -15,7 +15,7 @@ SOURCES := $(shell find $(PACKAGES) -type f -not -name '*.pyc')
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 venv: $(VENV)/.linked ## a .venv with every extra that the demo and the tests need
 
@@ -41,6 +41,14 @@ demo: venv ## a corpus, a pipeline run, a served model, a song: about four minut
 
 test: venv ## every test, two at a time; a file's tests share what they set up
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-long: venv ## what takes minutes: the demo with its gates, two workers that are killed
+	$(BIN)/python -m pytest -m long
+
+# Run as root, as CI does, it installs the browser; else it says what to install.
+tools: ## what some tests need beside Python: Chromium
+	@command -v chromium > /dev/null || { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } \
+	  || { echo "install Chromium (Debian's package chromium)" >&2; exit 1; }
 
 fuzz: venv ## the tests that draw their examples, with other examples each time
 	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile fuzz

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from tunesmith.components.progress import Progress, SilentProgress
 from tunesmith.pipeline.database import StoreError
 from tunesmith.pipeline.root_lock import RootBusy
 from tunesmith.pipeline.runner import RootUnusable, Runner
+
+NOBODY = 65534
+"""The user of that name on every Linux."""
 
 
 @dataclass(frozen=True)
@@ -263,9 +267,24 @@ def test_a_root_that_is_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "root").read_text() == "my thesis"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_root_that_cannot_be_written(tmp_path: Path) -> None:
-    root = tmp_path / "root"
+@pytest.fixture
+def ordinary_folder() -> Iterator[Path]:
+    """A folder of a user who may not write everywhere, and this process as that user."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if os.geteuid():
+            yield folder
+            return
+        os.chown(folder, NOBODY, -1)
+        os.seteuid(NOBODY)
+        try:
+            yield folder
+        finally:
+            os.seteuid(0)
+
+
+def test_a_root_that_cannot_be_written(ordinary_folder: Path) -> None:
+    root = ordinary_folder / "root"
     root.mkdir(mode=0o500)
     with pytest.raises(RootUnusable, match="Permission denied: name a root"):
         run(root)

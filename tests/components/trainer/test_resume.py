@@ -262,10 +262,7 @@ t.train(t.Examples(Path(sys.argv[1]), ""), output, parameters, Path(sys.argv[3])
 """
 
 
-@pytest.mark.skipif(
-    not os.environ.get("TUNESMITH_SLOW_TESTS"),
-    reason="five more processes of TensorFlow: set TUNESMITH_SLOW_TESTS=1",
-)
+@pytest.mark.long
 def test_two_workers_learn_what_one_learns_and_go_on_after_a_kill(
     songs: Examples, tmp_path: Path
 ) -> None:

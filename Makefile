@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -q -c constraints.txt setuptools wheel
 	$(PIP) install -q -c constraints.txt --no-build-isolation --config-settings editable_mode=strict \
-	  -e '.[pipeline,serving,demo,dev]'
+	  -e '.[demo,dev]'
 	@touch $@
 
 # A strict editable install links the files it finds, so a new file needs a new (quick) link.
@@ -102,7 +102,7 @@ constraints: ## pin again what pyproject.toml allows
 	$(PYTHON) -m venv build/constraints
 	build/constraints/bin/pip install -q uv
 	build/constraints/bin/uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate \
-	  --extra pipeline --extra serving --extra demo --extra dev pyproject.toml \
+	  --all-extras pyproject.toml \
 	  -o constraints.txt
 
 clean: ## remove what the other targets made

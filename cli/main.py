@@ -19,19 +19,22 @@ from tunesmith.cli.environment import PREFIX, EnvironmentGroup, told_as
 from tunesmith.cli.signals import INTERRUPTED, Ended, terminated_like_interrupted, tidied_up
 
 SUBCOMMANDS = {
-    "demo": "pipeline,serving,demo",
+    "demo": "demo",
     "run": "pipeline",
     "tune": "pipeline",
     "preprocess": "beam",
     "serve": "serving",
     "generate": "serving",
-    "runs": "pipeline",
-    "lineage": "pipeline",
-    "versions": "pipeline",
+    "runs": "cli",
+    "lineage": "cli",
+    "versions": "cli",
     "component": "pipeline",
-    "rollback": "pipeline",
+    "rollback": "cli",
 }
-"""Each subcommand, in a module of its name, and the extras that it can need."""
+"""Each subcommand, in a module of its name, and the extra that brings all that it can need."""
+
+EXTRAS = {"rich": "cli", "PIL": "pictures"}
+"""The extra of each library that is no subcommand's own."""
 
 DEBUG_VARIABLE = "TUNESMITH_DEBUG"
 
@@ -124,7 +127,9 @@ def _explain(error: Exception) -> str:
     """Return the one line for an error that reached the command line."""
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("tunesmith"):
         command = next((each for each in sys.argv[1:] if each in SUBCOMMANDS), "demo")
-        return f"{error.name} is not installed: pip install 'tunesmith[{SUBCOMMANDS[command]}]'"
+        library = (error.name or "").partition(".")[0]
+        extra = EXTRAS.get(library, SUBCOMMANDS[command])
+        return f"{library} is not installed: pip install 'tunesmith[{extra}]'"
     if type(error).__module__.startswith("tunesmith."):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

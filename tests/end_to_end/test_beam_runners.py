@@ -152,7 +152,7 @@ def test_the_watch_sees_tensorflow(watched: Watched) -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``make wheel``, of a copy: setuptools leaves its own files beside the sources."""
     folder = tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, folder)
     for name in ("music", "client", "components", "pipeline", "serving", "cli"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))

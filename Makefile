@@ -1,6 +1,6 @@
 # Each target is the one command that it takes; every one that needs the environment builds it.
 .DEFAULT_GOAL := help
-.PHONY: help venv wheel demo test test-long tools fuzz lint format bench docs protos constraints clean
+.PHONY: help venv wheel demo test test-long tools fuzz lint format bench docs notices protos constraints clean
 
 PYTHON ?= python3
 # Neither is a resource of Kubernetes; tests/serving/test_deployment.py reads them, and the compose file.
@@ -81,6 +81,9 @@ bench: venv ## every figure: reading over DATA, broken files, kills, training, s
 docs: venv ## docs/parameters.md and docs/messages.md, out of the source
 	$(BIN)/python -m tunesmith.cli.parameters_page docs/parameters.md
 	$(BIN)/python -m tunesmith.cli.messages_page docs/messages.md
+
+notices: venv ## NOTICE, out of what the packages hold of the works of others
+	$(BIN)/python tools/notices.py NOTICE
 
 format: venv ## let ruff write
 	$(BIN)/ruff check --fix .

@@ -43,12 +43,13 @@ class ParameterType(click.ParamType):  # type: ignore[type-arg]
     Args:
         hint: the parameter's annotation.
         known: the values that may be chosen; empty where any may.
+        plugins: whether a plug-in may be chosen, too.
     """
 
-    def __init__(self, hint: Any, known: tuple[str, ...]) -> None:
+    def __init__(self, hint: Any, known: tuple[str, ...], plugins: bool = False) -> None:
         self._hint = hint
         self._known = known
-        self.name = _metavar(_kind(hint), known)
+        self.name = _metavar(_kind(hint), (*known, "MODULE:OBJECT") if plugins else known)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return what stands for the value in a --help."""
@@ -120,7 +121,8 @@ class ParameterOption(click.Option):
         types_: dict[Any, Any] = {bool: click.BOOL, Path: FOLDER}
         super().__init__(
             names,
-            type=types_.get(kind) or ParameterType(field.type, declared.known()),
+            type=types_.get(kind)
+            or ParameterType(field.type, declared.known(), bool(declared.plugins)),
             default=field.default if len(defaults) == 1 else None,
             multiple=self.is_list,
             callback=_joined if self.is_list else None,

@@ -69,13 +69,12 @@ def _component(component: Component[Any, Any, Any]) -> str:
 def _parameter(component: str, key: str, fields: tuple[ParameterField, ...]) -> str:
     field = fields[0]
     declared = field.declared
-    known = declared.known()
     owners = owners_text(key, fields)
     return _row(
         f"`{field.name}`",
         f"`{option_name(component, field)}`",
         f"`{default_text(fields)}`",
-        f"one of {', '.join(known)}" if known else declared.range(),
+        declared.choices_text() or declared.range(),
         declared.unit,
         f"{help_text(fields)} ({owners})" if owners else help_text(fields),
         "yes" if declared.affects_result else "no",

@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from tunesmith.components.artifacts import Artifact
 from tunesmith.components.progress import Progress
+from tunesmith.plugins import PluginError, find_plugin, is_reference, plugin_names
 
 Inputs = TypeVar("Inputs")
 Parameters = TypeVar("Parameters")
@@ -50,13 +51,19 @@ class Declaration:
     most: float | None = None
     below: float | None = None
     choices: Callable[[], tuple[str, ...]] | tuple[str, ...] = ()
+    plugins: str = ""
     unit: str = ""
     option: str = ""
     affects_result: bool = True
 
     def known(self) -> tuple[str, ...]:
-        """Return the values that may be chosen; none where any may."""
+        """Return the values that may be chosen, without plug-ins; none where any may."""
         return self.choices() if callable(self.choices) else self.choices
+
+    def choices_text(self) -> str:
+        """Return the choices in words, such as ``one of a, b, or module:object``; or nothing."""
+        known = ", ".join(self.known())
+        return f"one of {known}{', or module:object' if self.plugins else ''}" if known else ""
 
     def problem(self, value: object) -> str | None:
         """Return what is wrong with `value`, to stand behind its name; None if nothing is."""
@@ -66,11 +73,28 @@ class Declaration:
         known = self.known()
         for each in values:
             if known and each not in known:
-                return f"must be one of {', '.join(known)}, not {each!r}"
+                problem = self._plugin_problem(each)
+                if problem is not None:
+                    return problem
             if isinstance(each, int | float) and not isinstance(each, bool):
                 bound = self._missed(each)
                 if bound:
                     return f"must be {bound}, not {each}"
+        return None
+
+    def _plugin_problem(self, value: object) -> str | None:
+        """Return why a value that is not one of the choices is not a plug-in either."""
+        is_name = (
+            self.plugins
+            and isinstance(value, str)
+            and (is_reference(value) or value in plugin_names(self.plugins))
+        )
+        if not is_name:
+            return f"must be {self.choices_text()}, not {value!r}"
+        try:
+            find_plugin(self.plugins, str(value))
+        except PluginError as error:
+            return f"cannot be {value}: {error}"
         return None
 
     def _missed(self, value: float) -> str:
@@ -110,6 +134,7 @@ def parameter(
     most: float | None = None,
     below: float | None = None,
     choices: Callable[[], tuple[str, ...]] | tuple[str, ...] = (),
+    plugins: str = "",
     unit: str = "",
     option: str = "",
     affects_result: bool = True,
@@ -125,12 +150,16 @@ def parameter(
         most: see `least`.
         below: see `least`.
         choices: the values allowed, or a function that returns them.
+        plugins: kind of plug-ins that are allowed beside the choices, by the name of an entry point
+            or as ``module:object``, such as ``engines``; none if empty.
         unit: of the value, such as ``seconds``.
         option: its option on the command line; derived from component and name where empty.
         affects_result: whether another value can lead to another artifact. One that cannot is no
             part of the fingerprint, so that changing it executes nothing again.
     """
-    declared = Declaration(help, least, above, most, below, choices, unit, option, affects_result)
+    declared = Declaration(
+        help, least, above, most, below, choices, plugins, unit, option, affects_result
+    )
     return dataclasses.field(default=default, metadata={_KEY: declared})
 
 

@@ -191,10 +191,10 @@ def _entry(key: str, field: ParameterField, value: Any, settings: Settings) -> I
 def about(field: ParameterField) -> str:
     """Return what a parameter means and which values it may have."""
     declared = field.declared
-    known = declared.known()
-    kind = f"one of {', '.join(known)}" if known else ""
     unset = "none = unset" if _may_be_unset(field.type) else ""
-    notes = "; ".join(filter(None, (kind, declared.unit, declared.range(), unset)))
+    notes = "; ".join(
+        filter(None, (declared.choices_text(), declared.unit, declared.range(), unset))
+    )
     return f"{declared.help} [{notes}]" if notes else declared.help
 
 

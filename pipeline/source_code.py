@@ -19,7 +19,7 @@ an import statement: those it starts as programs, and what these import by a nam
 
 _PARAMETER = ("tunesmith.components.component", "parameter")
 _WORDS_AND_BOUNDS = frozenset(
-    {"help", "unit", "option", "least", "above", "most", "below", "choices"}
+    {"help", "unit", "option", "least", "above", "most", "below", "choices", "plugins"}
 )
 """Arguments of :func:`tunesmith.components.component.parameter` that cannot change a result: how
 it is shown, and which values are refused. A value that is accepted is in the fingerprint itself."""

@@ -3,13 +3,15 @@
 Importing this package imports gRPC but not TensorFlow; that waits until a server starts.
 """
 
-from tunesmith.serving.engines import (
-    DockerImage,
+from tunesmith.serving.engines.engine import (
     Engine,
-    EngineChoice,
+    EngineLimit,
+    EngineOptions,
+    EngineUnknown,
+    InProcessEngine,
     choose_engine,
-    docker_command,
-    program_command,
+    engine_names,
+    load_engine,
 )
 from tunesmith.serving.errors import (
     AddressUnavailable,
@@ -31,12 +33,14 @@ __all__ = [
     "DEFAULT_PORT",
     "AddressUnavailable",
     "ConfigInvalid",
-    "DockerImage",
     "EmbeddedServer",
     "Engine",
-    "EngineChoice",
+    "EngineLimit",
     "EngineMissing",
+    "EngineOptions",
+    "EngineUnknown",
     "ExtraMissing",
+    "InProcessEngine",
     "LabelNotAssignable",
     "ModelFolderMissing",
     "ModelNotLoadable",
@@ -44,7 +48,7 @@ __all__ = [
     "ServerOptions",
     "ServingError",
     "choose_engine",
-    "docker_command",
-    "program_command",
+    "engine_names",
+    "load_engine",
     "serve",
 ]

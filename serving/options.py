@@ -34,6 +34,7 @@ class ServerOptions:
             Serving's text format, for the port and the socket alike; plain text if None.
         metrics_port: TCP port on ``host`` for Prometheus, 0 for a free one; none if None.
         log_format: lines of words and ``key=value`` pairs, or one JSON object a line.
+        log_level: minimum level of the log lines written; debug logs each request.
         inter_op_threads: operations that one session runs side by side; 0 lets TensorFlow choose.
         intra_op_threads: threads inside one operation; 0 lets TensorFlow choose. TensorFlow shares
             both pools among the sessions of a process, so the first one in a process decides.
@@ -62,6 +63,7 @@ class ServerOptions:
     ssl_config_file: Path | None = None
     metrics_port: int | None = None
     log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     inter_op_threads: int = 2
     intra_op_threads: int = 1
     poll_seconds: float = 1.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -114,14 +113,12 @@ class _EngineProcess:
         self._folder = tempfile.TemporaryDirectory(prefix="tunesmith-serve-")
         self._ready = Path(self._folder.name, "ready.json")
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        # Only the embedded server can choose a port by itself.
-        port = 0 if engine == "embedded" else _free_port()
         serve = [sys.executable, "-m", "tunesmith.cli.main", "serve"]
         options = [
             f"--model-dir={base}",
             f"--model-name={MODEL_NAME}",
             f"--engine={engine}",
-            f"--port={port}",
+            "--port=0",
             f"--ready-file={self._ready}",
         ]
         self._process = subprocess.Popen(
@@ -222,9 +219,3 @@ def _shapes(tensors: Any) -> dict[str, tuple[int, ...]]:
     return {
         name: tuple(dim.size for dim in each.tensor_shape.dim) for name, each in tensors.items()
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,14 +1,42 @@
-"""InfraValidator: serves the candidate with the real engine and asks it."""
+"""InfraValidator: serves the candidate with a serving engine and sends it requests."""
 
 from __future__ import annotations
 
+import importlib.util
+import pkgutil
 from dataclasses import dataclass
+from pathlib import Path
 
 from tunesmith.components.artifacts import Examples, InfraBlessing, TrainedModel
 from tunesmith.components.component import Component, ParameterSet, parameter
+from tunesmith.plugins import find_plugin
 
-ENGINES = ("embedded", "auto", "tensorflow-serving", "docker")
-"""The engines of ``tunesmith serve``; a test compares them."""
+_ENGINES = "tunesmith.serving.engines"
+
+
+def engine_names() -> tuple[str, ...]:
+    """Return ``auto`` and the names of the built-in engines of ``tunesmith serve``.
+
+    They are those of the files, as a declaration must not import gRPC.
+    """
+    package = importlib.util.find_spec("tunesmith.serving")
+    locations = package.submodule_search_locations if package is not None else None
+    folders = [str(Path(each, "engines")) for each in locations or ()]
+    modules = {each.name for each in pkgutil.iter_modules(folders)} - {"engine"}
+    return ("auto", *sorted(each.replace("_", "-") for each in modules))
+
+
+def engine_modules(engine: str) -> tuple[str, ...]:
+    """Return the modules that define an engine; of ``auto`` those of all built-in engines.
+
+    Raises:
+        PluginError: there is no such plug-in.
+    """
+    known = engine_names()
+    if engine not in known:
+        return (find_plugin("engines", engine).module,)
+    names = known[1:] if engine == "auto" else (engine,)
+    return tuple(f"{_ENGINES}.{each.replace('-', '_')}" for each in names)
 
 
 @dataclass(frozen=True)
@@ -31,7 +59,8 @@ class InfraValidatorParameters(ParameterSet):
     engine: str = parameter(
         "embedded",
         "Serving engine used to validate the model before it is pushed.",
-        choices=ENGINES,
+        choices=engine_names,
+        plugins="engines",
         option="--engine",
     )
     requests: int = parameter(50, "Timed requests of one window.", least=1)
@@ -64,5 +93,6 @@ INFRA_VALIDATOR: Component[InfraValidatorInputs, InfraValidatorParameters, Infra
         "tunesmith.components.infra_validator.executor:execute",
         # The machine may have been busy.
         retry_refusals=True,
+        modules=lambda parameters: engine_modules(parameters.engine),
     )
 )

@@ -127,7 +127,7 @@ def test_an_injected_port_leaves_the_option_at_its_default(
 ) -> None:
     seen = []
     monkeypatch.setattr(
-        "tunesmith.cli.serve._serve_embedded", lambda _, options, *__, **___: seen.append(options)
+        "tunesmith.cli.serve._command_line", lambda _, __, options: [str(seen.append(options))]
     )
     ask = ("serve", "--model-dir", "m", "--engine", "embedded", "--dry-run")
     invoke(*ask, **SERVICE_LINKS)

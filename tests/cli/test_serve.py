@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import socket
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tunesmith.cli import main
-from tunesmith.serving import DockerImage, ServerOptions, docker_command, program_command
+from tunesmith.serving import EngineLimit, EngineOptions, ServerOptions, load_engine
+from tunesmith.serving.engines.embedded import EmbeddedEngine
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -44,10 +46,10 @@ def test_a_dry_run_prints_tensorflow_servings_command_line(serve: Run, versions:
         *("--model-dir", versions, "--engine", "tensorflow-serving", "--dry-run"),
         *("--port", 8600, "--metrics-port", 8601, "--max-requests", 99, "--no-batching"),
     )
-    options = ServerOptions(port=8600, metrics_port=8601, max_requests=99, batching=False)
-    assert shlex.split(out) == program_command(versions, options)
+    options = EngineOptions(port=8600, metrics_port=8601, max_requests=99, batching=False)
+    assert shlex.split(out) == load_engine("tensorflow-serving").command(versions, options)
     assert code == 0
-    assert err == "note: tensorflow_model_server listens on every interface\n"
+    assert err == "note: tensorflow-serving listens on every interface, not only on --host\n"
 
 
 def test_a_dry_run_prints_dockers_command_line(serve: Run, versions: Path) -> None:
@@ -55,38 +57,84 @@ def test_a_dry_run_prints_dockers_command_line(serve: Run, versions: Path) -> No
         *("--model-dir", versions, "--engine", "docker", "--dry-run"),
         *("--image", "mine:1", "--cpu", "--model-name", "bach"),
     )
-    image = DockerImage("mine:1", gpu=False)
-    assert shlex.split(out) == docker_command(versions, ServerOptions(model_name="bach"), image)
+    options = EngineOptions(image="mine:1", gpu=False, model_name="bach")
+    assert shlex.split(out) == load_engine("docker").command(versions, options)
     assert (code, err) == (0, "")
 
 
-def test_a_dry_run_of_the_embedded_server_says_where_it_would_listen(
-    serve: Run, versions: Path, tmp_path_factory: pytest.TempPathFactory
+def test_a_dry_run_of_the_embedded_server_prints_a_command_that_serves_the_same(
+    serve: Run, versions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sockets = tmp_path_factory.mktemp("s")
-    ask = ("--model-dir", versions, "--engine", "embedded", "--dry-run")
-    would = f"the embedded server would serve {versions} on "
-    path = sockets / "server.sock"
-    assert serve(*ask, "--port", 0)[1] == f"{would}127.0.0.1:0\n"
-    assert serve(*ask, "--socket", path)[1] == f"{would}unix:{path}\n"
-    both = serve(*ask, "--socket", path, "--port", 0)
-    assert both == (0, f"{would}127.0.0.1:0 and unix:{path}\n", "")
-    assert not list(sockets.iterdir())
+    # Each option with another value than its default, beside those that exclude each other.
+    options = EngineOptions(
+        model_name="my model",
+        host="localhost",
+        port=0,
+        socket=versions / "s.sock",
+        socket_mode=0o660,
+        reload_requests=False,
+        batching=False,
+        metrics_port=0,
+        log_format="json",
+        log_level="debug",
+        poll_seconds=2.5,
+        drain_seconds=3.0,
+        max_receive_bytes=1000,
+        max_send_bytes=1001,
+        workers=5,
+        max_requests=6,
+    )
+    served: list[EngineOptions] = []
+    monkeypatch.setattr(EmbeddedEngine, "serve", lambda _, __, options, ___: served.append(options))
+    words = load_engine("embedded").command(versions, options)
+    assert words[:4] == [sys.executable, "-m", "tunesmith.cli.main", "serve"]
+    code, out, err = serve(*words[4:], "--dry-run")
+    assert (code, err) == (0, "")
+    assert shlex.split(out) == words
+    serve(*words[4:])
+    assert served == [options]
+    assert not (versions / "s.sock").exists()
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(ServerOptions), ids=lambda each: each.name)
+def test_the_embedded_servers_command_leaves_no_option_out(
+    field: dataclasses.Field[object], versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunesmith.serving.engines.embedded.EmbeddedServer.check", lambda _: None)
+    engine = load_engine("embedded")
+    default = field.default
+    other: object = not default if isinstance(default, bool) else 7
+    if field.name.endswith(("_file", "socket")):
+        other = versions / "file"
+    options = dataclasses.replace(EngineOptions(), **{field.name: other})
+    try:
+        changed = " ".join(engine.command(versions, options))
+    except EngineLimit as limit:
+        changed = str(limit)
+        assert field.name in changed
+    assert changed != " ".join(engine.command(versions, EngineOptions()))
 
 
 def test_what_is_not_named_is_what_a_server_does_by_itself(
     serve: Run, versions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served: list[ServerOptions] = []
-    monkeypatch.setattr(
-        "tunesmith.serving.foreground.serve",
-        lambda _model, options, **_: served.append(options),
-    )
-    monkeypatch.setattr("tunesmith.serving.logs.configure", lambda *_: None)
+    monkeypatch.setattr(EmbeddedEngine, "serve", lambda _, __, options, ___: served.append(options))
     serve("--model-dir", versions, "--engine", "embedded")
     serve("--model-dir", versions, "--engine", "embedded", "--socket", "s", "--socket-mode", "660")
-    alone = ServerOptions(port=None, socket=Path("s"), socket_mode=0o660)
-    assert served == [ServerOptions(), alone]
+    alone = EngineOptions(port=None, socket=Path("s"), socket_mode=0o660)
+    assert served == [EngineOptions(), alone]
+
+
+def test_an_engine_that_needs_a_port_gets_a_free_one(serve: Run, versions: Path) -> None:
+    ask = ("--model-dir", versions, "--engine", "docker", "--dry-run")
+    ports = [
+        int(word.split(":")[1])
+        for word in shlex.split(serve(*ask, "--port", 0)[1])
+        if word.startswith("--publish=127.0.0.1:")
+    ]
+    assert len(ports) == 1
+    assert ports[0] > 0
 
 
 def refused(answer: tuple[int, str, str]) -> tuple[int, str]:
@@ -121,13 +169,18 @@ def test_what_cannot_be_served_is_refused_in_one_line(
     [
         ((), "either --model-dir"),
         (("--model-dir", ".", "--model-config-file", "m"), "either --model-dir"),
-        (("--model-dir", ".", "--socket-mode", "rw"), "is no file mode"),
+        (("--model-dir", ".", "--socket-mode", "rw"), "is not a file mode"),
         (("--model-dir", ".", "--metrics-port", "70000"), "--metrics-port"),
         (("--model-dir", ".", "--max-requests", "0"), "--max-requests"),
         (("--model-dir", ".", "--log-format", "xml"), "--log-format"),
         (
+            ("--model-dir", ".", "--engine", "torch"),
+            "'torch' is not one of auto, docker, embedded, tensorflow-serving, nor module:object",
+        ),
+        (("--model-dir", ".", "--engine", "no_such:THING"), "--engine no_such:THING: "),
+        (
             ("--model-dir", ".", "--log-level", "debug", "--engine", "docker", "--dry-run"),
-            "--log-level is for the embedded engine, and this one is docker",
+            "leave out --log-level, or use --engine embedded",
         ),
     ],
 )

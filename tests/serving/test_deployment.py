@@ -19,7 +19,7 @@ import pytest
 import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
-from tunesmith.serving import DockerImage, ServerOptions, docker_command, program_command
+from tunesmith.serving import EngineOptions, ServerOptions, load_engine
 from tunesmith.serving.batching_parameters import BatchingParameters, read_parameters
 
 ROOT = Path(__file__).parents[2]
@@ -99,22 +99,22 @@ def resource(name: str) -> Any:
 @pytest.mark.parametrize(
     "options",
     [
-        ServerOptions(),
-        ServerOptions(batching=False, tensor_content=True, metrics_port=8501, port=None),
-        ServerOptions(
+        EngineOptions(),
+        EngineOptions(batching=False, tensor_content=True, metrics_port=8501, port=None),
+        EngineOptions(
             socket=Path("/run/s"),
             ssl_config_file=Path("/etc/ssl.config"),
             batching_parameters_file=Path("/etc/batching.config"),
         ),
-        ServerOptions(
+        EngineOptions(
             model_config_file=CONFIG / "models.config", model_config_poll_seconds=1, poll_seconds=60
         ),
     ],
 )
-def test_engines_use_real_flags(options: ServerOptions) -> None:
-    check_flags(program_command(Path("/models"), options)[1:])
-    words = docker_command(Path("/models"), options, DockerImage("image"))
-    check_flags(words[words.index("image") + 1 :])
+def test_engines_use_real_flags(options: EngineOptions) -> None:
+    check_flags(load_engine("tensorflow-serving").command(Path("/models"), options)[1:])
+    words = load_engine("docker").command(Path("/models"), options)
+    check_flags(words[words.index(options.image) + 1 :])
 
 
 def test_the_image_batches_measures_warms_up_and_tells_its_health() -> None:

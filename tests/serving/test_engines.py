@@ -1,4 +1,4 @@
-"""Which engine is taken, and the command lines, word by word."""
+"""The choice of an engine, and the command lines in full."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import dataclasses
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tunesmith.plugins import PluginError, set_plugin_path
 from tunesmith.serving import (
-    DockerImage,
+    EngineLimit,
     EngineMissing,
+    EngineOptions,
+    EngineUnknown,
+    InProcessEngine,
     ServerOptions,
     choose_engine,
-    docker_command,
-    program_command,
+    engine_names,
+    load_engine,
 )
-from tunesmith.serving.engines import EngineLimit
 from tunesmith.serving.errors import ConfigInvalid
 from tunesmith.serving.flags import (
     BATCHING_PARAMETERS,
@@ -27,7 +32,15 @@ from tunesmith.serving.flags import (
     MONITORING,
 )
 
-IMAGE = DockerImage("mine:1", user="1000:1000")
+PROGRAM, DOCKER = "tensorflow-serving", "docker"
+BOTH = pytest.mark.parametrize("engine", [PROGRAM, DOCKER])
+
+
+def command(engine: str, model_dir: Path | None, **options: Any) -> list[str]:
+    """Return the command line of an engine."""
+    if engine == DOCKER:
+        options = {"image": "mine:1", "user": "1000:1000", **options}
+    return load_engine(engine).command(model_dir, EngineOptions(**options))
 
 
 @pytest.fixture
@@ -56,44 +69,120 @@ def models(tmp_path: Path) -> Path:
     return file
 
 
+def test_each_module_is_an_engine() -> None:
+    assert engine_names() == ("docker", "embedded", "tensorflow-serving")
+    for name in engine_names():
+        engine = load_engine(name)
+        assert isinstance(engine, InProcessEngine) == (name == "embedded")
+
+
 def test_the_program_is_best_then_docker_with_the_image_then_embedded(path: Any) -> None:
-    assert choose_engine("auto") == "embedded"
+    assert choose_engine(EngineOptions()) == "embedded"
     path("docker", exit_code=1)
-    assert choose_engine("auto") == "embedded"
+    assert choose_engine(EngineOptions()) == "embedded"
     path("docker", exit_code=0)
-    assert choose_engine("auto") == "docker"
+    assert choose_engine(EngineOptions()) == "docker"
     path("tensorflow_model_server")
-    assert choose_engine("auto", every_interface=True) == "tensorflow-serving"
+    for host in ("0.0.0.0", "::"):
+        assert choose_engine(EngineOptions(host=host)) == "tensorflow-serving"
 
 
 def test_auto_does_not_open_a_model_to_other_machines_unasked(path: Any) -> None:
     path("tensorflow_model_server")
-    assert choose_engine("auto") == "embedded"
+    assert choose_engine(EngineOptions()) == "embedded"
 
 
 def test_auto_takes_no_engine_that_cannot_do_what_is_asked_for(path: Any) -> None:
     path("docker")
     path("tensorflow_model_server")
-    for engine, everywhere in (("docker", False), ("tensorflow-serving", True)):
-        able, unable = ServerOptions(metrics_port=8501), ServerOptions(log_format="json")
-        assert choose_engine("auto", every_interface=everywhere, options=able) == engine
-        assert choose_engine("auto", every_interface=everywhere, options=unable) == "embedded"
+    for engine, host in (("docker", "127.0.0.1"), ("tensorflow-serving", "0.0.0.0")):
+        assert choose_engine(EngineOptions(host=host, metrics_port=8501)) == engine
+        assert choose_engine(EngineOptions(host=host, log_format="json")) == "embedded"
 
 
-def test_an_engine_asked_for_by_name_is_taken_or_missed(path: Any) -> None:
-    assert choose_engine("embedded") == "embedded"
-    with pytest.raises(EngineMissing, match="tensorflow_model_server is not on PATH"):
-        choose_engine("tensorflow-serving")
-    with pytest.raises(EngineMissing, match="no image mine:1"):
-        choose_engine("docker", DockerImage("mine:1"))
+def test_without_any_engine_auto_names_what_each_one_lacks(
+    path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del path
+    embedded = type(load_engine("embedded"))
+    monkeypatch.setattr(embedded, "unavailable", lambda *_: "TensorFlow is not installed")
+    with pytest.raises(EngineMissing) as caught:
+        choose_engine(EngineOptions())
+    assert str(caught.value) == (
+        "no engine is available: tensorflow-serving: it listens on every interface, not on "
+        "127.0.0.1 alone; docker: Docker does not answer or has no image tunesmith-serving: build "
+        "it from Dockerfile.serving or use --engine embedded; embedded: TensorFlow is not installed"
+    )
+
+
+def test_an_engine_says_what_is_missing_on_the_machine(path: Any) -> None:
+    options = EngineOptions(image="mine:1")
+    assert "tensorflow_model_server is not on PATH" in str(
+        load_engine(PROGRAM).unavailable(options)
+    )
+    assert "no image mine:1" in str(load_engine(DOCKER).unavailable(options))
     path("docker")
     path("tensorflow_model_server")
-    assert choose_engine("docker") == "docker"
-    assert choose_engine("tensorflow-serving") == "tensorflow-serving"
+    for name in engine_names():
+        assert load_engine(name).unavailable(options) is None
+
+
+PLUGIN = """
+from tunesmith.serving import Engine, load_engine
+
+class Quiet(Engine):
+    def unavailable(self, options):
+        return None
+    def command(self, model_dir, options):
+        return ["nice", "-n", "5", *load_engine("tensorflow-serving").command(model_dir, options)]
+
+class Half(Engine):
+    def unavailable(self, options):
+        return None
+
+QUIET = Quiet()
+NUMBER = 7
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The plug-in path has a module ``quiet_engine``."""
+    (tmp_path / "quiet_engine.py").write_text(PLUGIN)
+    monkeypatch.setenv("TUNESMITH_PLUGIN_PATH", "")
+    set_plugin_path([tmp_path])
+    yield
+    set_plugin_path([])
+    sys.modules.pop("quiet_engine", None)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_plug_in_is_an_engine_by_its_object_or_class(tmp_path: Path) -> None:
+    for name in ("quiet_engine:QUIET", "quiet_engine:Quiet"):
+        assert command(name, tmp_path)[:4] == ["nice", "-n", "5", "tensorflow_model_server"]
+    # It is not among those that auto chooses from.
+    assert choose_engine(EngineOptions()) in engine_names()
+
+
+@pytest.mark.usefixtures("plugin")
+def test_what_is_not_an_engine_is_refused_in_one_line() -> None:
+    for name, words in (
+        ("quiet_engine:NUMBER", "quiet_engine:NUMBER is not an engine: derive its class from"),
+        ("torch", "one of auto, docker, embedded, tensorflow-serving, or module:object, not 'to"),
+        ("", "or module:object, not ''"),
+        ("engine", "not 'engine'"),
+    ):
+        with pytest.raises(EngineUnknown) as caught:
+            load_engine(name)
+        assert words in str(caught.value)
+        assert "\n" not in str(caught.value)
+    for name in ("quiet_engine:GONE", "quieter_engine:QUIET"):
+        with pytest.raises(PluginError):
+            load_engine(name)
 
 
 def test_the_command_line_of_the_program(tmp_path: Path) -> None:
-    assert program_command(tmp_path, ServerOptions(port=8600)) == [
+    assert command(PROGRAM, tmp_path, port=8600) == [
         "tensorflow_model_server",
         "--port=8600",
         "--model_name=tunesmith",
@@ -110,7 +199,9 @@ def test_the_command_line_of_the_program(tmp_path: Path) -> None:
 
 
 def test_the_command_line_of_the_program_with_everything_asked_for(models: Path) -> None:
-    options = ServerOptions(
+    found = command(
+        PROGRAM,
+        None,
         socket=Path("/run/tunesmith.sock"),
         model_config_file=models,
         model_config_poll_seconds=0.5,
@@ -123,7 +214,7 @@ def test_the_command_line_of_the_program_with_everything_asked_for(models: Path)
         max_requests=16,
         tensor_content=True,
     )
-    assert program_command(None, options) == [
+    assert found == [
         "tensorflow_model_server",
         "--port=8500",
         "--grpc_socket_path=/run/tunesmith.sock",
@@ -146,8 +237,7 @@ def test_the_command_line_of_the_program_with_everything_asked_for(models: Path)
 
 
 def test_the_command_line_of_docker(tmp_path: Path) -> None:
-    options = ServerOptions(port=8600, model_name="bach", batching=False)
-    assert docker_command(tmp_path, options, IMAGE) == [
+    assert command(DOCKER, tmp_path, port=8600, model_name="bach", batching=False) == [
         "docker",
         "run",
         "--rm",
@@ -176,15 +266,16 @@ def test_the_command_line_of_docker(tmp_path: Path) -> None:
 
 
 def test_docker_sees_each_file_that_its_flags_name(models: Path) -> None:
-    options = ServerOptions(
+    found = command(
+        DOCKER,
+        None,
         socket=Path("/run/own/tunesmith.sock"),
         model_config_file=models,
         model_config_poll_seconds=5,
         ssl_config_file=Path("/etc/ssl.config"),
         metrics_port=8601,
     )
-    command = docker_command(None, options, IMAGE)
-    assert [word for word in command if word.startswith("--mount=")] == [
+    assert [word for word in found if word.startswith("--mount=")] == [
         "--mount=type=bind,source=/srv/bach,target=/srv/bach,readonly",
         "--mount=type=bind,source=/srv/lin,target=/srv/lin,readonly",
         "--mount=type=bind,source=/run/own,target=/run/tunesmith",
@@ -204,23 +295,25 @@ def test_docker_sees_each_file_that_its_flags_name(models: Path) -> None:
         "--rest_api_port=8501",
         "--monitoring_config_file=/etc/tunesmith/host/6",
     ):
-        assert word in command
-    assert not any(word.startswith(("--model_name", "--model_base_path")) for word in command)
+        assert word in found
+    assert not any(word.startswith(("--model_name", "--model_base_path")) for word in found)
 
 
 def test_a_container_without_a_gpu_on_an_ipv6_host(tmp_path: Path) -> None:
-    command = docker_command(tmp_path, ServerOptions(host="::1"), DockerImage(gpu=False))
-    assert "--gpus=all" not in command
-    assert any(f"source={BATCHING_PARAMETERS}," in word for word in command)
-    assert "--publish=[::1]:8500:8500" in command
+    options = EngineOptions(host="::1", gpu=False)
+    found = load_engine(DOCKER).command(tmp_path, options)
+    assert "--gpus=all" not in found
+    assert any(f"source={BATCHING_PARAMETERS}," in word for word in found)
+    assert "--publish=[::1]:8500:8500" in found
     # A key that only this user may read can be read inside.
-    assert f"--user={os.getuid()}:{os.getgid()}" in command
+    assert f"--user={os.getuid()}:{os.getgid()}" in found
 
 
 @pytest.mark.parametrize(
     "asked",
     [
         {"log_format": "json"},
+        {"log_level": "debug"},
         {"drain_seconds": 5.0},
         {"socket_mode": 0o660},
         {"workers": 777},
@@ -231,13 +324,13 @@ def test_a_container_without_a_gpu_on_an_ipv6_host(tmp_path: Path) -> None:
         {"metrics_port": 8500},
     ],
 )
-@pytest.mark.parametrize("build", [program_command, docker_command])
+@BOTH
 def test_what_tensorflow_serving_cannot_do_is_refused(
-    asked: dict[str, Any], build: Any, tmp_path: Path
+    asked: dict[str, Any], engine: str, tmp_path: Path
 ) -> None:
     option = "--" + next(iter(asked)).replace("_", "-")
     with pytest.raises(EngineLimit, match=option) as caught:
-        build(tmp_path, ServerOptions(**asked))
+        command(engine, tmp_path, **asked)
     assert "\n" not in str(caught.value)
 
 
@@ -256,6 +349,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "ssl_config_file": (Path("/etc/ssl.config"), {}),
     "metrics_port": (8601, {}),
     "log_format": ("json", {}),
+    "log_level": ("warning", {}),
     "inter_op_threads": (7, {}),
     "intra_op_threads": (7, {}),
     "poll_seconds": (7.0, {}),
@@ -269,24 +363,25 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(
-    ("name", "build"),
+    ("name", "engine"),
     [
-        (field.name, build)
+        (field.name, engine)
         for field in dataclasses.fields(ServerOptions)
-        for build in (program_command, docker_command)
+        for engine in (PROGRAM, DOCKER)
         # The program listens on every interface, and `serve` says so.
-        if (field.name, build) != ("host", program_command)
+        if (field.name, engine) != ("host", PROGRAM)
     ],
 )
 def test_no_option_is_dropped_in_silence(
-    name: str, build: Any, models: Path, tmp_path: Path
+    name: str, engine: str, models: Path, tmp_path: Path
 ) -> None:
     value, others = OTHER[name]
     others = {key: models if each is ... else each for key, each in others.items()}
-    without = build(tmp_path, ServerOptions(**others))
-    options = ServerOptions(**others, **{name: models if value is ... else value})
+    without = command(engine, tmp_path, **others)
     try:
-        changed = build(tmp_path, options)
+        changed: Any = command(
+            engine, tmp_path, **others, **{name: models if value is ... else value}
+        )
     except EngineLimit as limit:
         changed = str(limit)
     assert changed != without
@@ -296,28 +391,27 @@ def test_no_option_is_dropped_in_silence(
 def test_a_relative_base_path_is_refused_before_tensorflow_serving_does(tmp_path: Path) -> None:
     file = tmp_path / "models.config"
     file.write_text('model_config_list { config { name: "a" base_path: "models/a" } }')
-    for build in (program_command, docker_command):
-        with pytest.raises(ConfigInvalid, match="absolute base paths alone, not 'models/a'"):
-            build(None, ServerOptions(model_config_file=file))
+    for engine in (PROGRAM, DOCKER):
+        with pytest.raises(ConfigInvalid, match="needs absolute base paths, not 'models/a'"):
+            command(engine, None, model_config_file=file)
     file.write_text("model_config_list { config { nam: 1 } }")
-    with pytest.raises(ConfigInvalid, match="is no ModelServerConfig"):
-        program_command(None, ServerOptions(model_config_file=file))
+    with pytest.raises(ConfigInvalid, match="is not a ModelServerConfig"):
+        command(PROGRAM, None, model_config_file=file)
     file.unlink()
     with pytest.raises(ConfigInvalid, match="cannot read"):
-        program_command(None, ServerOptions(model_config_file=file))
+        command(PROGRAM, None, model_config_file=file)
 
 
 def test_a_socket_alone_leaves_no_port_open(tmp_path: Path) -> None:
-    options = ServerOptions(port=None, socket=tmp_path / "s")
-    for build in (program_command, docker_command):
-        command = build(tmp_path, options)
-        assert "--port=0" in command
-        assert not any(word.startswith("--publish") for word in command)
+    for engine in (PROGRAM, DOCKER):
+        found = command(engine, tmp_path, port=None, socket=tmp_path / "s")
+        assert "--port=0" in found
+        assert not any(word.startswith("--publish") for word in found)
 
 
 def test_a_path_that_docker_would_read_as_options_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineLimit, match="comma"):
-        docker_command(tmp_path / "a,target=/etc", ServerOptions())
+        command(DOCKER, tmp_path / "a,target=/etc")
 
 
 def test_dockers_own_command_line_takes_the_words(models: Path, tmp_path: Path) -> None:
@@ -326,13 +420,14 @@ def test_dockers_own_command_line_takes_the_words(models: Path, tmp_path: Path) 
         pytest.skip("Docker's command line is not installed")
     nowhere = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/nobody.sock"}
 
-    def answer(command: list[str]) -> str:
-        ran = subprocess.run(command, env=nowhere, capture_output=True, text=True, check=False)
+    def answer(words: list[str]) -> str:
+        ran = subprocess.run(words, env=nowhere, capture_output=True, text=True, check=False)
         assert ran.returncode != 0
         return ran.stderr
 
-    options = ServerOptions(model_config_file=models, socket=tmp_path / "s", metrics_port=8501)
-    command = docker_command(None, options, IMAGE)
+    found = command(
+        DOCKER, None, model_config_file=models, socket=tmp_path / "s", metrics_port=8501
+    )
     # Words are looked at before the engine is, so that only the engine is missed.
-    assert "nobody.sock" in answer(command)
-    assert "unknown flag" in answer([*command[:2], "--gpu", *command[2:]])
+    assert "nobody.sock" in answer(found)
+    assert "unknown flag" in answer([*found[:2], "--gpu", *found[2:]])

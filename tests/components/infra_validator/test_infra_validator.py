@@ -36,14 +36,20 @@ from tunesmith.components.infra_validator.checks import (
     run_checks,
 )
 from tunesmith.components.infra_validator.component import (
+    INFRA_VALIDATOR,
     InfraValidatorInputs,
     InfraValidatorParameters,
 )
+from tunesmith.components.infra_validator.component import engine_names as known_engines
 from tunesmith.components.infra_validator.executor import validate
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.shards import tfrecord
 from tunesmith.components.records.songs import write_tokens
 from tunesmith.music import Grid, TrackChoice, Vocabulary, parse_frame
+from tunesmith.pipeline.code_version import code_version
+from tunesmith.plugins import set_plugin_path
+from tunesmith.serving import engine_names, load_engine
+from tunesmith.serving.engines.engine import AUTO
 
 # No assertion on time: the bounds are a minute, or nothing at all.
 PARAMETERS = InfraValidatorParameters(
@@ -205,6 +211,65 @@ def test_the_engine_that_auto_took_is_recorded(
     assert blessing.engine == "docker"
     assert blessing.content()["parameters"]["engine"] == "auto"
     assert "docker serves the model" in [check.why for check in blessing.checks()]
+
+
+# The embedded server, started through another command line.
+ENGINE = """
+from tunesmith.serving import Engine, load_engine
+
+class LowPriority(Engine):
+    def unavailable(self, options):
+        return None
+    def command(self, model_dir, options):
+        return ["nice", "-n", "1", *load_engine("embedded").command(model_dir, options)]
+"""
+
+
+@pytest.fixture
+def own_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An engine of the user's, on the plug-in path."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "low_priority.py").write_text(ENGINE)
+    monkeypatch.setenv("TUNESMITH_PLUGIN_PATH", "")
+    set_plugin_path([folder])
+    yield "low_priority:LowPriority"
+    set_plugin_path([])
+
+
+def test_a_users_own_engine_validates_and_is_recorded(
+    model: TrainedModel, examples: Examples, tmp_path: Path, own_engine: str
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    own = replace(PARAMETERS, engine=own_engine)
+    blessing = validated(model, examples, output, serve_candidate(own_engine), own)
+    assert blessing.blessed, blessing.refusal()
+    assert blessing.engine == own_engine
+
+
+def test_the_code_of_the_engine_is_code_of_the_component(own_engine: str) -> None:
+    def modules(engine: str) -> tuple[str, ...]:
+        return INFRA_VALIDATOR.modules(replace(PARAMETERS, engine=engine))
+
+    assert modules(own_engine) == ("low_priority",)
+    assert "low_priority" in code_version(modules(own_engine)).modules
+    for name in engine_names():
+        (module,) = modules(name)
+        assert module == type(load_engine(name)).__module__
+        assert module in modules("auto")
+    assert len(modules("auto")) == len(engine_names())
+
+
+def test_the_engines_are_those_of_the_command() -> None:
+    assert known_engines() == (AUTO, *engine_names())
+
+
+@pytest.mark.usefixtures("own_engine")
+@pytest.mark.parametrize("engine", ["low_priority", "lower_priority:Engine", "a b:c"])
+def test_an_engine_that_does_not_exist_is_refused_before_anything_runs(engine: str) -> None:
+    with pytest.raises(ParameterError, match=r"or module:object, not|there is no module"):
+        replace(PARAMETERS, engine=engine)
 
 
 def test_latency_beyond_its_bound_is_a_finding(

@@ -33,18 +33,20 @@ class StruckFrame(tuple[int, ...]):
 
     As a tuple it is the plain frame: whatever takes frames takes it, and two are equal whose
     pitches are, struck or not.
-
-    Args:
-        pitches: what sounds, MIDI numbers 0..127 in any order.
-        struck: those of them that begin; the others sound on from the frame before.
-
-    Raises:
-        MusicError: a pitch is outside 0..127, or is struck and does not sound.
     """
 
     struck: Frame
 
     def __new__(cls, pitches: Iterable[int], struck: Iterable[int]) -> Self:
+        """Return the frame of some pitches, of which some begin.
+
+        Args:
+            pitches: what sounds, MIDI numbers 0..127 in any order.
+            struck: those of them that begin; the others sound on from the frame before.
+
+        Raises:
+            MusicError: a pitch is outside 0..127, or is struck and does not sound.
+        """
         frame = super().__new__(cls, make_frame(pitches))
         frame.struck = make_frame(struck)
         if not set(frame.struck) <= set(frame):

@@ -33,7 +33,7 @@ _LISTING = ".files"
 
 
 def execute(inputs: ExampleGenInputs, parameters: ExampleGenParameters, context: Context) -> None:
-    """Write a :class:`Sequences` artifact; see :func:`run_example_gen`."""
+    """Write a ``Sequences`` artifact; see :func:`run_example_gen`."""
     midi = inputs.midi
     # Those whose digests were taken, where they were.
     files = midi.midi_files() if isinstance(midi, ListedMidiFolder) else list_midi_files(midi.path)
@@ -44,7 +44,7 @@ def execute(inputs: ExampleGenInputs, parameters: ExampleGenParameters, context:
 def run_example_gen(
     files: MidiFiles, output: Path, parameters: ExampleGenParameters, beam_options: Sequence[str]
 ) -> JobCounters:
-    """Write a :class:`Sequences` artifact of the listed files into the folder `output`.
+    """Write a ``Sequences`` artifact of the listed files into the folder `output`.
 
     Raises:
         NoSongs: a split would be empty.

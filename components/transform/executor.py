@@ -21,7 +21,7 @@ from tunesmith.components.transform.transforms import STATISTICS, EncodeSequence
 
 
 def execute(inputs: TransformInputs, parameters: TransformParameters, context: Context) -> None:
-    """Write an :class:`Examples` artifact; see :func:`run_transform`."""
+    """Write an ``Examples`` artifact; see :func:`run_transform`."""
     with context.progress.task("counting the vocabulary and encoding the songs"):
         known: tuple[str, ...] = ()
         if inputs.parent is not None:
@@ -64,7 +64,7 @@ def run_transform(
     beam_options: Sequence[str],
     known: tuple[str, ...] = (),
 ) -> JobCounters:
-    """Write an :class:`Examples` artifact into the folder `output`.
+    """Write an ``Examples`` artifact into the folder `output`.
 
     Args:
         sequences: the songs.

@@ -1,6 +1,6 @@
 # Each target is the one command that it takes; every one that needs the environment builds it.
 .DEFAULT_GOAL := help
-.PHONY: help venv wheel demo test test-long tools fuzz lint format bench docs notices protos constraints clean
+.PHONY: help venv wheel demo test test-long tools fuzz lint format bench docs site notices protos constraints clean
 
 PYTHON ?= python3
 # Neither is a resource of Kubernetes; tests/serving/test_deployment.py reads them, and the compose file.
@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -q -c constraints.txt setuptools wheel
 	$(PIP) install -q -c constraints.txt --no-build-isolation --config-settings editable_mode=strict \
-	  -e '.[demo,dev]'
+	  -e '.[demo,docs,dev]'
 	@touch $@
 
 # A strict editable install links the files it finds, so a new file needs a new (quick) link.
@@ -53,7 +53,7 @@ tools: ## what some tests need beside Python: Chromium
 fuzz: venv ## the tests that draw their examples, with other examples each time
 	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile fuzz
 
-lint: venv ## ruff, mypy, and the files of a deployment
+lint: site ## ruff, mypy, the files of a deployment, and the site, whose warnings are errors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -81,6 +81,10 @@ bench: venv ## every figure: reading over DATA, broken files, kills, training, s
 docs: venv ## docs/parameters.md and docs/messages.md, out of the source
 	$(BIN)/python -m tunesmith.cli.parameters_page docs/parameters.md
 	$(BIN)/python -m tunesmith.cli.messages_page docs/messages.md
+
+# -P, so that the installed packages are found, and not the folder tunesmith/ of this checkout.
+site: venv ## site/: the pages of docs/, and a reference out of the docstrings
+	$(BIN)/python -P -m mkdocs build -q
 
 notices: venv ## NOTICE, out of what the packages hold of the works of others
 	$(BIN)/python tools/notices.py NOTICE

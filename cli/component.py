@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ComponentGroup(EnvironmentGroup):
-    """A subcommand for each component, made when it is called."""
+    """A group with a subcommand for each component."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the components."""
@@ -36,7 +36,7 @@ class ComponentGroup(EnvironmentGroup):
         return _component_command(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take the component's name from behind its options, too, where it may stand."""
+        """Accept the component's name behind its options as well as before them."""
         names = self.list_commands(ctx)
         place = next((place for place, each in enumerate(args) if each in names), 0)
         return super().parse_args(
@@ -46,11 +46,15 @@ class ComponentGroup(EnvironmentGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the component's command, or say which there are."""
+        """Return the component's command.
+
+        Raises:
+            click.UsageError: there is no such component; the message lists all of them.
+        """
         names = self.list_commands(ctx)
         if args[0] not in names:
             raise click.UsageError(
-                f"there is no component {args[0]}; there are: {', '.join(names)}", ctx
+                f"unknown component {args[0]}: choose one of {', '.join(names)}", ctx
             )
         return super().resolve_command(ctx, args)
 
@@ -59,8 +63,8 @@ class ComponentGroup(EnvironmentGroup):
 def command() -> None:
     """Run one component alone, on the artifacts of another run.
 
-    Prints the folder of what it made. It is recorded, and skipped if it has been done, as in a run
-    of the whole pipeline.
+    Prints the folder of the component's artifact. The execution is recorded in --root, and skipped
+    if an equal one is recorded there, as in a run of the whole pipeline.
     """
 
 
@@ -75,8 +79,8 @@ def _component_command(name: str) -> click.Command:
         cls=DerivedCommand,
         derive=partial(_derived, name),
         help=f"Run {name} alone, on the artifacts of another run.\n\nPrints the folder of its "
-        f"artifact ({component.output.__name__}). What follows a -- goes to Beam untouched.",
-        short_help=f"Makes {component.output.__name__}.",
+        f"artifact ({component.output.__name__}). Options after -- are passed to Beam.",
+        short_help=f"Output: {component.output.__name__}.",
     )
     @click.option("--root", type=FOLDER, help="Folder of the metadata store and the artifacts.")
     @click.option(
@@ -84,24 +88,26 @@ def _component_command(name: str) -> click.Command:
         "given",
         multiple=True,
         metavar="[NAME=]EXECUTION|PATH",
-        help="What to work on: an execution's number, an artifact's folder, or a folder of MIDI "
-        "files (repeatable).",
+        help="Input: the ID of an execution, the folder of an artifact, or a folder of MIDI files "
+        "(repeatable).",
     )
     @click.option(
         "--set",
         "assignments",
         multiple=True,
         metavar="NAME=VALUE",
-        help="A parameter by its name, such as --describe lists it (repeatable).",
+        help="Set a parameter by its name; --describe lists the names (repeatable).",
     )
     @click.option(
         "--like",
         type=int,
         metavar="EXECUTION",
-        help="Start from the parameters of this execution.",
+        help="Start from the parameters of this execution (its ID).",
     )
     @NO_WAIT
-    @click.option("--describe", is_flag=True, help="Print its inputs and parameters; run nothing.")
+    @click.option(
+        "--describe", is_flag=True, help="Print the component's inputs and parameters, and exit."
+    )
     @BEAM_OPTIONS
     @click.pass_context
     def run_component(
@@ -170,7 +176,7 @@ def _parameters(
     assignments: Sequence[str],
     like: int | None,
 ) -> Any:
-    """Return the parameters: of the execution named, then what the command line sets."""
+    """Return the parameters: those of execution `like`, overridden by the command line."""
     from tunesmith.cli.derived_options import given_settings, usage_errors
     from tunesmith.pipeline.configuration import component_parameters, merged
 
@@ -187,7 +193,7 @@ def _parameters(
 
 
 def _assigned(component: str, assignments: Sequence[str]) -> dict[str, Setting]:
-    """Return what ``--set NAME=VALUE`` sets."""
+    """Return the settings of the options ``--set NAME=VALUE``."""
     from tunesmith.components.parameter_values import unknown_parameter
     from tunesmith.pipeline.configuration import Setting
     from tunesmith.pipeline.configuration_keys import parameters_by_key, table_name
@@ -208,7 +214,7 @@ def _assigned(component: str, assignments: Sequence[str]) -> dict[str, Setting]:
 def _settings_like(component: str, root: Path, execution: int) -> dict[str, Setting]:
     """Return the parameters of an execution of the component.
 
-    What is no longer a parameter of the component is left out with a warning.
+    Parameters that the component no longer has are ignored with a warning.
 
     Raises:
         click.UsageError: it is an execution of another component.
@@ -221,13 +227,13 @@ def _settings_like(component: str, root: Path, execution: int) -> dict[str, Sett
     recorded = read_lineage(str(execution), root).executions[-1]
     if recorded.component != component:
         raise click.UsageError(
-            f"execution {execution} is one of {recorded.component}, not of {component}"
+            f"execution {execution} is an execution of {recorded.component}, not of {component}"
         )
     origin, table = f"execution {execution}", table_name(component)
     values = leaves(recorded.parameters)
     gone = [name for name in values if f"{table}.{name}" not in parameters_by_key(component)]
     if gone:
-        log_lines.warn(f"left out of {origin}, as no longer parameters: {', '.join(gone)}")
+        log_lines.warn(f"ignored parameters of {origin} that no longer exist: {', '.join(gone)}")
     return {
         f"{table}.{name}": Setting(value, origin, f"{origin}: {name}")
         for name, value in values.items()
@@ -236,7 +242,7 @@ def _settings_like(component: str, root: Path, execution: int) -> dict[str, Sett
 
 
 def _description(component: Component[Any, Any, Any]) -> list[str]:
-    """Return the inputs of a component and its parameters, with default and option."""
+    """Return the inputs of a component, and its parameters with default and option."""
     from tunesmith.cli.derived_options import component_options
     from tunesmith.pipeline.configuration_keys import table_name
     from tunesmith.pipeline.inputs import describe_inputs

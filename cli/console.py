@@ -1,4 +1,4 @@
-"""What long work looks like: a bar on a terminal, plain lines elsewhere, all on standard error."""
+"""Progress of long work on standard error: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from tunesmith.components.progress import Task
 
 PLAIN_SECONDS = 10.0
-"""Between two plain lines about the same task."""
+"""Minimum time between two plain lines about the same task."""
 
 
-class Pace:
-    """Reckons the time left from what was done since the first report.
+class RemainingTime:
+    """Estimates the remaining time of a task from its speed since the first report.
 
-    What was done before that, by a run that was stopped, tells nothing of this one's pace.
+    Work done before the first report, by an interrupted run, says nothing about the speed.
 
     Args:
-        total: of the task; None where nobody knows.
+        total: of the task; None if it is unknown.
     """
 
     def __init__(self, total: float | None) -> None:
@@ -33,11 +33,11 @@ class Pace:
         self._first: tuple[float, float] | None = None
 
     def left(self, done: float, now: float) -> str:
-        """Return a few words on the time left, or nothing while it cannot be said.
+        """Return the remaining time in words; empty while it cannot be estimated.
 
         Args:
             done: of the total.
-            now: seconds of a clock that only grows.
+            now: seconds of a monotonic clock.
         """
         if self._first is None:
             self._first = (done, now)
@@ -50,7 +50,7 @@ class Pace:
 
 
 class ConsoleProgress:
-    """Shows tasks as the standard error allows; see :class:`tunesmith.components.progress`."""
+    """Shows tasks on standard error; see :mod:`tunesmith.components.progress`."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty() and not log_lines.is_json()
@@ -78,17 +78,19 @@ class ConsoleProgress:
             columns.append(TextColumn("{task.fields[left]}"))
         columns.append(TextColumn("{task.fields[note]}", style="dim"))
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            yield _BarTask(bar, bar.add_task(title, total=total, note="", left=""), Pace(total))
+            yield _BarTask(
+                bar, bar.add_task(title, total=total, note="", left=""), RemainingTime(total)
+            )
 
 
 class _BarTask:
-    def __init__(self, bar: Progress, task: TaskID, pace: Pace) -> None:
+    def __init__(self, bar: Progress, task: TaskID, remaining: RemainingTime) -> None:
         self._bar = bar
         self._task = task
-        self._pace = pace
+        self._remaining = remaining
 
     def update(self, done: float, note: str = "") -> None:
-        left = self._pace.left(done, time.monotonic())
+        left = self._remaining.left(done, time.monotonic())
         self._bar.update(self._task, completed=done, note=note, left=left)
 
 
@@ -97,12 +99,12 @@ class _PlainTask:
         self._title = title
         self._total = total
         self._last = time.monotonic()
-        self._pace = Pace(total)
+        self._remaining = RemainingTime(total)
         log_lines.say(f"{title} ...")
 
     def update(self, done: float, note: str = "") -> None:
         now = time.monotonic()
-        left = self._pace.left(done, now)
+        left = self._remaining.left(done, now)
         if now - self._last < PLAIN_SECONDS:
             return
         self._last = now

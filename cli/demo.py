@@ -1,4 +1,4 @@
-"""``tunesmith demo``: the whole way on an embedded corpus, from MIDI to a song."""
+"""``tunesmith demo``: the whole pipeline on a bundled corpus, from MIDI files to a song."""
 
 from __future__ import annotations
 
@@ -19,30 +19,43 @@ if TYPE_CHECKING:
     from tunesmith.pipeline.configuration import Settings
 
 TRAINING_SECONDS = 110.0
-"""What two cores can spare for it when everything takes under five minutes."""
+"""Training time with which the whole demo takes under five minutes on two cores."""
 
 SAMPLES = 3
-"""Songs in the report; the first is song.mid."""
+"""Number of songs in the report; the first is song.mid."""
 
 
 @click.command("demo")
 @click.option(
-    "--dir", "folder", type=FOLDER, default=Path("demo"), show_default=True, help="Where it works."
+    "--dir",
+    "folder",
+    type=FOLDER,
+    default=Path("demo"),
+    show_default=True,
+    help="Working folder; all files are written there.",
 )
 @click.option(
     "--seconds",
     type=float,
     default=TRAINING_SECONDS,
     show_default=True,
-    help="Time for training; more makes better music.",
+    help="Training time in seconds; more makes better music.",
 )
-@click.option("--steps", type=int, default=300, show_default=True, help="Frames of a song.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Of training and the songs.")
+@click.option(
+    "--steps", type=int, default=300, show_default=True, help="Length of each song, in frames."
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=7,
+    show_default=True,
+    help="Random seed of training and of the songs.",
+)
 def command(folder: Path, seconds: float, steps: int, seed: int) -> None:
-    """Learn from Bach's chorales, serve what was learned, and compose a song with it.
+    """Train a model on Bach's chorales, serve it, and compose a song with it.
 
-    Takes melody and bass of the chorales out of the music21 package, runs the pipeline, starts a
-    server, asks it over gRPC, and leaves song.mid, song.png, report.html and the model.
+    Extracts melody and bass of the chorales from the music21 package, runs the pipeline, serves the
+    model, requests songs over gRPC, and writes song.mid, song.png and report.html.
     """
     from tunesmith.cli.derived_options import usage_errors
     from tunesmith.cli.shown_songs import shown_song
@@ -62,7 +75,7 @@ def command(folder: Path, seconds: float, steps: int, seed: int) -> None:
     with usage_errors():
         config, text = pipeline_config(settings), configuration_text(settings)
     result = run_and_report(config, progress, config_text=text)
-    # The whole pipeline was run, so that it published a version.
+    # The run had all components, Pusher among them, so it published a version.
     pushed = result.of(PUSHER).path
     songs = _serve_and_compose(pushed.parent, steps, seed)
     songs[0].write(folder / "song.mid")
@@ -81,7 +94,7 @@ def _settings(corpus: Path, folder: Path, seconds: float, steps: int, seed: int)
         "root": folder.absolute(),
         "example_gen.track": "all",
         "example_gen.grid.frames_per_second": FRAMES_PER_SECOND,
-        # Half the paper's width, and nothing against learning by heart: two minutes are short.
+        # Half the paper's units and no regularisation: in two minutes a model does not overfit.
         "trainer.architecture.units": 64,
         "trainer.regularisation.keys": "none",
         "trainer.regularisation.noise": 0.0,
@@ -104,7 +117,7 @@ def _say_what_was_made(folder: Path, pushed: Path, song: Song, seconds: float) -
     model_dir = pushed.parent
     for line in (
         "",
-        f"Done in {seconds:.0f} s. This was made:",
+        f"Done in {seconds:.0f} s. Files:",
         f"  {folder / 'song.mid'}     {song.summary()}",
         f"  {folder / 'song.png'}     its piano roll",
         f"  {folder / 'report.html'}  losses, vocabulary, {SAMPLES} songs to hear",

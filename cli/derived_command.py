@@ -8,16 +8,16 @@ from typing import Any
 import click
 
 OWN_SECTION = "Options"
-"""Heading of the options that are of no component."""
+"""Heading of the options that belong to no component."""
 
 
 class DerivedCommand(click.Command):
-    """A command with options that are derived when they are asked for.
+    """A command whose options are derived when they are needed.
 
-    The list of all commands asks for none, so that it imports no component.
+    The list of all commands needs none, so that it imports no component.
 
     Args:
-        derive: returns the options, which stand before the command's own.
+        derive: returns the options, which precede the command's own.
     """
 
     def __init__(

@@ -1,8 +1,7 @@
-"""One option of the command line for each parameter of a component, from its declaration.
+"""One command-line option for each parameter of a component, derived from its declaration.
 
-Name, type, default, help, bounds and choices are those of the parameter; nothing is said twice. An
-option reads what was typed and names itself in errors; which values are allowed, and fit together,
-is the parameter set's affair.
+Name, type, default, help, bounds and choices are those of the parameter. An option parses its text
+and names itself in errors; the parameter set checks values and their combinations.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from tunesmith.cli.argument_names import name_as_given
 from tunesmith.cli.derived_command import OWN_SECTION
-from tunesmith.cli.environment import told_as
 from tunesmith.cli.options import FOLDER
 from tunesmith.components.component import ParameterError, ParameterField
 from tunesmith.components.parameter_values import value_from
@@ -42,8 +41,8 @@ class ParameterType(click.ParamType):  # type: ignore[type-arg]
 
     Args:
         hint: the parameter's annotation.
-        known: the values that may be chosen; empty where any may.
-        plugins: whether a plug-in may be chosen, too.
+        known: the allowed values; empty if any value is allowed.
+        plugins: whether a plug-in is allowed as well.
     """
 
     def __init__(self, hint: Any, known: tuple[str, ...], plugins: bool = False) -> None:
@@ -52,24 +51,24 @@ class ParameterType(click.ParamType):  # type: ignore[type-arg]
         self.name = _metavar(_kind(hint), (*known, "MODULE:OBJECT") if plugins else known)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Return what stands for the value in a --help."""
+        """Return the placeholder of the value in --help."""
         del param, ctx
         return self.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return what a text means; a value as it is."""
+        """Return the value of a text; other values unchanged."""
         if not isinstance(value, str):
             return value
         assert param is not None
         try:
-            return value_from(self._hint, value, told_as(param, ctx))
+            return value_from(self._hint, value, name_as_given(param, ctx))
         except ParameterError as error:
             raise click.UsageError(str(error), ctx) from error
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Complete one of the values that may be chosen."""
+        """Complete one of the allowed values."""
         from click.shell_completion import CompletionItem
 
         del ctx, param
@@ -88,7 +87,7 @@ def _metavar(kind: Any, known: tuple[str, ...]) -> str:
 
 
 def _kind(hint: Any) -> Any:
-    """Return the type of a value that may be unset."""
+    """Return the type of an optional value."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         (kind,) = (each for each in typing.get_args(hint) if each is not type(None))
         return kind
@@ -99,10 +98,10 @@ class ParameterOption(click.Option):
     """The option of a parameter.
 
     Args:
-        key: the parameter's, as a configuration has it.
-        fields: what is declared of it: once, or for each network that has it.
+        key: configuration key of the parameter.
+        fields: its declaration, or one for each network that has it.
         option: its name on the command line.
-        section: the heading in a --help that it stands under.
+        section: its heading in --help.
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class ParameterOption(click.Option):
         field = fields[0]
         declared = field.declared
         kind = _kind(field.type)
-        # Networks may differ in the default of a size that both have.
+        # Networks may have different defaults of the same size.
         defaults = {each.default for each in fields}
         self.key = key
         self.section = section
@@ -131,7 +130,7 @@ class ParameterOption(click.Option):
 
 
 def _joined(ctx: click.Context, param: click.Parameter, value: Any) -> tuple[Any, ...]:
-    """Return the items of an option that was repeated, each time with one or several of them."""
+    """Return the items of all occurrences of a repeated option."""
     del ctx, param
     return tuple(item for each in value for item in (each if isinstance(each, tuple) else (each,)))
 
@@ -154,7 +153,7 @@ def _help(key: str, fields: Sequence[ParameterField], kind: Any) -> str:
 
 
 def help_text(fields: Sequence[ParameterField]) -> str:
-    """Return what a parameter means, of each network if they say it differently."""
+    """Return the help of a parameter, for each network if they differ."""
     texts = [field.declared.help for field in fields]
     if len(set(texts)) == 1:
         return texts[0]
@@ -165,7 +164,7 @@ def help_text(fields: Sequence[ParameterField]) -> str:
 
 
 def owners_text(key: str, fields: Sequence[ParameterField]) -> str:
-    """Return which networks have a parameter, unless all have it."""
+    """Return the networks that have a parameter; empty if all have it."""
     owners = [field.when for field in fields if field.when is not None]
     if not owners:
         return ""
@@ -181,7 +180,7 @@ def _component_of(key: str) -> str:
 
 
 def default_text(fields: Sequence[ParameterField]) -> str:
-    """Return a parameter's default as it would be typed, of each network if they differ."""
+    """Return a parameter's default as text, for each network if they differ."""
     texts = [value_text(each.default) for each in fields]
     if len(set(texts)) == 1:
         return texts[0]
@@ -192,7 +191,7 @@ def default_text(fields: Sequence[ParameterField]) -> str:
 
 
 def value_text(value: Any) -> str:
-    """Return a value of a parameter as it would be typed."""
+    """Return a value of a parameter as text that the option accepts."""
     if value is None or value == ():
         return "none"
     if isinstance(value, bool):
@@ -207,7 +206,7 @@ def component_options(component: str) -> list[ParameterOption]:
     """Return an option for each parameter of a component.
 
     Raises:
-        TypeError: two networks declare a size of one name as two types.
+        TypeError: two networks declare a size with different types.
     """
     options = []
     for key, fields in parameters_by_key(component).items():
@@ -218,7 +217,7 @@ def component_options(component: str) -> list[ParameterOption]:
 
 
 def run_options(*keys: str) -> list[ParameterOption]:
-    """Return the options of these keys of a run as a whole."""
+    """Return the options of these run keys."""
     return [
         ParameterOption(key, [RUN_KEYS[key]], RUN_KEYS[key].declared.option, OWN_SECTION)
         for key in keys
@@ -226,10 +225,10 @@ def run_options(*keys: str) -> list[ParameterOption]:
 
 
 def given_settings(ctx: click.Context) -> dict[str, Setting]:
-    """Return what the command line and the environment set, by key.
+    """Return the settings of the command line and the environment, by key.
 
     Raises:
-        click.UsageError: a folder is an address.
+        click.UsageError: a folder is a URL.
     """
     found = {}
     for option in ctx.command.get_params(ctx):
@@ -238,7 +237,7 @@ def given_settings(ctx: click.Context) -> dict[str, Setting]:
         source = ctx.get_parameter_source(option.name)
         if source not in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT):
             continue
-        name, value = told_as(option, ctx), ctx.params[option.name]
+        name, value = name_as_given(option, ctx), ctx.params[option.name]
         kind = "option" if source is ParameterSource.COMMANDLINE else "environment"
         with usage_errors():
             value = local_path(name, value, Path()) if isinstance(value, Path) else value
@@ -248,7 +247,7 @@ def given_settings(ctx: click.Context) -> dict[str, Setting]:
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Report a configuration that cannot be used, or text that says nothing, as a usage error."""
+    """Report a configuration or value that cannot be used as a usage error."""
     try:
         yield
     except (ConfigurationError, ValueError) as error:

@@ -1,8 +1,8 @@
-"""Options out of the environment: ``TUNESMITH_<COMMAND>_<OPTION>`` for each option of each command.
+"""Options from environment variables: ``TUNESMITH_<COMMAND>_<OPTION>`` for each option.
 
-An orchestrator puts variables of the same form there: Kubernetes tells every pod of a service named
-``tunesmith-serve`` by ``TUNESMITH_SERVE_PORT=tcp://10.0.0.1:8500`` and half a dozen more. Those are
-nobody's options.
+Kubernetes and Docker set variables of the same form in every container for each service: for one
+named ``tunesmith-serve`` they set ``TUNESMITH_SERVE_PORT=tcp://10.0.0.1:8500`` and half a dozen
+more. Such variables are ignored.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from tunesmith.cli import log_lines
+from tunesmith.cli.argument_names import NamingContext
 
 PREFIX = "TUNESMITH"
 
 COMMANDS_WITH_LOG_FORMAT = ("run", "tune")
-"""Those whose ``--log-format`` is that of :mod:`tunesmith.cli.log_lines`."""
+"""Commands whose ``--log-format`` sets the format of :mod:`tunesmith.cli.log_lines`."""
 
 _INJECTED_NAME = re.compile(r".*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
 _INJECTED_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 
 def prefix_of(parent: str, command: str) -> str:
-    """Return how the variables of a command begin: ``TUNESMITH_COMPONENT_EXAMPLE_GEN``.
+    """Return the prefix of a command's variables: ``TUNESMITH_COMPONENT_EXAMPLE_GEN``.
 
     Args:
-        parent: how those of the command above it begin.
+        parent: prefix of the group that the command belongs to.
         command: its name.
     """
     snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", command).replace("-", "_")
@@ -40,16 +40,16 @@ def prefix_of(parent: str, command: str) -> str:
 def name_variables(
     command: click.Command, parent: click.Context, prefix: str, environment: Mapping[str, str]
 ) -> list[str]:
-    """Let each option of `command` be given in the environment.
+    """Set the environment variable of each option of `command`.
 
     Args:
         command: a command without subcommands.
-        parent: the context of the group that it is called in.
-        prefix: how its variables begin.
-        environment: the variables that there are.
+        parent: the context of its group.
+        prefix: of its variables.
+        environment: the variables of the process.
 
     Returns:
-        A warning for what looks like an option and is none.
+        A warning for each group of variables with the prefix that is ignored.
     """
     names = {}
     for option in command.get_params(click.Context(command, parent)):
@@ -68,22 +68,22 @@ def _warnings(
 ) -> Iterator[str]:
     if injected:
         yield (
-            f"ignored {', '.join(sorted(injected))}: set for a service of that name, not for an "
-            "option"
+            f"ignored {', '.join(sorted(injected))}: set by Kubernetes or Docker for a service of "
+            "that name, not an option"
         )
     for name in unknown:
         import difflib
 
         near = difflib.get_close_matches(name, known, 1)
-        hint = f": did you mean {near[0]}?" if near else ""
-        yield f"ignored {name}, which is no option of this command{hint}"
+        hint = f"; did you mean {near[0]}?" if near else ""
+        yield f"ignored {name}: this command has no such option{hint}"
 
 
 class EnvironmentGroup(click.Group):
-    """A group whose commands take their options from the environment, too.
+    """A group whose commands also read their options from environment variables.
 
     Args:
-        prefix: how the variables of its commands begin.
+        prefix: of the variables of its commands.
     """
 
     def __init__(self, *args: Any, prefix: str, **more: Any) -> None:
@@ -93,9 +93,10 @@ class EnvironmentGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that is called, its variables named and looked at."""
+        """Return the command that is called, with the variables of its options set."""
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and command is not None and not isinstance(command, click.Group):
+            command.context_class = NamingContext
             prefix = prefix_of(self._prefix, name)
             if name in COMMANDS_WITH_LOG_FORMAT:
                 variable = os.environ.get(f"{prefix}_LOG_FORMAT", "")
@@ -112,12 +113,3 @@ def _longest(option: click.Option) -> str:
 def _is_injected(name: str, value: str) -> bool:
     is_port = name.endswith("_PORT") and _INJECTED_PORT.match(value)
     return bool(is_port or _INJECTED_NAME.fullmatch(name))
-
-
-def told_as(option: click.Parameter, ctx: click.Context | None) -> str:
-    """Return how an error calls an option: as it was given, by its variable or its name."""
-    if ctx is not None and option.name is not None:
-        source = ctx.get_parameter_source(option.name)
-        if source is ParameterSource.ENVIRONMENT and isinstance(option.envvar, str):
-            return option.envvar
-    return option.opts[0]

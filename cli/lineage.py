@@ -1,4 +1,4 @@
-"""``tunesmith lineage``: where a served version or any artifact comes from."""
+"""``tunesmith lineage``: the executions, parameters and files that led to an artifact."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tunesmith.pipeline.lineage import Lineage, RecordedArtifact, RecordedExecution
 
 FILES_SHOWN = 10
-"""Of a folder of MIDI files, on a terminal; ``--json`` tells all."""
+"""Files shown of a folder of MIDI files; ``--json`` lists all."""
 
 
 @click.command("lineage")
@@ -25,14 +25,14 @@ FILES_SHOWN = 10
 @click.option(
     "--root",
     type=FOLDER,
-    help="Folder of the pipeline's work.  [default: the one that ARTIFACT lies in]",
+    help="Root folder of the pipeline.  [default: the root that contains ARTIFACT]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(artifact: str, root: Path | None, as_json: bool) -> None:
-    """Trace ARTIFACT back to the MIDI files and every parameter.
+    """Show the executions, parameters and MIDI files that led to ARTIFACT.
 
-    ARTIFACT is a served version (ROOT/models/NAME/VERSION), the folder of any other artifact, or
-    the number of an execution.
+    ARTIFACT is a published version (ROOT/models/NAME/VERSION), the folder of any other artifact, or
+    the ID of an execution.
     """
     from tunesmith.pipeline.lineage import read_lineage
 
@@ -44,7 +44,7 @@ def command(artifact: str, root: Path | None, as_json: bool) -> None:
 
 
 def _draw(lineage: Lineage) -> Tree:
-    """Return the way back as a tree; what several steps read is drawn once, the last time named."""
+    """Return the lineage as a tree; an execution with several consumers is drawn once."""
     from rich.markup import escape
     from rich.tree import Tree
 
@@ -71,7 +71,7 @@ def _draw(lineage: Lineage) -> Tree:
             add_artifact(node, name, artifact)
 
     if lineage.artifact is None:
-        tree = Tree(f"execution {lineage.executions[-1].id}, which left nothing")
+        tree = Tree(f"execution {lineage.executions[-1].id}, without an artifact")
     else:
         tree = Tree(_name(lineage.artifact, lineage.root))
     if lineage.executions:

@@ -1,4 +1,4 @@
-"""The lines on standard error: words for a person, or one JSON object a line for a program."""
+"""Lines on standard error: text for a person, or one JSON object per line for a program."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MARKS: dict[str, Level] = {"warning: ": "warning"}
 
 
 class _Lines:
-    """How this process writes its lines; a process has one standard error."""
+    """The format of the lines of this process; a process has one standard error."""
 
     def __init__(self) -> None:
         self.format: Format = "text"
@@ -30,13 +30,13 @@ def use_format(chosen: Format) -> None:
 
 
 def format_of(arguments: Sequence[str], variable: str) -> Format:
-    """Return the format that a command line asks for.
+    """Return the format that ``--log-format`` or its environment variable sets.
 
-    It is looked up before click parses the options, so that an error in them has that format, too.
+    It is read before click parses the options, so that an error in them has that format, too.
 
     Args:
-        arguments: what follows the command.
-        variable: the environment's value, which an option is preferred to.
+        arguments: of the command.
+        variable: value of the environment variable, which the option overrides.
     """
     chosen = variable
     for place, argument in enumerate(arguments):
@@ -54,7 +54,7 @@ def is_json() -> bool:
 
 
 def say(line: str) -> None:
-    """Write a line about the work; one that begins with ``warning:`` is a warning."""
+    """Write a line about progress; one that begins with ``warning:`` is a warning."""
     mark = next((each for each in _MARKS if line.startswith(each)), "")
     if is_json():
         _write_json(line.removeprefix(mark), _MARKS.get(mark, "info"))

@@ -1,4 +1,4 @@
-"""The ``tunesmith`` command: finds the subcommand, and reports errors in one line.
+"""The ``tunesmith`` command: imports the subcommand, and reports errors in one line.
 
 Exit codes: 0 done, 1 failed, 2 the command line or the configuration is wrong, 3 a gate refused,
 4 a degenerate song was written, 130 interrupted, 143 terminated.
@@ -15,7 +15,8 @@ from typing import Any
 import click
 
 from tunesmith.cli import log_lines
-from tunesmith.cli.environment import PREFIX, EnvironmentGroup, told_as
+from tunesmith.cli.argument_names import name_as_given
+from tunesmith.cli.environment import PREFIX, EnvironmentGroup
 from tunesmith.cli.signals import INTERRUPTED, Ended, terminated_like_interrupted, tidied_up
 
 SUBCOMMANDS = {
@@ -31,10 +32,10 @@ SUBCOMMANDS = {
     "component": "pipeline",
     "rollback": "cli",
 }
-"""Each subcommand, in a module of its name, and the extra that brings all that it can need."""
+"""The extra with the libraries of each subcommand; a subcommand is the module of its name."""
 
 EXTRAS = {"rich": "cli", "PIL": "pictures"}
-"""The extra of each library that is no subcommand's own."""
+"""The extra of each library that several subcommands use."""
 
 DEBUG_VARIABLE = "TUNESMITH_DEBUG"
 
@@ -42,7 +43,7 @@ FAILED, USAGE, REFUSED = 1, 2, 3
 
 
 class LazyGroup(EnvironmentGroup):
-    """Imports a subcommand when it is used: the client must start without TensorFlow or Beam."""
+    """Imports a subcommand when it is called: the client must start without TensorFlow or Beam."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -65,12 +66,12 @@ class LazyGroup(EnvironmentGroup):
 @click.group(cls=LazyGroup, prefix=PREFIX, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tunesmith", prog_name="tunesmith")
 def cli() -> None:
-    """Learn to compose from a folder of MIDI files, and serve the composer."""
+    """Train a model that composes on a folder of MIDI files, and serve it."""
 
 
 def main() -> None:
     """Run the command line and exit."""
-    # Libraries warn about themselves at import; what matters to the user is raised as an error.
+    # Libraries log warnings at import; problems that concern the user are raised as errors.
     logging.getLogger().addHandler(logging.NullHandler())
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     log_lines.use_format("text")
@@ -93,7 +94,7 @@ def _run() -> int:
         (code,) = ended.args
         return _fail("interrupted" if code == INTERRUPTED else "terminated", code)
     except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would complain again when it flushes.
+        # The reader has closed the pipe. Python would raise again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
@@ -109,9 +110,9 @@ def _fail(message: str, code: int) -> int:
 
 
 def _usage_message(error: click.UsageError) -> str:
-    """Return what is wrong, with the variable's name where a value came from the environment."""
+    """Return the message, with the name of the environment variable that set a wrong value."""
     if isinstance(error, click.BadParameter) and isinstance(error.param, click.Option):
-        name = told_as(error.param, error.ctx)
+        name = name_as_given(error.param, error.ctx)
         if name == error.param.envvar:
             error.param_hint = name
     return error.format_message()
@@ -124,7 +125,7 @@ def _is_refusal(error: Exception) -> bool:
 
 
 def _explain(error: Exception) -> str:
-    """Return the one line for an error that reached the command line."""
+    """Return the one-line message of an error that ended a command."""
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("tunesmith"):
         command = next((each for each in sys.argv[1:] if each in SUBCOMMANDS), "demo")
         library = (error.name or "").partition(".")[0]

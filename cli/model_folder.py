@@ -1,4 +1,4 @@
-"""The folder of a model as a server takes it, whichever folder of it was named."""
+"""The base path of a model, as a server expects it, from any folder of the model."""
 
 from __future__ import annotations
 

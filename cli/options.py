@@ -21,11 +21,11 @@ NO_WAIT = click.option(
 PRINT_CONFIG = click.option(
     "--print-config",
     is_flag=True,
-    help="Print the configuration in force as TOML, and run nothing.",
+    help="Print the effective configuration as TOML, and exit.",
 )
 
 DRY_RUN = click.option(
-    "--dry-run", is_flag=True, help="Print which components would be executed and why; run nothing."
+    "--dry-run", is_flag=True, help="Print which components would be executed, and why, and exit."
 )
 
 LOG_FORMAT = click.option(
@@ -33,7 +33,7 @@ LOG_FORMAT = click.option(
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="Progress as words, or as one JSON object a line with time and level.",
+    help="Format of progress lines: text, or one JSON object per line with time and level.",
 )
 
 BEAM_OPTIONS = click.argument(
@@ -42,24 +42,26 @@ BEAM_OPTIONS = click.argument(
 
 
 def add_options(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
-    """Add `options`, which a --help then lists in their order."""
+    """Add `options` to a command, in the order of --help."""
     for option in reversed(options):
         command = option(command)
     return command
 
 
 def check_beam_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    """Return `options` as they are.
+    """Return `options` unchanged.
 
     Raises:
-        click.UsageError: the first is no option, so it was not meant for Beam.
+        click.UsageError: the first does not begin with a dash, so it was not meant for Beam.
     """
     if options and not options[0].startswith("-"):
-        raise click.UsageError(f"unexpected argument {options[0]!r}: Beam's options follow a --")
+        raise click.UsageError(
+            f"unexpected argument {options[0]!r}: options for Beam must follow --"
+        )
     return options
 
 
 def given(parameters: type[Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Return those of `values` that are fields of the dataclass `parameters`."""
+    """Return the items of `values` that are fields of the dataclass `parameters`."""
     names = {field.name for field in dataclasses.fields(parameters)}
     return {name: value for name, value in values.items() if name in names}

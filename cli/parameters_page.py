@@ -1,4 +1,4 @@
-"""The page docs/parameters.md, out of the declarations of all parameters.
+"""The page docs/parameters.md, generated from the declarations of all parameters.
 
 ``make docs`` writes it by ``python -m tunesmith.cli.parameters_page FILE``; a test compares it.
 """
@@ -22,21 +22,21 @@ from tunesmith.pipeline.dag import COMPONENTS
 _TOP = """\
 # Parameters
 
-`make docs` writes this page out of what each component declares of its parameters.
+`make docs` generates this page from the declarations of the parameters.
 
-An option belongs to `tunesmith run` and to `tunesmith component NAME`; those of ExampleGen and
-Transform to `tunesmith preprocess`, too. In a configuration file a parameter is a key of its
-component's table, and a parameter whose name has dots one of a table in it: `schedule.shape` of the
-Trainer is `shape` in `[trainer.schedule]`. `--set` of `tunesmith component` takes the same names.
-[configuration.md](configuration.md) tells of the file, of the environment and of what comes before
-what.
+The options belong to `tunesmith run` and to `tunesmith component NAME`; those of ExampleGen and
+Transform to `tunesmith preprocess` as well. In a configuration file a parameter is a key in the
+table of its component, and a parameter whose name has dots is a key in a nested table:
+`schedule.shape` of the Trainer is `shape` in `[trainer.schedule]`. `--set` of `tunesmith component`
+takes the same names. [configuration.md](configuration.md) describes the file, the environment
+variables and the order of precedence.
 
-Where the last column says no, another value never leads to another artifact, so that changing it
-executes nothing again. A value of `none` leaves unset what is unset by default.
+A parameter with "no" in the last column does not change the artifact: changing it executes nothing
+again. The value `none` unsets a parameter that is optional.
 
 ## A run
 
-Keys of the file that belong to no component.
+Keys of the file that apply to the run as a whole.
 
 | key | option | help |
 | --- | --- | --- |

@@ -1,4 +1,4 @@
-"""``tunesmith preprocess``: the Beam job alone."""
+"""``tunesmith preprocess``: ExampleGen and Transform in one Beam job, without a pipeline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _derived() -> Sequence[click.Parameter]:
 
 
 @click.command("preprocess", cls=DerivedCommand, derive=_derived)
-@click.option("--output", type=FOLDER, required=True, help="Folder for the records.")
+@click.option("--output", type=FOLDER, required=True, help="Folder to write the records to.")
 @BEAM_OPTIONS
 @click.pass_context
 def command(
@@ -37,11 +37,11 @@ def command(
     midi_dir: Path | None,
     **_: Any,
 ) -> None:
-    """Turn MIDI files into records of tokens and a vocabulary, on any Beam runner.
+    """Convert MIDI files to TFRecords of tokens and a vocabulary, on any Beam runner.
 
-    Leaves train-*.tfrecord, eval-*.tfrecord (and test-*.tfrecord), vocabulary.json,
-    statistics.json, summary.json, notes.json, rejected.jsonl and report.html. What follows a --
-    goes to Beam untouched.
+    Writes train-*.tfrecord, eval-*.tfrecord (and test-*.tfrecord), vocabulary.json,
+    statistics.json, summary.json, notes.json, rejected.jsonl and report.html. Options after -- are
+    passed to Beam.
     """
     if midi_dir is None:
         raise click.UsageError("Missing option '--midi-dir'.")
@@ -77,15 +77,15 @@ def _preprocess(
     transform: TransformParameters,
     beam_options: tuple[str, ...],
 ) -> None:
-    from tunesmith.components.errors import OutputInTheWay
+    from tunesmith.components.errors import OutputNotEmpty
     from tunesmith.components.example_gen.reading import start_reading
     from tunesmith.components.publishing import staged_directory
     from tunesmith.components.sources.midi_folder import list_midi_files
 
     files = list_midi_files(midi_dir)
     if output.exists() and any(output.iterdir()) and not (output / "vocabulary.json").is_file():
-        raise OutputInTheWay(
-            f"{output} holds something else than preprocessed songs: name another --output"
+        raise OutputNotEmpty(
+            "output", f"{output} holds files that are not preprocessed songs: choose another folder"
         )
     progress = ConsoleProgress()
     with (
@@ -93,8 +93,8 @@ def _preprocess(
         progress.task(f"preprocessing {len(files)} MIDI files"),
         start_reading(files, example_gen, beam_options, transform.keys) as songs,
     ):
-        # Importing Beam takes seconds, in which the files are read already. What it makes stays to
-        # the end, so there is no garbage to look for, then or later.
+        # Importing Beam takes seconds, in which other processes already read the files. Its objects
+        # live until the process ends, so garbage collection would only cost time.
         gc.disable()
         from tunesmith.components.preprocess import run_preprocess
 
@@ -105,15 +105,12 @@ def _preprocess(
         progress.say(line)
     if counters:
         counted = ", ".join(f"{name} {count}" for name, count in counters.items())
-        progress.say(f"Beam's counters: {counted}")
-    progress.say(f"records and vocabulary are in {output}; {output / 'report.html'} draws them")
-
-
-_PURPOSES = {"train": "to learn from", "eval": "held out", "test": "to test with"}
+        progress.say(f"Beam counters: {counted}")
+    progress.say(f"records and vocabulary: {output}; report: {output / 'report.html'}")
 
 
 def describe_songs(sequences: Path, examples: Path) -> list[str]:
-    """Return what a person asks first, a line each: songs, rejections, frames, vocabulary."""
+    """Return a summary of the songs, a line each: songs, frames, vocabulary, rejected files."""
     from tunesmith.components.artifacts import Examples, Sequences
     from tunesmith.music.note_counts import describe_notes
 
@@ -121,14 +118,14 @@ def describe_songs(sequences: Path, examples: Path) -> list[str]:
     statistics = Examples(examples, "").statistics()
     splits = statistics["splits"]
     songs = summary["songs"]
-    parts = [f"{songs[split]} {purpose}" for split, purpose in _PURPOSES.items() if split in songs]
+    parts = [f"{songs[split]} {split}" for split in ("train", "eval", "test") if split in songs]
     frames = " and ".join(str(split["frames"]) for split in splits.values())
     mapped = " and ".join(f"{split['mapped_share']:.1%}" for split in splits.values())
     lines = [
         f"{sum(songs.values())} songs: {', '.join(parts)}",
-        f"{frames} frames; {statistics['distinct_sounding_frames']} distinct sounding ones to "
-        f"learn from, vocabulary {statistics['vocabulary_size']} with the rest",
-        f"mapped to the nearest known frame: {mapped}",
+        f"{frames} frames; {statistics['distinct_sounding_frames']} distinct sounding frames in "
+        f"train, vocabulary of {statistics['vocabulary_size']} tokens",
+        f"frames outside the vocabulary, mapped to the nearest token: {mapped}",
     ]
     if notes := Sequences(sequences, "").notes():
         lines.append(describe_notes(notes))

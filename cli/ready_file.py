@@ -1,7 +1,7 @@
-"""The ready file of ``tunesmith serve``: tells another program when and where the server answers.
+"""The ready file of ``tunesmith serve``: it appears when the server answers, with its address.
 
-The embedded server writes it itself. TensorFlow Serving takes the place of the process that starts
-it, so a second process, ``python -m tunesmith.cli.ready_file``, waits for its port and writes it.
+The embedded server writes it itself. TensorFlow Serving replaces the process that starts it (exec),
+so a second process, ``python -m tunesmith.cli.ready_file``, waits for its port and writes it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
 
 @dataclass(frozen=True)
 class Ready:
-    """What the file says, as JSON.
+    """Content of the ready file, which is JSON.
 
     Args:
         engine: the engine that serves: ``embedded``, ``tensorflow-serving`` or ``docker``.
@@ -42,7 +42,7 @@ class Ready:
     pid: int
 
     def write(self, path: Path) -> None:
-        """Write the file; a reader sees the whole of it or nothing.
+        """Write the file atomically.
 
         Raises:
             OSError: it cannot be written.
@@ -55,10 +55,10 @@ class Ready:
 def write_when_it_answers(path: Path, ready: Ready, tls: bool) -> None:
     """Start the process that writes the file once the port answers; return at once.
 
-    It ends with the process that serves, whether the file is written or not.
+    That process ends when the serving process does, whether the file was written or not.
     """
     command = [sys.executable, "-m", __name__, str(path), json.dumps(asdict(ready)), str(int(tls))]
-    # It forks and returns, so that nobody has to wait for it.
+    # It forks and returns at once.
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
@@ -69,7 +69,7 @@ def answers(address: str, tls: bool) -> bool:
 
     Args:
         address: ``HOST:PORT``, ``[IPv6]:PORT`` or ``unix:PATH``.
-        tls: whether it expects TLS; no certificate is checked, as nothing is sent or believed.
+        tls: whether it expects TLS. Certificates are not checked: no data is exchanged.
     """
     try:
         with _connect(address) as plain, _secured(plain) if tls else plain as connection:
@@ -111,7 +111,7 @@ def main(path: Path, ready: Ready, tls: bool) -> None:
     if os.fork():
         return
     os.setsid()
-    # Whoever reads the output of the server waits for its end, not for this one's.
+    # A reader of the server's output must not wait for this process to close it.
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(nowhere, stream)

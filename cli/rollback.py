@@ -1,4 +1,4 @@
-"""``tunesmith rollback``: serve an older model again."""
+"""``tunesmith rollback``: publish an older version of a model again."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tunesmith.cli.options import FOLDER
     "--model-dir",
     type=FOLDER,
     required=True,
-    help="Folder of the model's versions, such as ROOT/models/tunesmith.",
+    help="Base path of the model, such as ROOT/models/tunesmith.",
 )
 @click.option(
     "--to",
     type=click.IntRange(min=1),
     metavar="VERSION",
-    help="Version to go back to.  [default: the model that was served before the newest]",
+    help="Version to publish again.  [default: the model that was served before the newest]",
 )
 def command(model_dir: Path, to: int | None) -> None:
-    """Publish an older version's model again, under a new number that servers take up.
+    """Publish an older version of a model again, under the next version number.
 
-    A server serves the highest number, so it takes the copy up, and no request fails. The version
-    that was rolled back stays. Running it again goes one model further back.
+    Servers serve the highest version number: they load the copy and switch to it without failing a
+    request. The version that was rolled back is kept. A second rollback goes back one more model.
 
-    It is recorded where the folder lies in the --root of a pipeline, also while a run is at work.
+    In the root of a pipeline the rollback is recorded, also while a run is in progress.
     """
     from tunesmith.components.pusher.versions import read_origin
     from tunesmith.pipeline.rollback import roll_back
@@ -37,6 +37,6 @@ def command(model_dir: Path, to: int | None) -> None:
     version = roll_back(model_dir, to, ConsoleProgress())
     origin = read_origin(model_dir / str(version))
     click.echo(
-        f"version {version} is the model of version {origin.copy_of} again, instead of "
+        f"published version {version}, a copy of version {origin.copy_of}, in place of version "
         f"{origin.instead_of} -> {model_dir / str(version)}"
     )

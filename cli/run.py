@@ -1,4 +1,4 @@
-"""``tunesmith run``: the whole pipeline, from a folder of MIDI to a pushed model."""
+"""``tunesmith run``: the whole pipeline, from a folder of MIDI files to a published model."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tunesmith.cli import log_lines
+from tunesmith.cli.argument_names import arguments_named, with_option_names
 from tunesmith.cli.console import ConsoleProgress
 from tunesmith.cli.derived_command import DerivedCommand
 from tunesmith.cli.options import BEAM_OPTIONS, DRY_RUN, FILE, LOG_FORMAT, NO_WAIT, PRINT_CONFIG
@@ -26,7 +27,7 @@ def _derived() -> Sequence[click.Parameter]:
 
 
 def pipeline_options(*keys: str) -> list[click.Parameter]:
-    """Return the options of some keys of a run, and those of all components."""
+    """Return the options of some run keys, and those of all components."""
     from tunesmith.cli.derived_options import component_options, run_options
     from tunesmith.pipeline.dag import COMPONENTS
 
@@ -38,14 +39,14 @@ def pipeline_options(*keys: str) -> list[click.Parameter]:
     "run",
     cls=DerivedCommand,
     derive=_derived,
-    epilog="Each option can be given in the environment as well: TUNESMITH_RUN_EPOCHS=20.",
+    epilog="Environment variables can set each option as well: TUNESMITH_RUN_EPOCHS=20.",
 )
-@click.option("--config", type=FILE, help="Configuration file (TOML); options come before it.")
+@click.option("--config", type=FILE, help="Configuration file (TOML); options override it.")
 @click.option(
     "--again",
     type=int,
     metavar="RUN",
-    help="Use the configuration of this run of --root; options come before it.",
+    help="Use the configuration of this earlier run in --root; options override it.",
 )
 @PRINT_CONFIG
 @DRY_RUN
@@ -63,12 +64,12 @@ def command(
     no_wait: bool,
     **_: Any,
 ) -> None:
-    """Learn from a folder of MIDI files and push a model that can be served.
+    """Train a model on a folder of MIDI files and publish it for serving.
 
-    Every component is recorded in --root and skipped if nothing that it depends on has changed, so
-    a run that was stopped goes on when it is started again. A gate that refuses the songs or the
-    model stops the run with exit code 3. It leaves report.html in --root. What follows a -- goes to
-    Beam untouched.
+    Every execution is recorded in --root. A component is skipped if its inputs, parameters and code
+    are unchanged, so an interrupted run resumes when it is started again. A gate that refuses the
+    songs or the model ends the run with exit code 3. The report is ROOT/report.html. Options after
+    -- are passed to Beam.
     """
     from tunesmith.cli.derived_options import usage_errors
     from tunesmith.pipeline.configuration import merged
@@ -82,12 +83,12 @@ def command(
 def run_as_set(
     settings: Settings, given: Settings, *, print_config: bool, dry_run: bool, no_wait: bool
 ) -> None:
-    """Run the pipeline, or only say what would be run.
+    """Run the pipeline, or print what would be run.
 
     Args:
-        settings: all that was set; what is left open is the recipe's.
-        given: of these, what the command line and the environment set.
-        print_config: print the configuration in force and run nothing.
+        settings: all settings; the recipe has values for the other keys.
+        given: the settings of the command line and the environment among them.
+        print_config: print the effective configuration and run nothing.
         dry_run: print what would be executed and run nothing.
         no_wait: fail if another run holds the lock.
 
@@ -107,17 +108,18 @@ def run_as_set(
             return
         configured = pipeline_config(settings)
     _warn_of_unused(given, configured)
-    if dry_run:
-        from tunesmith.pipeline.run import plan_pipeline
+    with arguments_named({key: setting.name for key, setting in settings.items()}):
+        if dry_run:
+            from tunesmith.pipeline.run import plan_pipeline
 
-        for step in plan_pipeline(configured):
-            click.echo(_planned(step))
-        return
-    run_and_report(configured, ConsoleProgress(), not no_wait, text)
+            for step in plan_pipeline(configured):
+                click.echo(_planned(step))
+            return
+        run_and_report(configured, ConsoleProgress(), not no_wait, text)
 
 
 def given_for_run(ctx: click.Context) -> dict[str, Setting]:
-    """Return what the command line and the environment set."""
+    """Return the settings of the command line and the environment."""
     from tunesmith.cli.derived_options import given_settings
     from tunesmith.pipeline.configuration import Setting
 
@@ -129,12 +131,12 @@ def given_for_run(ctx: click.Context) -> dict[str, Setting]:
 
 
 def _base(config: Path | None, again: int | None, given: Settings) -> dict[str, Setting]:
-    """Return what the configuration file sets, or what a run was recorded with."""
+    """Return the settings of the configuration file, or those of a recorded run."""
     from tunesmith.pipeline.configuration_file import read_configuration, recorded_configuration
     from tunesmith.pipeline.lineage import find_root
 
     if config is not None and again is not None:
-        raise click.UsageError("give --config or --again, not both")
+        raise click.UsageError("--config and --again exclude each other: give one of them")
     if again is not None:
         root = given["root"].value if "root" in given else find_root(Path())
         return recorded_configuration(root, again)
@@ -142,7 +144,7 @@ def _base(config: Path | None, again: int | None, given: Settings) -> dict[str, 
 
 
 def _warn_of_unused(given: Settings, config: PipelineConfig) -> None:
-    """Warn of an option that is for a component which this run leaves out."""
+    """Warn of options of components that are not part of this run."""
     from tunesmith.pipeline.configuration_keys import table_name
     from tunesmith.pipeline.dag import COMPONENTS
 
@@ -156,7 +158,7 @@ def _warn_of_unused(given: Settings, config: PipelineConfig) -> None:
             of_component = key.startswith(f"{table_name(component.name)}.")
             if of_component and setting.origin.startswith("option") and not is_read:
                 log_lines.warn(
-                    f"{setting.name} has no effect: {component.name} is left out of this run"
+                    f"{setting.name} has no effect: {component.name} is not part of this run"
                 )
 
 
@@ -169,13 +171,13 @@ def _planned(step: PlannedStep) -> str:
 def run_and_report(
     config: PipelineConfig, progress: ConsoleProgress, wait: bool = True, config_text: str = ""
 ) -> PipelineResult:
-    """Run the pipeline, say what came of it, and leave ``report.html`` in the root.
+    """Run the pipeline, print a summary, and write ``report.html`` into the root.
 
-    The report of a run that a gate stopped shows what the gate saw.
+    A run that a gate stopped has a report, too.
 
     Args:
         config: what to run.
-        progress: where it is reported.
+        progress: where progress is shown.
         wait: whether to wait for another run in the root, or to raise.
         config_text: the configuration file that repeats the run, to be recorded with it.
     """
@@ -189,17 +191,17 @@ def run_and_report(
         result = run_pipeline(config, progress, wait, config_text)
     except GateClosed:
         report = write_report(config.root, show=show_frames)
-        progress.say(f"{report} shows what the gate saw")
+        progress.say(f"report: {report}")
         for line in _candidate(config.root):
             progress.say(line)
         raise
     report = write_report(config.root, show=show_frames)
     for line in _summary(result):
         progress.say(line)
-    progress.say(f"{report} shows the run")
+    progress.say(f"report: {report}")
     trained = read_candidate(config.root)
     if trained is not None:
-        progress.say(f"for a better model: {trained.advice}")
+        progress.say(f"to improve the model: {with_option_names(trained.advice)}")
     if result.pushed is not None:
         progress.say(
             "next: tunesmith generate --model-dir "
@@ -209,19 +211,20 @@ def run_and_report(
 
 
 def _candidate(root: Path) -> list[str]:
-    """Return how the model that a gate refused can be heard, and what would make it better."""
+    """Return advice on a model that a gate refused: how to improve it, and how to listen to it."""
     from tunesmith.pipeline.candidate import read_candidate
 
     found = read_candidate(root)
     if found is None:
         return []
     command = ["tunesmith", "generate", "--model-dir", str(found.model), "--out", "song.mid"]
-    lines = [f"the model falls short: {found.advice}"] if found.falls_short else []
-    return [*lines, f"to hear it all the same: {shlex.join(command)}"]
+    advice = with_option_names(found.advice)
+    lines = [f"to improve the model: {advice}"] if found.is_refused else []
+    return [*lines, f"to listen to the refused model: {shlex.join(command)}"]
 
 
 def _summary(result: PipelineResult) -> list[str]:
-    """Return what a person asks first of a run: songs, losses, version."""
+    """Return a summary of a run, a line each: songs, losses, version."""
     from tunesmith.cli.preprocess import describe_songs
     from tunesmith.components.artifacts import TrainedModel
     from tunesmith.components.example_gen.component import EXAMPLE_GEN
@@ -241,8 +244,8 @@ def _summary(result: PipelineResult) -> list[str]:
         newest = versions_of(model_dir)[-1]
         if version < newest:
             lines.append(
-                f"version {newest} was pushed after it and is served: tunesmith rollback "
-                f"--model-dir {model_dir} --to {version} serves this one again"
+                f"version {newest} is newer and is served; to serve this one again: tunesmith "
+                f"rollback --model-dir {model_dir} --to {version}"
             )
     return lines
 
@@ -250,8 +253,8 @@ def _summary(result: PipelineResult) -> list[str]:
 def _epochs(model: TrainedModel) -> list[str]:
     history = model.history()
     return [
-        f"epoch {epoch['epoch']:3}  loss {epoch['train_loss']:.3f}  "
-        f"set aside {epoch['cut_loss']:.3f} nats a window"
-        f"{'  <- kept' if epoch['epoch'] == history['best_epoch'] else ''}"
+        f"epoch {epoch['epoch']:3}  training loss {epoch['train_loss']:.3f}  "
+        f"validation loss {epoch['cut_loss']:.3f} nats per window"
+        f"{'  <- best' if epoch['epoch'] == history['best_epoch'] else ''}"
         for epoch in history["epochs"]
     ]

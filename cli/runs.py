@@ -1,4 +1,4 @@
-"""``tunesmith runs``: what ran in a root, how it ended, and two runs side by side."""
+"""``tunesmith runs``: the recorded runs of a root, and a comparison of two of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--root",
     type=FOLDER,
-    help="Folder of the pipeline's work.  [default: the one around the working directory]",
+    help="Root folder of the pipeline.  [default: the root that contains the working directory]",
 )
 @click.option(
     "--last", type=click.IntRange(1), default=10, show_default=True, help="Number of runs to list."
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     "--compare",
     type=(int, int),
     metavar="RUN RUN",
-    help="Compare two runs: parameters, code and figures side by side.",
+    help="Compare the parameters, code and figures of two runs.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(root: Path | None, last: int, compare: tuple[int, int] | None, as_json: bool) -> None:
-    """List the runs of a pipeline: what each executed and skipped, and how it ended.
+    """List the recorded runs: executed and skipped components, outcomes and losses.
 
-    Nats are per frame of the eval split, as Evaluator measured them; the loss is Trainer's on that
-    split.
+    "nats" is the loss per frame on the eval split, measured by Evaluator; "cut loss" is Trainer's
+    validation loss, on the training songs that it held out.
     """
     from tunesmith.pipeline.comparison import compare_runs
     from tunesmith.pipeline.history import read_run, read_runs
@@ -69,7 +69,7 @@ def _print(runs: list[Run]) -> None:
     from tunesmith.components.artifacts import LOSS, NATS
 
     table = Table(box=box.SIMPLE_HEAD)
-    for title in ("run", "what", "execution", "outcome", "started", "took"):
+    for title in ("run", "command", "execution", "outcome", "started", "took"):
         table.add_column(title, overflow="fold")
     for title in ("nats", "cut loss"):
         table.add_column(title, justify="right")

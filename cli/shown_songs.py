@@ -1,4 +1,4 @@
-"""Songs as the report shows them: their piano roll and their notes, drawn by the client library."""
+"""Songs for the report: piano roll and notes, drawn by the client library."""
 
 from __future__ import annotations
 

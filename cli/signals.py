@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a command in the same way: what it holds is tidied up first."""
+"""Ctrl-C and SIGTERM end a command in the same way: after its cleanup."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from types import FrameType
 
 INTERRUPTED = 130
 TERMINATED = 143
-"""Exit codes as a shell counts them: 128 and the signal's number."""
+"""Exit codes of a shell: 128 plus the signal's number."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM was received; whatever tidies up after Ctrl-C does so after this."""
+    """SIGTERM was received; it is handled like Ctrl-C."""
 
 
 class Ended(BaseException):
-    """A command ended by a signal has tidied up; the argument is the exit code."""
+    """A signal ended the command, whose cleanup is done; the argument is the exit code."""
 
 
 @contextmanager
 def tidied_up() -> Iterator[None]:
-    """Turn a signal that ended the block into :class:`Ended`, which click leaves alone.
+    """Turn a signal that ended the block into :class:`Ended`, which click does not handle.
 
-    Click would print an empty line for a KeyboardInterrupt, which is none of the lines of a log.
+    Click would print an empty line for a KeyboardInterrupt, which is not a line of the log format.
     """
     try:
         yield
@@ -39,8 +39,8 @@ def tidied_up() -> Iterator[None]:
 def terminated_like_interrupted() -> Iterator[None]:
     """Raise :class:`Terminated` in the main thread when SIGTERM comes, while the block runs.
 
-    A second SIGTERM does not wait for the tidying up. A program that was started with SIGTERM
-    ignored goes on ignoring it.
+    A second SIGTERM ends the process at once. A program that was started with SIGTERM ignored
+    continues to ignore it.
     """
     if (
         threading.current_thread() is not threading.main_thread()

@@ -1,4 +1,4 @@
-"""How tables are written to standard output: for a person, or as JSON for a program."""
+"""Tables on standard output: for a person, or as JSON for a program."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PLAIN_WIDTH = 200
-"""Columns where no terminal says how many it has."""
+"""Columns of a table that is not written to a terminal."""
 
 _STYLES = {
     "complete": "green",
@@ -26,7 +26,7 @@ _STYLES = {
 
 
 def console() -> Console:
-    """Return where tables go: as wide as the terminal, or wide enough elsewhere."""
+    """Return the console of the tables, as wide as the terminal or :data:`PLAIN_WIDTH`."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
@@ -49,7 +49,7 @@ def moment(seconds: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return how long something took; nothing where nobody knows."""
+    """Return a duration in words; empty if it is unknown."""
     if seconds is None:
         return ""
     if seconds < 60:
@@ -60,7 +60,7 @@ def duration(seconds: float | None) -> str:
 
 
 def figure(value: float | None) -> str:
-    """Return a measured number with three decimals; nothing where it is not known."""
+    """Return a figure with three decimals; empty if it is unknown."""
     return "" if value is None else f"{value:.3f}"
 
 

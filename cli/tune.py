@@ -1,4 +1,4 @@
-"""``tunesmith tune``: a style from few songs, by a model of many."""
+"""``tunesmith tune``: fine-tunes a published model on a few songs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _derived() -> Sequence[click.Parameter]:
     "tune",
     cls=DerivedCommand,
     derive=_derived,
-    epilog="tunesmith run --again repeats a run of this command; docs/tuning.md tells more.",
+    epilog="To repeat a run of this command: tunesmith run --again. See docs/tuning.md.",
 )
 @PRINT_CONFIG
 @DRY_RUN
@@ -38,13 +38,13 @@ def _derived() -> Sequence[click.Parameter]:
 def command(
     ctx: click.Context, /, print_config: bool, dry_run: bool, no_wait: bool, **_: Any
 ) -> None:
-    """Learn a style from few songs, beginning with a model of many.
+    """Fine-tune a published model on a few songs of a style.
 
-    --model is a version of a model that tunesmith has pushed, of any corpus and any --root. The new
-    model knows its frames and those of the songs, and begins with its weights and counts. It goes
-    through the same gates as any other and is pushed into --root, where tunesmith lineage names its
-    parent. Track, grid, encoding and network are those of the parent; another track may be given.
-    Defaults are those of --recipe tune.
+    --model is the parent: a version of any model that tunesmith has published, in any --root. The
+    new model has the parent's vocabulary and the frames of the songs, and starts from the parent's
+    weights and n-gram counts. It passes the same gates as any other model and is published in
+    --root; tunesmith lineage shows its parent. Track, grid, encoding and network are the parent's;
+    only --track can be changed. Defaults are those of --recipe tune.
     """
     from tunesmith.cli.derived_options import usage_errors
     from tunesmith.pipeline.configuration import Setting
@@ -62,10 +62,10 @@ def command(
 
 
 def _of_parent(version: Path) -> dict[str, Setting]:
-    """Return what a model says of how its songs were read, and of its network.
+    """Return the settings of a parent model: track, grid, encoding, network and its sizes.
 
     Raises:
-        ComponentError: it cannot be tuned.
+        ComponentError: the model cannot be tuned.
     """
     from dataclasses import fields
 
@@ -95,15 +95,15 @@ def _of_parent(version: Path) -> dict[str, Setting]:
 
 
 MAY_DIFFER = ("example_gen.track",)
-"""What songs may have of their own: which instruments are the music does not change what a frame
-means."""
+"""Keys that may differ from the parent's: the choice of instruments does not change the meaning of
+a frame."""
 
 
 def _joined(parent: Settings, given: Settings) -> dict[str, Setting]:
-    """Return both; what is given must not contradict the parent.
+    """Return the settings of both.
 
     Raises:
-        ConfigurationError: it does.
+        ConfigurationError: a given setting contradicts the parent's.
     """
     from tunesmith.cli.derived_options import value_text
     from tunesmith.pipeline.configuration import ConfigurationError
@@ -112,7 +112,7 @@ def _joined(parent: Settings, given: Settings) -> dict[str, Setting]:
         asked, has = given[key].value, parent[key].value
         if asked != has:
             raise ConfigurationError(
-                f"{given[key].name} {value_text(asked)} cannot be: the model to tune has "
-                f"{value_text(has)}"
+                f"{given[key].name} must be {value_text(has)}, as in the parent model, not "
+                f"{value_text(asked)}"
             )
     return {**parent, **given}

@@ -1,4 +1,4 @@
-"""``tunesmith versions``: which versions of a model there are, and what is known of each."""
+"""``tunesmith versions``: the published versions of a model."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 @click.option(
     "--root",
     type=FOLDER,
-    help="Folder of the pipeline's work.  [default: the one around the working directory]",
+    help="Root folder of the pipeline.  [default: the root that contains the working directory]",
 )
+@click.option("--model-dir", type=FOLDER, help="Base path of one model, in a root or elsewhere.")
 @click.option(
-    "--model-dir", type=FOLDER, help="Folder of one model's versions, in a root or elsewhere."
+    "--model-name", metavar="NAME", help="Name of the model.  [default: all models in the root]"
 )
-@click.option("--model-name", metavar="NAME", help="Name of a model.  [default: all in the root]")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(
     root: Path | None, model_dir: Path | None, model_name: str | None, as_json: bool
 ) -> None:
-    """List the published versions of a model: which is served, and what is known of each.
+    """List the published versions of a model: served or rolled back, blessed, loss, run.
 
-    A server serves the highest version. Blessed is a model if every gate that looked at it, the
-    last time that it did, let it pass.
+    Servers serve the highest version. A model is blessed if the latest result of every gate that
+    checked it is a blessing.
     """
     from tunesmith.pipeline.lineage import find_root
     from tunesmith.pipeline.published import model_dirs, read_versions
 
     if model_dir is not None and (root is not None or model_name is not None):
-        raise click.UsageError("give --model-dir, or --root with --model-name, not both")
+        raise click.UsageError("give either --model-dir, or --root with --model-name")
     found = [model_dir] if model_dir else model_dirs(root or find_root(Path()), model_name)
     versions = [version for each in found for version in read_versions(each)]
     if as_json:
@@ -81,7 +81,7 @@ def _state(version: PublishedVersion) -> str:
 
 
 def _content(version: PublishedVersion) -> str:
-    """Return whose content it is: an older version's, or that of the execution that trained it."""
+    """Return the source of the content: an older version, or the execution that trained it."""
     if version.copy_of is not None:
         return f"version {version.copy_of}"
     if version.kind == "foreign":
@@ -92,9 +92,9 @@ def _content(version: PublishedVersion) -> str:
 
 
 def _blessed(version: PublishedVersion) -> str:
-    """Return whether it is blessed, and by which executions."""
+    """Return whether the model is blessed, and by which executions."""
     if version.blessed is None:
-        return "no gate"
+        return "not checked"
     word = "yes" if version.blessed else "no"
-    told = [each for each in version.findings if each.blessed == version.blessed]
-    return f"{word}: " + ", ".join(f"{each.component} {each.execution}" for each in told)
+    decisive = [each for each in version.findings if each.blessed == version.blessed]
+    return f"{word}: " + ", ".join(f"{each.component} {each.execution}" for each in decisive)

@@ -1,4 +1,4 @@
-"""The pipeline's components: what each takes, what it leaves behind, and what it does.
+"""The components of the pipeline: their inputs, parameters, artifacts and executors.
 
-A component never calls another; :mod:`tunesmith.pipeline` strings them together.
+A component never calls another; :mod:`tunesmith.pipeline` connects them.
 """

@@ -1,8 +1,8 @@
-"""The artifacts that components hand on: a typed name for a folder and what lies in it.
+"""The artifacts of components: typed folders.
 
-Each type says what of it counts as content (:meth:`Artifact.content_digest`): records without their
-order, weights, tables and findings; no times, no drawings. So an execution that leaves what another
-one left has an artifact of the same digest, and what depends on it is not executed again.
+Each type defines which parts count as content (:meth:`Artifact.content_digest`): records without
+their order, weights, tables and findings; no times, no drawings. So two executions with the same
+result have artifacts of the same digest, and consumers of the artifact are not executed again.
 """
 
 from __future__ import annotations
@@ -22,71 +22,71 @@ if TYPE_CHECKING:
     from tunesmith.music.note_counts import NoteCounts
 
 Split = Literal["train", "eval", "test"]
-"""Songs to train on, songs to stop by and to judge by, and songs that only judge."""
+"""Songs for training, for evaluation, and for an independent test."""
 
 SPLITS: tuple[Split, ...] = ("train", "eval")
-"""Those that are always there."""
+"""The splits that always exist."""
 
 NATS = "eval nats"
 """Figure: mean negative log likelihood of a frame of the eval split."""
 
 LOSS = "cut loss"
-"""Figure: loss of the epoch that was kept, on the training songs that were set aside."""
+"""Figure: validation loss of the best epoch, on the training songs held out by Trainer."""
 
 ORIGIN_FILE = "assets.extra/tunesmith_origin.json"
-"""Where a published version says what it is; servers only read warm-up requests there."""
+"""Origin file of a published version; of that folder servers only read warm-up requests."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A folder that one execution wrote or, for the first input, that the user brought.
+    """A folder that an execution wrote, or a folder of the user.
 
     Args:
         path: the folder.
-        digest: names the content: equal digests mean equal content.
+        digest: of the content: equal digests mean equal content.
     """
 
     path: Path
     digest: str
 
     REPORT: ClassVar[str] = ""
-    """The template that draws it in a report (pipeline/templates/artifacts/); empty for none."""
+    """Template of its section in a report (pipeline/templates/); empty for none."""
 
     def figures(self) -> Mapping[str, float]:
-        """Return what runs are compared by: numbers that the artifact measures, by name.
+        """Return the figures of the artifact by name, for the comparison of runs.
 
         Raises:
-            OSError: the folder is not there, or incomplete.
-            ValueError, LookupError, TypeError: it is written in another form.
+            OSError: the folder is missing or incomplete.
+            ValueError, LookupError, TypeError: its files have another format.
         """
         return {}
 
     def content_digest(self) -> str:
-        """Return a digest of what counts in the folder, 32 hex digits.
+        """Return a digest of the content of the folder, 32 hex digits.
 
         Raises:
-            OSError: something in it cannot be read.
+            OSError: a file cannot be read.
         """
         return folder_digest(self.path)
 
     def modules(self) -> tuple[str, ...]:
-        """Return the modules that reading it needs beyond those that a reader imports.
+        """Return the modules that are needed to read the artifact and that readers do not import.
 
-        They count as the code of every component that it is an input of.
+        They count as code of every component with this input.
         """
         return ()
 
 
 class MidiFolder(Artifact):
-    """A folder of MIDI files, the user's own; never written to."""
+    """A folder of MIDI files of the user; it is never written to."""
 
 
 class _SplitRecords(Artifact):
     COUNTS: ClassVar[tuple[str, ...]] = ()
-    """Files beside the records that count as content."""
+    """Files besides the records that count as content."""
 
     def shards(self, split: Split) -> list[Path]:
-        """The TFRecord files of `split`, in order."""
+        """Return the TFRecord files of `split`, in order."""
         return sorted(
             path
             for path in self.path.iterdir()
@@ -113,9 +113,9 @@ class _SplitRecords(Artifact):
 
 
 class Sequences(_SplitRecords):
-    """Songs as frames, split, each music once; ExampleGen writes it.
+    """Songs as frames, split and without duplicates; ExampleGen writes it.
 
-    ``train-*.tfrecord``, ``eval-*.tfrecord`` and, where asked for, ``test-*.tfrecord`` of
+    ``train-*.tfrecord``, ``eval-*.tfrecord`` and, with a test fraction, ``test-*.tfrecord`` of
     tf.train.Example (see :func:`tunesmith.components.records.songs.write_frames`),
     ``rejected.jsonl``, ``summary.json``, ``notes.json``, ``corpus.json``.
     """
@@ -134,9 +134,9 @@ class Sequences(_SplitRecords):
     def summary(self) -> dict[str, Any]:
         """Read ``summary.json``: songs by split, and rejected files by reason.
 
-        With ``notes``, what became of the songs' notes (``notes.json``, see
-        :class:`tunesmith.music.note_counts.NoteCounts`), unless an older version read them. They
-        are no content: the same frames make the same tokens, whatever notes they came from.
+        ``notes`` has the counts of kept and lost notes (``notes.json``, see
+        :class:`tunesmith.music.note_counts.NoteCounts`), unless an older version wrote the
+        artifact. They do not count as content: the tokens depend on the frames alone.
         """
         summary = _read_json(self.path / "summary.json")
         try:
@@ -145,32 +145,32 @@ class Sequences(_SplitRecords):
             return summary
 
     def notes(self) -> NoteCounts | None:
-        """Return what became of the songs' notes; None where an older version read them."""
+        """Return the counts of kept and lost notes; None if an older version wrote the artifact."""
         from tunesmith.music.note_counts import NoteCounts
 
         notes = self.summary().get("notes")
         return None if notes is None else NoteCounts(**notes)
 
     def corpus(self) -> CorpusSettings:
-        """Read ``corpus.json``: the track and the grid that the songs were read with.
+        """Read ``corpus.json``: track and grid of the songs.
 
         Raises:
-            OldArtifact: release 0.1.0 wrote the songs.
-            MusicError: the file holds something else.
+            OldArtifact: release 0.1.0 wrote the artifact.
+            MusicError: the file has another format.
         """
         from tunesmith.music import CorpusSettings
 
         try:
             content = _read_json(self.path / "corpus.json")
         except FileNotFoundError as error:
-            raise OldArtifact(self.path, "how its songs were read", "ExampleGen") from error
+            raise OldArtifact(self.path, "the track and grid of its songs", "ExampleGen") from error
         return CorpusSettings.from_dict(content)
 
 
 class Examples(_SplitRecords):
     """Songs as tokens, and the vocabulary; Transform writes it.
 
-    ``train-*.tfrecord``, ``eval-*.tfrecord`` and, where asked for, ``test-*.tfrecord`` of
+    ``train-*.tfrecord``, ``eval-*.tfrecord`` and, with a test fraction, ``test-*.tfrecord`` of
     tf.train.Example (``song_id`` bytes, ``tokens`` int64 [n], ``frames_per_second`` float),
     ``vocabulary.json``, ``statistics.json``, ``report.html``.
     """
@@ -190,7 +190,7 @@ class Examples(_SplitRecords):
         """Read ``vocabulary.json``.
 
         Raises:
-            MusicError: the file holds something else.
+            MusicError: the file has another format.
             ParameterError: its encoding is not installed.
         """
         from tunesmith.components.encodings.encoding import read_vocabulary
@@ -198,7 +198,7 @@ class Examples(_SplitRecords):
         return read_vocabulary((self.path / "vocabulary.json").read_text("utf-8"))
 
     def modules(self) -> tuple[str, ...]:
-        """Return the module of the encoding that the songs are in."""
+        """Return the module of the songs' encoding."""
         from tunesmith.components.encodings.encoding import encoding_modules
         from tunesmith.music.corpus import FRAMES
 
@@ -213,14 +213,14 @@ class Examples(_SplitRecords):
 class TrainedModel(Artifact):
     """A trained network; Trainer writes it: ``saved_model/``, ``history.json``, ``loss.png``.
 
-    ``content.json`` holds digests of what the SavedModel computes, see
-    :mod:`tunesmith.components.trainer.export.content`; its files are never the same twice.
+    ``content.json`` has digests of the computation of the SavedModel, see
+    :mod:`tunesmith.components.trainer.export.content`; its files differ between equal exports.
     """
 
     REPORT = "training.html"
 
     def figures(self) -> Mapping[str, float]:
-        """Return the losses of the epoch that was kept, and how many there were."""
+        """Return the losses of the best epoch, and the numbers of epochs and weights."""
         history = self.history()
         best = next(each for each in history["epochs"] if each["epoch"] == history["best_epoch"])
         return {
@@ -236,10 +236,10 @@ class TrainedModel(Artifact):
         return self.path / "saved_model"
 
     def history(self) -> dict[str, Any]:
-        """Read ``history.json``: settings, losses by epoch, the epoch kept.
+        """Read ``history.json``: parameters, losses by epoch, the best epoch.
 
-        Earlier releases chose the epoch by the loss on the eval split, ``eval_loss``; it counts as
-        that on the songs set aside.
+        Earlier releases chose the epoch by the loss on the eval split, ``eval_loss``, which counts
+        as the validation loss, ``cut_loss``.
         """
         history = _read_json(self.path / "history.json")
         for epoch in history["epochs"]:
@@ -248,7 +248,7 @@ class TrainedModel(Artifact):
         return history
 
     def content_digest(self) -> str:
-        """Return a digest of what the model computes; of its files if there is no content.json."""
+        """Return a digest of the model's computation; of its files without ``content.json``."""
         content = self.path / "content.json"
         if content.is_file():
             return digest_of([_canonical(_read_json(content))])
@@ -256,7 +256,7 @@ class TrainedModel(Artifact):
 
 
 class ExampleStatistics(Artifact):
-    """All that ExampleValidator looks at; StatisticsGen writes it: ``statistics.json``."""
+    """Statistics for ExampleValidator; StatisticsGen writes it: ``statistics.json``."""
 
     def content(self) -> dict[str, Any]:
         """Read ``statistics.json``."""
@@ -275,12 +275,12 @@ class Check:
 
     Args:
         name: stable, for programs.
-        passed: whether it is met.
-        why: what was found, one line for people.
-        value: what was measured; None if it is no number.
-        threshold: what `value` was held against.
-        bound: whether `value` must be at least or at most `threshold`; None without one.
-        skipped: there was nothing to check, which counts as passed.
+        passed: whether the condition is met.
+        why: the finding, one line for people.
+        value: the measured value; None if it is not a number.
+        threshold: the bound of `value`.
+        bound: whether `value` must be at least or at most `threshold`; None without a bound.
+        skipped: the check did not apply, which counts as passed.
     """
 
     name: str
@@ -293,21 +293,21 @@ class Check:
 
 
 class Blessing(Artifact):
-    """What a gate found: its checks, and whether all are passed.
+    """The result of a gate: its checks, and whether all are passed.
 
-    A gate writes its artifact whether it blesses or refuses; the runner and Pusher read it here.
+    A gate writes its artifact whether it blesses or refuses; the runner and Pusher read it.
     """
 
     FILE: ClassVar[str]
-    """The JSON file that holds the finding."""
+    """The JSON file of the result."""
 
     REPORT = "blessing.html"
 
     ADVICE: ClassVar[str] = ""
-    """What a user can do about a refusal."""
+    """Advice to the user on a refusal."""
 
     def content(self) -> dict[str, Any]:
-        """Read the finding."""
+        """Read the JSON file."""
         return _read_json(self.path / self.FILE)
 
     def checks(self) -> list[Check]:
@@ -320,21 +320,21 @@ class Blessing(Artifact):
 
     @property
     def blessed(self) -> bool:
-        """Whether every check is passed."""
+        """True if every check is passed."""
         return all(check.passed for check in self.checks())
 
     @property
     def model_digest(self) -> str | None:
-        """The digest of the model that was checked; None where the finding is of no model."""
+        """The digest of the checked model; None if the gate checks no model."""
         found = self.content().get("model_digest")
         return None if found is None else str(found)
 
     def objection(self, models: Sequence[TrainedModel]) -> str | None:
-        """Return one line that says why this finding stops a component; None if it does not.
+        """Return one line that says why this blessing stops a component; None if it does not.
 
         Args:
-            models: those that the component is given beside this finding; it must be of one of
-                them, if it is of a model at all and there are any.
+            models: the models among the other inputs of the component. The blessing of a model
+                must be that of one of them.
         """
         if not self.blessed:
             return self.refusal()
@@ -342,12 +342,12 @@ class Blessing(Artifact):
         if checked is not None and models and checked not in [model.digest for model in models]:
             given = ", ".join(str(model.path) for model in models)
             return (
-                f"{self.path} is about another model than {given}: give the blessings of this one"
+                f"{self.path} is the blessing of another model than {given}: give its own blessings"
             )
         return None
 
     def refusal(self) -> str:
-        """Return one line that says which checks failed and what to do."""
+        """Return one line: the failed checks, and what to do."""
         failed = "; ".join(check.why for check in self.checks() if not check.passed)
         return f"{self._subject()} ({failed}){self.ADVICE}"
 
@@ -355,7 +355,7 @@ class Blessing(Artifact):
         return "refused"
 
     def content_digest(self) -> str:
-        """Return a digest of the finding, without what it took to find out."""
+        """Return a digest of the result, without times and logs."""
         content = self.content()
         for name in ("seconds", "log"):
             content.pop(name, None)
@@ -363,7 +363,7 @@ class Blessing(Artifact):
 
 
 class ExampleAnomalies(Blessing):
-    """What is wrong with the examples; ExampleValidator writes it: ``anomalies.json``."""
+    """The anomalies of the examples; ExampleValidator writes it: ``anomalies.json``."""
 
     FILE = "anomalies.json"
 
@@ -381,35 +381,37 @@ class ExampleAnomalies(Blessing):
         ]
 
     def refusal(self) -> str:
-        """Return one line: every anomaly that stops the run, and how to allow it."""
+        """Return one line: every anomaly that stops the run, and how to ignore it."""
         failed = [check for check in self.checks() if not check.passed]
         names = sorted({check.name for check in failed})
         return (
-            f"{'; '.join(check.why for check in failed)} (or allow it by name: {', '.join(names)})"
+            f"{'; '.join(check.why for check in failed)} (to ignore: example_validator.allow "
+            f"{','.join(names)})"
         )
 
 
 class ModelEvaluation(Blessing):
-    """How well a model predicts held-out songs; Evaluator writes it: ``evaluation.json``, songs."""
+    """The evaluation of a model on held-out songs; Evaluator writes it: ``evaluation.json``,
+    songs."""
 
     FILE = "evaluation.json"
     REPORT = "evaluation.html"
     ADVICE = (
-        ": to publish it all the same, run again with --beat and --require that ask for less "
-        "(--beat none asks for nothing); it is not trained again"
+        ": to publish it anyway, run again with fewer evaluator.blessing.beat and "
+        "evaluator.blessing.require (none requires nothing); it is not trained again"
     )
 
     @property
     def model_digest(self) -> str:
-        """The digest of the model that was measured.
+        """The digest of the evaluated model.
 
         Raises:
-            OldArtifact: release 0.1.0 wrote the finding.
+            OldArtifact: release 0.1.0 wrote the artifact.
         """
         return _model_digest(self, "Evaluator")
 
     def figures(self) -> Mapping[str, float]:
-        """Return what was measured on the eval split."""
+        """Return the figures of the eval split."""
         found = self.content()["splits"]["eval"]
         names = {NATS: "nats", "eval perplexity": "perplexity", "eval first guess right": "top1"}
         return {name: found[key] for name, key in names.items() if found[key] is not None}
@@ -419,7 +421,7 @@ class ModelEvaluation(Blessing):
 
 
 class InfraBlessing(Blessing):
-    """How the serving engine took the model; InfraValidator writes it: ``infra.json``."""
+    """The validation of a served model; InfraValidator writes it: ``infra.json``."""
 
     FILE = "infra.json"
 
@@ -430,10 +432,10 @@ class InfraBlessing(Blessing):
 
     @property
     def model_digest(self) -> str:
-        """The digest of the model that was served.
+        """The digest of the served model.
 
         Raises:
-            OldArtifact: release 0.1.0 wrote the finding.
+            OldArtifact: release 0.1.0 wrote the artifact.
         """
         return _model_digest(self, "InfraValidator")
 
@@ -441,12 +443,14 @@ class InfraBlessing(Blessing):
         """Return the checks, in order.
 
         Raises:
-            OldArtifact: release 0.1.0 wrote them.
+            OldArtifact: release 0.1.0 wrote the artifact.
         """
         try:
             return super().checks()
         except TypeError as error:
-            raise OldArtifact(self.path, "why a check failed", "InfraValidator") from error
+            raise OldArtifact(
+                self.path, "the reasons of failed checks", "InfraValidator"
+            ) from error
 
     def refusal(self) -> str:
         """Return one line: the engine, and each check that failed."""
@@ -454,7 +458,7 @@ class InfraBlessing(Blessing):
         return f"the model failed validation on {self.engine}: {'; '.join(failed)}"
 
     def content_digest(self) -> str:
-        """Return a digest of the engine and of which checks passed: the rest is times."""
+        """Return a digest of the engine and of the outcome of each check, without times."""
         content = self.content()
         found = {
             "engine": content["engine"],
@@ -473,7 +477,7 @@ class PushedModel(Artifact):
         return int(self.path.name)
 
     def content_digest(self) -> str:
-        """Return the digest of the model that was published; of the files where it is unknown."""
+        """Return the digest of the published model; of the files if it is unknown."""
         try:
             model = _read_json(self.path / ORIGIN_FILE).get("model")
         except FileNotFoundError:
@@ -482,31 +486,30 @@ class PushedModel(Artifact):
 
 
 class OldArtifact(ComponentError):
-    """An artifact was written by release 0.1.0, and lacks something.
+    """An artifact of release 0.1.0 lacks information.
 
     Args:
         path: its folder.
-        what: what it does not say.
-        component: the component that makes it.
+        missing: the information that it lacks.
+        component: the component that writes it.
     """
 
-    def __init__(self, path: Path, what: str, component: str) -> None:
+    def __init__(self, path: Path, missing: str, component: str) -> None:
         super().__init__(
-            f"{path} was written by release 0.1.0 and does not say {what}: execute {component} "
-            "again"
+            f"{path} was written by release 0.1.0 and lacks {missing}: execute {component} again"
         )
 
 
 def _model_digest(blessing: Blessing, component: str) -> str:
     found = blessing.content().get("model_digest")
     if found is None:
-        raise OldArtifact(blessing.path, "which model it is about", component)
+        raise OldArtifact(blessing.path, "the digest of its model", component)
     return str(found)
 
 
 def digest_of(parts: Iterable[bytes | str]) -> str:
     """Return a digest of a list of texts or bytes, 32 hex digits."""
-    # It loads OpenSSL, and a --help imports this module.
+    # hashlib loads OpenSSL, and --help imports this module.
     import hashlib
 
     digest = hashlib.blake2b(digest_size=16)
@@ -521,10 +524,10 @@ def folder_digest(folder: Path, without: Collection[str] = ()) -> str:
 
     Args:
         folder: the folder.
-        without: paths below it that are left out.
+        without: relative paths that are left out.
 
     Raises:
-        OSError: something in it cannot be read.
+        OSError: a file cannot be read.
     """
     parts: list[bytes] = []
     for directory, folders, names in os.walk(folder):
@@ -541,7 +544,7 @@ def file_digest(path: Path) -> bytes:
     """Return the BLAKE2b digest of a file's content, 64 bytes, as ``b2sum`` prints it.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     import hashlib
 

@@ -1,8 +1,8 @@
-"""What a component is: one value that says what goes in, what comes out and what runs.
+"""The declaration of a component: its inputs, parameters, output and executor in one value.
 
-The runner, the command line, the cache key, ``docs/parameters.md`` and every deployment follow from
-it. Importing this module, or the ``component.py`` of a component, imports neither numpy, TensorFlow
-nor Beam: the executor is named by a string and imported when it runs.
+The runner, the command line, the cache key, ``docs/parameters.md`` and every deployment are derived
+from it. Importing this module, or the ``component.py`` of a component, imports neither numpy,
+TensorFlow nor Beam: the executor is named by a string and imported when it runs.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _CONDITION = "tunesmith.condition"
 
 
 class ParameterError(ValueError):
-    """A parameter has a value that it cannot have.
+    """A value that a parameter does not accept.
 
     Args:
-        name: the parameter, dotted where it is nested, such as ``schedule.warmup_steps``.
-        problem: what is wrong, to stand behind the name: ``must be at least 1, not 0``.
+        name: of the parameter, dotted where it is nested, such as ``schedule.warmup_steps``.
+        problem: the rest of the message: ``must be at least 1, not 0``.
     """
 
     def __init__(self, name: str, problem: str) -> None:
@@ -43,7 +43,7 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True)
 class Declaration:
-    """All that is said of a parameter, once; see :func:`parameter`."""
+    """The declaration of a parameter; see :func:`parameter`."""
 
     help: str
     least: float | None = None
@@ -57,7 +57,7 @@ class Declaration:
     affects_result: bool = True
 
     def known(self) -> tuple[str, ...]:
-        """Return the values that may be chosen, without plug-ins; none where any may."""
+        """Return the allowed values, without plug-ins; empty if any value is allowed."""
         return self.choices() if callable(self.choices) else self.choices
 
     def choices_text(self) -> str:
@@ -66,7 +66,7 @@ class Declaration:
         return f"one of {known}{', or module:object' if self.plugins else ''}" if known else ""
 
     def problem(self, value: object) -> str | None:
-        """Return what is wrong with `value`, to stand behind its name; None if nothing is."""
+        """Return why `value` is not accepted, to follow its name; None if it is accepted."""
         if value is None:
             return None
         values = value if isinstance(value, tuple) else (value,)
@@ -142,20 +142,19 @@ def parameter(
     """Declare a parameter: a field of a frozen dataclass that extends :class:`ParameterSet`.
 
     Args:
-        default: its value unless another is given.
+        default: its default value.
         help: one sentence for ``--help`` and the documentation.
-        least: the smallest value allowed; so the other bounds, exclusive where the name says so.
-            Of a tuple they hold for each item.
-        above: see `least`.
-        most: see `least`.
-        below: see `least`.
-        choices: the values allowed, or a function that returns them.
-        plugins: kind of plug-ins that are allowed beside the choices, by the name of an entry point
-            or as ``module:object``, such as ``engines``; none if empty.
+        least: lower bound, inclusive. All bounds apply to each item of a tuple.
+        above: lower bound, exclusive.
+        most: upper bound, inclusive.
+        below: upper bound, exclusive.
+        choices: the allowed values, or a function that returns them.
+        plugins: kind of plug-ins that are allowed besides the choices, by the name of an entry
+            point or as ``module:object``, such as ``engines``; empty for none.
         unit: of the value, such as ``seconds``.
-        option: its option on the command line; derived from component and name where empty.
-        affects_result: whether another value can lead to another artifact. One that cannot is no
-            part of the fingerprint, so that changing it executes nothing again.
+        option: its option on the command line; derived from component and name if empty.
+        affects_result: whether the artifact depends on the value. If not, it is not part of the
+            fingerprint, and changing it executes nothing again.
     """
     declared = Declaration(
         help, least, above, most, below, choices, plugins, unit, option, affects_result
@@ -164,11 +163,11 @@ def parameter(
 
 
 def dependent(name: str, kinds: Callable[[], Mapping[str, type[ParameterSet]]]) -> Any:
-    """Declare nested parameters whose kind depends on the value of another parameter.
+    """Declare nested parameters whose parameter set depends on another parameter.
 
     Args:
-        name: the parameter that decides, declared before this one.
-        kinds: returns the parameter set for each of its values.
+        name: the other parameter, declared before this one.
+        kinds: returns the parameter set for each value of the other parameter.
     """
     return dataclasses.field(default=None, metadata={_KEY: _Dependent(name, kinds)})
 
@@ -213,10 +212,10 @@ class ParameterSet:
             )
 
     def check(self) -> None:
-        """Check what concerns several parameters together; to be overridden.
+        """Check conditions on several parameters; to be overridden.
 
         Raises:
-            ParameterError: they do not fit together.
+            ParameterError: a condition is not met.
         """
 
 
@@ -225,12 +224,12 @@ class ParameterField:
     """A parameter of a component, nested ones flattened.
 
     Args:
-        path: the names from the component's parameters down to it.
-        type: its type, as annotated.
+        path: the field names from the component's parameters down to it.
+        type: its annotation.
         default: its default.
-        declared: what :func:`parameter` was told.
-        when: (dotted name, value): the parameter exists where that one has that value; None where
-            it always does.
+        declared: its declaration.
+        when: (dotted name, value): the parameter exists only if that other parameter has that
+            value; None if it always exists.
     """
 
     path: tuple[str, ...]
@@ -246,7 +245,7 @@ class ParameterField:
 
 
 def parameter_fields(kind: type[Any], prefix: tuple[str, ...] = ()) -> list[ParameterField]:
-    """Return every parameter that `kind` declares, nested ones in their place, in order."""
+    """Return every parameter that `kind` declares, with nested ones, in order."""
     return list(_fields(kind, prefix, None))
 
 
@@ -270,15 +269,15 @@ def _fields(kind: type[Any], prefix: tuple[str, ...], when: tuple[str, str] | No
 
 
 def nested_kind(kind: type[Any], name: str, values: Mapping[str, Any]) -> type[Any] | None:
-    """Return the parameter set nested in the field `name` of `kind`; None if it is a value.
+    """Return the parameter set in the field `name` of `kind`; None if the field is a value.
 
     Args:
         kind: a parameter set.
         name: one of its fields.
-        values: what the other fields are given; the defaults count for those left out.
+        values: of the other fields; fields without an entry have their defaults.
 
     Raises:
-        ParameterError: the parameter that decides has an unknown value.
+        ParameterError: the parameter that the set depends on has an unknown value.
     """
     import typing
 
@@ -297,7 +296,7 @@ def nested_kind(kind: type[Any], name: str, values: Mapping[str, Any]) -> type[A
 
 
 def result_parameters(parameters: Any) -> dict[str, Any]:
-    """Return the parameters that can change the result, as nested dictionaries."""
+    """Return the parameters that affect the result, as nested dictionaries."""
     found = {}
     for field in dataclasses.fields(parameters):
         value = getattr(parameters, field.name)
@@ -311,9 +310,10 @@ def result_parameters(parameters: Any) -> dict[str, Any]:
 
 
 def condition(default: Any = None) -> Any:
-    """Declare an input that decides whether an execution may run, not what it makes.
+    """Declare an input that decides whether an execution may run, not its result.
 
-    Such as the blessings that Pusher requires: other blessings of the same model publish it once.
+    For example the blessings that Pusher requires: a new blessing of a published model does not
+    publish it again.
     """
     return dataclasses.field(default=default, metadata={_CONDITION: True})
 
@@ -330,7 +330,7 @@ class NamedInput:
     """One artifact among the inputs of an execution.
 
     Args:
-        name: the field's, with the artifact's type where the field takes several.
+        name: of the field, followed by the artifact's type if the field takes several artifacts.
         artifact: the artifact.
         is_condition: see :func:`condition`.
     """
@@ -358,14 +358,14 @@ def named_inputs(inputs: Any) -> list[NamedInput]:
 
 @dataclass(frozen=True)
 class Context:
-    """Where one execution works; nothing of it is part of the fingerprint.
+    """The environment of one execution; it is not part of the fingerprint.
 
     Args:
         output: an empty folder for the artifact, made visible when the executor has returned.
-        pipeline_root: the folder of the metadata store and of all artifacts.
-        progress: where it says what it does.
-        beam_options: for Beam, untouched.
-        checkpoints: a folder for what is needed to go on after a kill; of resumable components.
+        pipeline_root: folder of the metadata store and of all artifacts.
+        progress: where progress is shown.
+        beam_options: passed to Beam.
+        checkpoints: folder for the checkpoints of a resumable component; None for others.
     """
 
     output: Path
@@ -377,23 +377,23 @@ class Context:
 
 @dataclass(frozen=True)
 class Component(Generic[Inputs, Parameters, Output]):
-    """A component: all that the runner and the command line know of it.
+    """A component, as the runner and the command line know it.
 
     Args:
         name: TFX's name for it.
-        inputs: a frozen dataclass of artifacts; one that may be left out is ``X | None``.
+        inputs: a frozen dataclass of artifacts; an optional one is ``X | None``.
         parameters: a frozen dataclass of :func:`parameter` fields.
-        output: the type of the artifact that it leaves.
-        executor: ``module:function`` of what runs, a function of (inputs, parameters, context).
-        extra: what to install for it, an extra of the distribution.
-        resumable: the executor keeps checkpoints in the context's folder and goes on from them.
+        output: type of its artifact.
+        executor: ``module:function``, a function of (inputs, parameters, context).
+        extra: the extra of the distribution that it needs.
+        resumable: the executor writes checkpoints and resumes from them.
         retry_refusals: a refusal depends on more than the inputs, such as the machine's speed: the
-            next run executes it again. Otherwise an equal execution is refused at once.
-        modules: modules that the parameters name, such as the network's; they count as its code.
-        model_dir: for a component that publishes: the base path, from root and parameters, in which
-            its artifact becomes the next version. None for an artifact of its own folder.
-        afterwards: ``module:function`` of (artifact, parameters, progress) that tidies up once the
-            artifact is there, from this execution or an earlier equal one; empty for nothing.
+            next run executes the gate again. Otherwise an equal execution is refused at once.
+        modules: modules that the parameters select, such as the network's; they count as its code.
+        model_dir: for a component that publishes: returns the base path, from root and parameters,
+            in which its artifact becomes the next version. None for other components.
+        afterwards: ``module:function`` of (artifact, parameters, progress) that is called when the
+            artifact exists, from this execution or a cached one; empty for none.
     """
 
     name: str
@@ -413,7 +413,7 @@ class Component(Generic[Inputs, Parameters, Output]):
         _imported(self.executor)(inputs, parameters, context)
 
     def tidy_up(self, artifact: Output, parameters: Parameters, progress: Progress) -> None:
-        """Do what is to be done once the artifact is there."""
+        """Call :attr:`afterwards` on the artifact."""
         if self.afterwards:
             _imported(self.afterwards)(artifact, parameters, progress)
 

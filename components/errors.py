@@ -1,23 +1,41 @@
-"""What can go wrong in a component: one line each, saying what to do."""
+"""The errors of components: one line each, saying what to do."""
 
 from __future__ import annotations
 
 
 class ComponentError(Exception):
-    """Any error of :mod:`tunesmith.components` that a user can act on."""
+    """Any error of :mod:`tunesmith.components` that a user can act on.
+
+    A message that mentions a parameter has its configuration key, such as ``trainer.batch``; the
+    command line puts in the option, variable or file that set it.
+    """
+
+
+class ArgumentError(ComponentError):
+    """An argument that is not accepted.
+
+    Args:
+        name: of the argument in Python, such as ``midi_dir``.
+        problem: the rest of the message: ``/songs is not a folder``.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name} {problem}")
+        self.name = name
+        self.problem = problem
 
 
 class NoSongs(ComponentError):
-    """A collection of which too little can be used."""
+    """A collection has too few usable songs."""
 
 
-class OutputInTheWay(ComponentError):
-    """A folder that would have to be overwritten and was not made by this program."""
+class OutputNotEmpty(ArgumentError):
+    """An output folder has files that this program did not write."""
 
 
 class GateClosed(ComponentError):
-    """A gate refuses what it looked at: its artifact, which says why, is kept, and the run stops.
+    """A gate refuses its inputs: its artifact, which has the reasons, is kept, and the run stops.
 
-    Raised by a component when all its files are written. The message is the one line that the run
-    ends with; a later run over the same inputs ends with it again, without another look.
+    The message is the last line of the run. An equal execution in a later run raises it again
+    without executing the gate.
     """

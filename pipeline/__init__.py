@@ -1,1 +1,1 @@
-"""What strings components together: the DAG, its runner, and the metadata store of what ran."""
+"""The pipeline of components: the DAG, its runner, and the metadata store of its executions."""

@@ -1,4 +1,8 @@
-"""What a run trained: where it lies, and whether more time or more songs would make it better."""
+"""The model that a run trained, and advice on how to improve it.
+
+Parameters in an advice have their configuration keys, such as ``trainer.learning_rate``; the
+command line puts in the names of its options.
+"""
 
 from __future__ import annotations
 
@@ -13,28 +17,33 @@ from tunesmith.components.transform.component import AUTO, NONE
 from tunesmith.pipeline.history import PIPELINE_COMMANDS, Run, Step, read_runs
 
 MATTERS = 0.02
-"""Nats a frame that are worth a word: what a model has to be better by than a baseline."""
+"""Smallest difference that counts, in nats per frame: the margin over a baseline, too."""
 
 LARGEST_DROPOUT = 0.6
+
+LEARNING_RATE, EPOCHS = "trainer.learning_rate", "trainer.epochs"
+MAXIMUM_SECONDS, KEYS = "trainer.maximum_seconds", "trainer.regularisation.keys"
+DROPOUT, UNITS = "trainer.architecture.dropout", "trainer.architecture.units"
+"""Keys of the parameters that an advice names."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the newest run trained.
+    """The model of the newest run.
 
     Args:
         model: the folder of the TrainedModel.
-        advice: one line that says why it is no better, and what would help.
-        falls_short: whether the Evaluator did not bless it.
+        advice: one line: what limits the model, and how to improve it.
+        is_refused: whether the Evaluator refused it.
     """
 
     model: Path
     advice: str
-    falls_short: bool
+    is_refused: bool
 
 
 def read_candidate(root: Path) -> Candidate | None:
-    """Return what the newest run of the pipeline trained, or took from before; None if nothing.
+    """Return the model of the newest run, trained or cached; None if it has none.
 
     Raises:
         StoreError: there is no metadata store, or it cannot be read.
@@ -44,30 +53,30 @@ def read_candidate(root: Path) -> Candidate | None:
     if step is None or step.artifact is None:
         return None
     model = TrainedModel(root / step.artifact, step.digest or "")
-    judged = _last(runs[-1], ModelEvaluation)
-    falls_short = (
-        judged is not None
-        and judged.artifact is not None
-        and not ModelEvaluation(root / judged.artifact, judged.digest or "").blessed
+    evaluated = _last(runs[-1], ModelEvaluation)
+    is_refused = (
+        evaluated is not None
+        and evaluated.artifact is not None
+        and not ModelEvaluation(root / evaluated.artifact, evaluated.digest or "").blessed
     )
     transform = next((each for each in runs[-1].steps if each.component == "Transform"), None)
-    # A list in the records of earlier releases.
+    # Earlier releases recorded a list.
     transpose = transform.parameters.get("transpose") if transform else None
     advice = find_advice(model.history(), transpose not in (None, AUTO, NONE, [0, 0]))
-    return Candidate(model.path, advice, falls_short)
+    return Candidate(model.path, advice, is_refused)
 
 
 def _last(run: Run, kind: type[TrainedModel] | type[ModelEvaluation]) -> Step | None:
-    """Return the last step of a run that left an artifact of a type."""
+    """Return the last step of a run with an artifact of a type."""
     return next((each for each in reversed(run.steps) if each.type == kind.__name__), None)
 
 
 def find_advice(history: Mapping[str, Any], is_transposed: bool = False) -> str:
-    """Return one line: why a model is no better, by its losses, and what would help.
+    """Return one line: what limits a model, by its losses, and how to improve it.
 
     Args:
         history: of :meth:`TrainedModel.history`.
-        is_transposed: whether copies of the songs in other keys were learned.
+        is_transposed: whether the training songs include copies in other keys.
     """
     epochs, best_epoch = history["epochs"], history["best_epoch"]
     in_keys = is_transposed or bool(history.get("learned_in_other_keys"))
@@ -75,19 +84,19 @@ def find_advice(history: Mapping[str, Any], is_transposed: bool = False) -> str:
     parameters = history.get("parameters", {})
     if history.get("tuned") and best_epoch == 1:
         return (
-            "the model that it was tuned from predicts the songs set aside as well as all that was "
-            "learned from the others; give more songs of the style"
+            "training did not improve on the parent model, by the loss on the validation songs; "
+            "give more songs of the style"
         )
     is_worse = last["cut_loss"] >= best["cut_loss"] + MATTERS
     if is_worse and last["train_loss"] < best["cut_loss"]:
         sizes = dict(parameters.get("architecture") or {})
         if history.get("tuned"):
-            # That is the parent's.
+            # The parent has this size.
             sizes.pop("units", None)
         advice = [*_against_overfitting(sizes, in_keys), "more songs"]
         return (
-            f"it overfitted: songs set aside were predicted best after epoch {best_epoch} of "
-            f"{len(epochs)} ({best['cut_loss']:.2f} nats, {last['cut_loss']:.2f} in the end), "
+            f"the model overfitted: the validation loss was lowest after epoch {best_epoch} of "
+            f"{len(epochs)} ({best['cut_loss']:.2f} nats, {last['cut_loss']:.2f} in the last), "
             f"while the training loss fell to {last['train_loss']:.2f}; try {_either(advice)}"
         )
     limit = parameters.get("maximum_seconds")
@@ -96,55 +105,55 @@ def find_advice(history: Mapping[str, Any], is_transposed: bool = False) -> str:
     if best is not last:
         rate = parameters.get("learning_rate", 0.001)
         return (
-            f"it stopped learning after epoch {best_epoch} of {len(epochs)}; try --learning-rate "
-            f"{rate / 3:.1g}{_more_songs(history)}"
+            f"the validation loss stopped improving after epoch {best_epoch} of {len(epochs)}; try "
+            f"{LEARNING_RATE} {rate / 3:.1g}{_more_songs(history)}"
         )
     if len(epochs) >= parameters.get("epochs", len(epochs) + 1):
         return (
-            f"the epochs ended while it still learned ({_progress(epochs)}); try --epochs "
-            f"{3 * len(epochs)}{_more_songs(history)}"
+            f"the epochs ended while the model was still improving ({_progress(epochs)}); try "
+            f"{EPOCHS} {3 * len(epochs)}{_more_songs(history)}"
         )
-    return "it learned what these songs teach; give more songs"
+    return "training converged; give more songs"
 
 
 def _after_the_time(history: Mapping[str, Any], limit: float) -> str:
-    """Return whether more time would help, by what its second half was worth."""
+    """Return whether more time would help, by the improvement in the second half of the epochs."""
     losses = [each["cut_loss"] for each in history["epochs"]]
     half, best = min(losses[: (len(losses) + 1) // 2]), min(losses)
-    told = f"songs set aside {half:.2f} nats after half of the epochs, {best:.2f} at best"
+    losses_found = f"validation loss {half:.2f} nats after half of the epochs, {best:.2f} at best"
     if len(losses) > 1 and half - best < MATTERS:
-        return f"more time would hardly help ({told}); give more songs"
+        return f"more time would hardly help ({losses_found}); give more songs"
     return (
-        f"it was stopped by the clock while it still learned ({told}); try --max-seconds "
-        f"{_rounded(3 * limit)}{_more_songs(history)}"
+        f"the time limit ended training while the model was still improving ({losses_found}); try "
+        f"{MAXIMUM_SECONDS} {_rounded(3 * limit)}{_more_songs(history)}"
     )
 
 
 def _against_overfitting(sizes: Mapping[str, Any], is_transposed: bool) -> list[str]:
-    advice = [] if is_transposed else ["--keys all"]
+    advice = [] if is_transposed else [f"{KEYS} all"]
     dropout = sizes.get("dropout")
     if dropout is not None and dropout < LARGEST_DROPOUT:
-        advice.append(f"--dropout {min(dropout + 0.2, LARGEST_DROPOUT):g}")
+        advice.append(f"{DROPOUT} {min(dropout + 0.2, LARGEST_DROPOUT):g}")
     if sizes.get("units", 0) >= 64:
-        advice.append(f"--units {sizes['units'] // 2}")
+        advice.append(f"{UNITS} {sizes['units'] // 2}")
     return advice
 
 
 def _progress(epochs: list[dict[str, float]]) -> str:
-    """Return how the loss on the songs set aside fell at last."""
+    """Return the change of the validation loss in the last epoch."""
     losses = [each["cut_loss"] for each in epochs[-2:]]
-    return f"loss on songs set aside {' to '.join(f'{each:.2f}' for each in losses)} nats"
+    return f"validation loss {' to '.join(f'{each:.2f}' for each in losses)} nats"
 
 
 def _more_songs(history: Mapping[str, Any]) -> str:
     windows = history.get("windows", {}).get("train", 0)
     tokens = history.get("vocabulary_size", 0)
     if history.get("tuned"):
-        # Most of them are tokens of the songs that its parent learned.
+        # Most tokens are the parent's and need not occur in these songs.
         return ", or more songs"
     if not tokens or windows >= FEW_WINDOWS * tokens:
         return ""
-    return f", or more songs: {windows / tokens:.0f} training windows for each token are few"
+    return f", or more songs: {windows / tokens:.0f} training windows per token are few"
 
 
 def _either(advice: list[str]) -> str:
@@ -153,5 +162,5 @@ def _either(advice: list[str]) -> str:
 
 
 def _rounded(seconds: float) -> int:
-    """Return seconds as one would type them."""
+    """Return seconds as a round number."""
     return round(seconds / 10) * 10 if seconds >= 100 else max(1, round(seconds))

@@ -1,8 +1,8 @@
 """The code version of a component: a digest of all the code that its executor can import.
 
 It follows from the source files alone. None of them is imported, so that neither numpy, TensorFlow
-nor Beam is loaded for it. What of a module counts as code says
-:mod:`tunesmith.pipeline.source_code`.
+nor Beam is loaded for it. :mod:`tunesmith.pipeline.source_code` defines which parts of a module
+count as code.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ LIBRARIES = ("tensorflow", "keras", "apache-beam", "numpy")
 """Distributions whose version can change a result."""
 
 _NOT_DATA = (".py", ".pyc", ".pyi", ".typed", "~")
-"""Endings of files in a package that are modules, types for a type checker, or an editor's copy."""
+"""Suffixes of files in a package that are not data: modules, type stubs, an editor's copies."""
 
 _TOP = "tunesmith"
 """A module that counts as nobody's code: what it offers, it imports when a program asks for it."""
 
 _CACHED = 4096
-"""Files whose digests a process keeps; there are some two hundred."""
+"""Maximum number of files whose digests a process caches; there are about two hundred."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class _Closure:
             seen.add(name)
             module = self._files.find(name)
             if module is None:
-                continue  # An attribute of a module, or a module that is imported if it is there.
+                continue  # An attribute of a module, or an optional module.
             above = name.rpartition(".")[0]
             waiting.append(above)
             if module.file is None:
@@ -139,11 +139,11 @@ class _Closure:
 
 @dataclass(frozen=True)
 class _Module:
-    """Where a module lies.
+    """The files of a module.
 
     Args:
         file: its source; None for a namespace package.
-        folders: those that hold its submodules; none unless it is a package.
+        folders: the folders of its submodules; empty unless it is a package.
     """
 
     file: Path | None
@@ -191,8 +191,8 @@ class _SourceFiles:
         return _Module(None, tuple(portions)) if portions else None
 
     def _names(self, folder: Path) -> frozenset[str]:
-        # Listed rather than asked for one by one, which is quicker, and on a file system that
-        # ignores case would find the module `song` for the class `Song`.
+        # Listing a folder is quicker than a test per name, which would also find the module `song`
+        # for the class `Song` on a file system that ignores case.
         if folder not in self._listed:
             try:
                 self._listed[folder] = frozenset(each.name for each in folder.iterdir())
@@ -205,7 +205,7 @@ def _find_by_import_system(name: str) -> _Module | None:
     """Find a top-level module or one in a namespace package, which executes nothing."""
     try:
         spec = importlib.util.find_spec(name)
-    except ValueError:  # It was loaded by other means than an import.
+    except ValueError:  # The module was not loaded by an import.
         return None
     if spec is None:
         return None

@@ -12,12 +12,12 @@ from tunesmith.pipeline.history import Run, Step
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that two runs may differ in.
+    """A parameter, library or figure in two runs.
 
     Args:
-        component: whose it is.
-        name: the parameter's, dotted where it is nested, the library's, or the figure's.
-        first: its value in the first run; None where that run has none.
+        component: the component that it belongs to.
+        name: of the parameter (dotted where it is nested), the library or the figure.
+        first: its value in the first run; None if the run has none.
         second: in the second run.
     """
 
@@ -28,7 +28,7 @@ class Row:
 
     @property
     def differs(self) -> bool:
-        """Whether the runs differ in it."""
+        """True if the values differ."""
         return bool(self.first != self.second)
 
 
@@ -37,10 +37,10 @@ class Comparison:
     """Two runs side by side.
 
     Args:
-        first: the one.
-        second: the other.
+        first: the first run.
+        second: the second run.
         parameters: of each component.
-        code: of each component: the digest of its code, and the versions of its libraries.
+        code: digest of the code and library versions, of each component.
         figures: of each component's artifact.
     """
 
@@ -52,7 +52,7 @@ class Comparison:
 
 
 def compare_runs(first: Run, second: Run) -> Comparison:
-    """Return two runs side by side; what a run skipped counts as what it would have executed."""
+    """Compare two runs; a skipped component counts with its cached execution."""
     return Comparison(
         first,
         second,
@@ -73,5 +73,5 @@ def _rows(first: Run, second: Run, values: Callable[[Step], Mapping[str, Any]]) 
 
 
 def _in_order(first: Iterable[str], second: Iterable[str]) -> list[str]:
-    """Return the names of both, those of the first first."""
+    """Return the names of both, without repetition, those of `first` before the others."""
     return list(dict.fromkeys((*first, *second)))

@@ -1,8 +1,8 @@
-"""The configuration of a run: what each key was set to, by what, and the value in force.
+"""The configuration of a run: the setting of each key, its origin, and the effective value.
 
 Keys (:mod:`tunesmith.pipeline.configuration_keys`) are set on the command line, in the environment
-and in a file; what none of them sets keeps the default of its declaration. This module knows
-neither the command line nor a file format.
+and in a file; other keys have the default of their declaration. This module knows neither the
+command line nor a file format.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from tunesmith.pipeline.recipes import RECIPES
 
 
 class ConfigurationError(ComponentError):
-    """A configuration that cannot be used; the message names what was set, as it was set."""
+    """A configuration that cannot be used; the message names the option, variable or key."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a key was set to.
+    """The setting of a key.
 
     Args:
-        value: the value, or text that says the same.
-        origin: what set it, for a comment beside it: ``option --epochs``.
-        name: how an error calls it: ``--epochs``, or ``pipeline.toml: trainer.epochs``.
+        value: the value, or its text.
+        origin: its source, for a comment beside it: ``option --epochs``.
+        name: its name in errors: ``--epochs``, or ``pipeline.toml: trainer.epochs``.
     """
 
     value: Any
@@ -50,14 +50,14 @@ class Setting:
 
 
 Settings = Mapping[str, Setting]
-"""What was set, by key."""
+"""Settings by key."""
 
 
 def merged(lower: Settings, upper: Settings) -> dict[str, Setting]:
-    """Return both, `upper` before `lower`.
+    """Return the settings of both; `upper` overrides `lower`.
 
-    Where `upper` chooses another network than `lower`, the sizes that `lower` sets are those of the
-    other network, and are left out.
+    If `upper` chooses another network than `lower`, the sizes in `lower` belong to the other
+    network and are left out.
     """
     kept = dict(lower)
     for decides, table in _dependent_tables().items():
@@ -70,7 +70,7 @@ def merged(lower: Settings, upper: Settings) -> dict[str, Setting]:
 
 
 def with_recipe(settings: Settings) -> dict[str, Setting]:
-    """Return `settings` and, for what they leave open, the values of their recipe.
+    """Return `settings`, completed by the values of their recipe.
 
     Raises:
         ConfigurationError: there is no recipe of this name.
@@ -85,7 +85,7 @@ def with_recipe(settings: Settings) -> dict[str, Setting]:
 
 @cache
 def _dependent_tables() -> Mapping[str, str]:
-    """Return the table of the parameters that depend on a key, by that key."""
+    """Return the tables whose parameters depend on the value of a key, by that key."""
     found = {}
     for key, fields in known_keys().items():
         for field in fields:
@@ -96,17 +96,17 @@ def _dependent_tables() -> Mapping[str, str]:
 
 
 def completed(settings: Settings) -> dict[str, Setting]:
-    """Return `settings` with what one component's setting asks of another.
+    """Return `settings` with the settings of other components that they imply.
 
-    An encoding whose frames say which pitches are struck has ExampleGen keep onsets; songs that are
-    not to be transposed are not learned in other keys either.
+    An encoding with onsets implies that ExampleGen keeps onsets; ``transpose = none`` implies that
+    the Trainer does not transpose windows either.
     """
     transpose = settings.get("transform.transpose")
     if transpose is not None and transpose.value == NONE:
         keys = Setting("none", transpose.origin, transpose.name)
         settings = {"trainer.regularisation.keys": keys, **settings}
     encoding = settings.get("transform.encoding")
-    # An unknown one is refused by its own declaration.
+    # The declaration of the parameter refuses an unknown one.
     if encoding is None or encoding.value not in encoding_names():
         return dict(settings)
     if not load_encoding(encoding.value).needs_onsets:
@@ -120,10 +120,10 @@ def component_parameters(component: Component[Any, Any, Any], settings: Settings
 
     Args:
         component: the component.
-        settings: what was set, of other components, too.
+        settings: of all components.
 
     Raises:
-        ConfigurationError: a value is not allowed, or belongs to another network than is chosen.
+        ConfigurationError: a value is not allowed, or a size belongs to another network.
     """
     settings = completed(settings)
     own = {key: settings[key] for key in parameters_by_key(component.name) if key in settings}
@@ -143,7 +143,7 @@ def component_parameters(component: Component[Any, Any, Any], settings: Settings
 
 
 def _name(component: str, key: str, settings: Settings) -> str:
-    """Return how `key` was set, or could be set."""
+    """Return the name of `key` in errors: as it was set, or its option."""
     if key in settings:
         return settings[key].name
     fields = parameters_by_key(component).get(key)
@@ -161,7 +161,7 @@ def _refuse_foreign(component: str, settings: Settings) -> None:
         (field,) = declared[decides]
         chosen = settings[decides].value if decides in settings else field.default
         owners = [value for _, value in conditions]
-        # A value that is none at all is refused by its own declaration.
+        # The declaration of the parameter refuses an unknown network.
         if chosen not in owners and field.declared.problem(chosen) is None:
             raise ConfigurationError(
                 f"{setting.name} is a parameter of the {field.name} {' and '.join(owners)}, not of "
@@ -170,11 +170,11 @@ def _refuse_foreign(component: str, settings: Settings) -> None:
 
 
 def pipeline_config(settings: Settings) -> PipelineConfig:
-    """Return the configuration that `settings` make.
+    """Return the configuration of a run.
 
     Raises:
-        ConfigurationError: the root is missing; the MIDI folder is, and the run begins with it; or
-            a value is not allowed.
+        ConfigurationError: the root is missing, or the MIDI folder of a run that begins with
+            ExampleGen, or a value is not allowed.
     """
     values = run_values(settings)
     first = values["from"]
@@ -194,7 +194,7 @@ def pipeline_config(settings: Settings) -> PipelineConfig:
 
 
 def run_values(settings: Settings) -> dict[str, Any]:
-    """Return the value of every key of :data:`RUN_KEYS`; None for one that is missing.
+    """Return the value of every key of :data:`RUN_KEYS`; None for a key without one.
 
     Raises:
         ConfigurationError: a value is not allowed.
@@ -204,8 +204,8 @@ def run_values(settings: Settings) -> dict[str, Any]:
     names = list(BY_NAME)
     if first and last and names.index(last) < names.index(first):
         raise ConfigurationError(
-            f"{_run_name('until', settings)} {last} ends the run before "
-            f"{_run_name('from', settings)} {first} begins it"
+            f"{_run_name('until', settings)} {last} comes before "
+            f"{_run_name('from', settings)} {first} in the pipeline: exchange them"
         )
     return values
 
@@ -217,10 +217,11 @@ def _run_value(key: str, settings: Settings) -> Any:
     if problem:
         raise ConfigurationError(f"{_run_name(key, settings)} {problem}")
     if key == "beam_options" and value and not value[0].startswith("-"):
+        name = settings[key].name
         raise ConfigurationError(
-            f"unexpected argument {value[0]!r}: Beam's options follow a --"
-            if settings[key].name == "--"
-            else f"{settings[key].name} begins with {value[0]!r}, which is no option of Beam"
+            f"unexpected argument {value[0]!r}: options for Beam must follow --"
+            if name == "--"
+            else f"{name} must begin with an option such as --runner, not {value[0]!r}"
         )
     return value
 
@@ -230,18 +231,18 @@ def _run_name(key: str, settings: Settings) -> str:
 
 
 def local_path(name: str, path: Path, folder: Path) -> Path:
-    """Return `path` as an absolute one: workers of Beam may have another working directory.
+    """Return the absolute path: Beam workers may have another working directory.
 
     Args:
-        name: how an error calls it.
-        path: as it was given.
-        folder: what a relative one is relative to.
+        name: of the setting, for errors.
+        path: the path, absolute or relative to `folder`.
+        folder: see `path`.
 
     Raises:
-        ConfigurationError: it looks like an address.
+        ConfigurationError: the path is a URL.
     """
     if re.match(r"[A-Za-z0-9+.-]{2,}:/", str(path)):
         raise ConfigurationError(
-            f"{name} {path} is an address: give a folder, such as where the bucket is mounted"
+            f"{name} must be a local folder, not the URL {path}: give the mount point of the bucket"
         )
     return (folder / path).absolute()

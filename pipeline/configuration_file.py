@@ -1,8 +1,8 @@
-"""The configuration of a run as a TOML file: read with exact errors, written with its reasons.
+"""The configuration of a run as a TOML file: read with exact errors, written with comments.
 
 A component is a table in snake or kebab case, and so are the parameters nested in it:
 ``[example_gen.grid]``. A relative path is relative to the folder of the file. TOML knows no null:
-``"none"`` leaves a parameter unset that may be.
+``"none"`` unsets a parameter that is optional.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from tunesmith.pipeline.history import read_run
 _HEADER = "The configuration of a run: tunesmith run --config FILE runs it."
 
 COMMENT_WIDTH = 98
-"""Columns of a comment."""
+"""Maximum columns of a comment."""
 
 
 def read_configuration(path: Path) -> dict[str, Setting]:
-    """Return what a configuration file sets.
+    """Return the settings of a configuration file.
 
     Raises:
-        ConfigurationError: it cannot be read, or see :func:`parse_configuration`.
+        ConfigurationError: the file cannot be read, or see :func:`parse_configuration`.
     """
     try:
         text = path.read_text("utf-8")
@@ -59,35 +59,35 @@ def read_configuration(path: Path) -> dict[str, Setting]:
 
 
 def recorded_configuration(root: Path, run: int) -> dict[str, Setting]:
-    """Return the configuration that a run of `root` was recorded with.
+    """Return the recorded configuration of a run in `root`.
 
-    Its root is the one that it is read from, which may have been moved.
+    The setting of the root is `root`, which may have been moved since.
 
     Raises:
         StoreError: there is no metadata store, or no such run.
-        ConfigurationError: it was recorded without a configuration.
+        ConfigurationError: the run has no recorded configuration.
     """
     recorded = read_run(root, run)
     if not recorded.config:
         raise ConfigurationError(
-            f"run {run} ({recorded.command}) was recorded without a configuration, as by release "
-            "0.1.0 and by tunesmith component: give its options"
+            f"run {run} ({recorded.command}) has no recorded configuration (runs of release 0.1.0 "
+            "and of tunesmith component have none): give the options again"
         )
     found = parse_configuration(recorded.config, f"run {run}", f"run {run}", root)
     return {**found, "root": Setting(root.absolute(), f"run {run}", f"run {run}: root")}
 
 
 def parse_configuration(text: str, name: str, origin: str, folder: Path) -> dict[str, Setting]:
-    """Return what the text of a configuration file sets.
+    """Return the settings in the text of a configuration file.
 
     Args:
         text: TOML.
         name: of the file, for errors.
         origin: for :class:`Setting`.
-        folder: what a relative path is relative to.
+        folder: the base of relative paths.
 
     Raises:
-        ConfigurationError: it is not TOML, a key is unknown or given twice, or a value has the
+        ConfigurationError: it is not TOML, a key is unknown or set twice, or a value has the
             wrong type; the message names the file and the key.
     """
     try:
@@ -98,7 +98,7 @@ def parse_configuration(text: str, name: str, origin: str, folder: Path) -> dict
     for key, value in _keys(tables, name):
         where = f"{name}: {key}"
         if key in found:
-            raise ConfigurationError(f"{where} is given twice")
+            raise ConfigurationError(f"{where} is set twice")
         found[key] = Setting(_typed(known_keys()[key][0], value, where, folder), origin, where)
     return found
 
@@ -110,11 +110,11 @@ def _keys(tables: Mapping[str, Any], name: str, prefix: str = "") -> Iterator[tu
         is_table = any(known.startswith(f"{key}.") for known in known_keys())
         if not is_table and key not in known_keys():
             near = nearest_key(key)
-            hint = f"did you mean {near}?" if near else "docs/parameters.md lists what there is"
-            raise ConfigurationError(f"{name}: {prefix}{part} is unknown: {hint}")
+            hint = f"did you mean {near}?" if near else "docs/parameters.md lists all keys"
+            raise ConfigurationError(f"{name}: unknown key {prefix}{part}: {hint}")
         if is_table and not isinstance(value, Mapping):
             raise ConfigurationError(
-                f"{name}: {key} is a table, [{key}], not {json.dumps(value, default=str)}"
+                f"{name}: {key} must be a table, [{key}], not {json.dumps(value, default=str)}"
             )
         if is_table:
             yield from _keys(value, name, f"{key}.")
@@ -123,7 +123,7 @@ def _keys(tables: Mapping[str, Any], name: str, prefix: str = "") -> Iterator[tu
 
 
 def _typed(field: ParameterField, value: Any, where: str, folder: Path) -> Any:
-    """Return a value of TOML as the type of its parameter."""
+    """Return a TOML value, converted to the type of its parameter."""
     try:
         found = value_from(field.type, value, where, reads_text=False)
     except ParameterError as error:
@@ -132,10 +132,10 @@ def _typed(field: ParameterField, value: Any, where: str, folder: Path) -> Any:
 
 
 def configuration_text(settings: Settings) -> str:
-    """Return the configuration that is in force where `settings` are set, as TOML with comments.
+    """Return the effective configuration as TOML with comments.
 
-    A comment says what a key means, which values it may have, and what set it.
-    :func:`parse_configuration` reads the same configuration out of it.
+    Comments give the meaning of a key, its allowed values and its origin.
+    :func:`parse_configuration` reads the same configuration from the text.
 
     Raises:
         ConfigurationError: a value is not allowed.
@@ -155,7 +155,7 @@ def configuration_text(settings: Settings) -> str:
 def _tables(
     component: Component[Any, Any, Any], settings: Settings
 ) -> dict[str, list[tuple[str, ParameterField, Any]]]:
-    """Return (key, what is declared of it, value) of each parameter in force, by table."""
+    """Return (key, field, value) of each parameter that applies, by table."""
     parameters = component_parameters(component, settings)
     found: dict[str, list[tuple[str, ParameterField, Any]]] = {table_name(component.name): []}
     for key, fields in parameters_by_key(component.name).items():
@@ -167,7 +167,7 @@ def _tables(
 
 
 def _entry(key: str, field: ParameterField, value: Any, settings: Settings) -> Iterator[str]:
-    """Yield the lines of a key: a comment on it, and its value with what set it."""
+    """Yield the lines of a key: a comment, and its value with the origin."""
     yield ""
     yield from textwrap.wrap(
         about(field),
@@ -181,15 +181,15 @@ def _entry(key: str, field: ParameterField, value: Any, settings: Settings) -> I
     origin = settings[key].origin if key in settings else "default"
     written = _toml(value)
     if value is None and key in RUN_KEYS:
-        yield f"# {name} is not given"
+        yield f"# {name} is not set"
     elif written is None:
-        yield f"# {name} is no text that TOML can hold: give {field.declared.option}"
+        yield f"# {name} cannot be written as TOML: set it by {field.declared.option}"
     else:
         yield f"{name} = {written}  # {_printable(origin)}"
 
 
 def about(field: ParameterField) -> str:
-    """Return what a parameter means and which values it may have."""
+    """Return the help of a parameter, with its choices, unit and bounds."""
     declared = field.declared
     unset = "none = unset" if _may_be_unset(field.type) else ""
     notes = "; ".join(
@@ -203,7 +203,7 @@ def _may_be_unset(hint: Any) -> bool:
 
 
 def _toml(value: Any) -> str | None:
-    """Return a value as TOML; None if TOML cannot hold it."""
+    """Return a value as TOML; None if TOML cannot express it."""
     if isinstance(value, tuple):
         items = [_toml(each) for each in value]
         return None if None in items else f"[{', '.join(map(str, items))}]"
@@ -215,9 +215,9 @@ def _toml(value: Any) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        # The name of a file may be bytes that are no text.
+        # A file name may have bytes that are not text.
         return None
-    # JSON escapes as TOML does, but for one character.
+    # JSON escapes as TOML does, except for one character.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -1,6 +1,6 @@
-"""The keys of a configuration: those of a run as a whole, and one for each parameter.
+"""The keys of a configuration: those of the run as a whole, and one for each parameter.
 
-A key is ``midi_dir``, ``root`` and so on, or a parameter behind its component's name in snake case:
+A key is ``midi_dir``, ``root`` and so on, or a component's name in snake case and a parameter:
 ``trainer.schedule.shape``.
 """
 
@@ -47,8 +47,8 @@ RUN_KEYS: Mapping[str, ParameterField] = {
             Path,
             None,
             Declaration(
-                "Version of a model to tune (MODEL/VERSION), or its base path for the newest; "
-                "without it the songs alone are learned from.",
+                "Parent model to fine-tune: a version (MODEL/VERSION), or a base path for its "
+                "newest version. Without it a new model is trained.",
                 option="--model",
             ),
         ),
@@ -56,15 +56,15 @@ RUN_KEYS: Mapping[str, ParameterField] = {
             "beam_options",
             tuple[str, ...],
             (),
-            Declaration("Options for Beam, which gets them untouched."),
+            Declaration("Options passed to Beam."),
         ),
         _run_key(
             "recipe",
             str,
             "tunesmith",
             Declaration(
-                "Values that parameters have unless they are given: tunesmith = their defaults, "
-                "paper = the paper's program, tune = those of tunesmith tune.",
+                "Set of default values: tunesmith = the defaults of the parameters, paper = the "
+                "paper's program, tune = fine-tuning (tunesmith tune).",
                 choices=recipe_names,
                 option="--recipe",
             ),
@@ -74,8 +74,8 @@ RUN_KEYS: Mapping[str, ParameterField] = {
             str,
             None,
             Declaration(
-                "Component to begin with; the newest artifacts of those before it are taken as "
-                "they are.",
+                "First component of the run; it reads the newest artifacts of the components "
+                "before it.",
                 choices=_component_names,
                 option="--from",
             ),
@@ -84,21 +84,21 @@ RUN_KEYS: Mapping[str, ParameterField] = {
             "until",
             str,
             None,
-            Declaration("Component to end with.", choices=_component_names, option="--until"),
+            Declaration("Last component of the run.", choices=_component_names, option="--until"),
         ),
         _run_key(
             "rerun",
             tuple[str, ...],
             (),
             Declaration(
-                "Component to execute even where an equal execution is recorded.",
+                "Component to execute even if an equal execution is recorded.",
                 choices=_component_names,
                 option="--rerun",
             ),
         ),
     )
 }
-"""What is set of a run as a whole."""
+"""The keys of the run as a whole."""
 
 
 def table_name(component: str) -> str:
@@ -107,7 +107,7 @@ def table_name(component: str) -> str:
 
 
 def option_name(component: str, field: ParameterField) -> str:
-    """Return the option that sets a parameter on the command line.
+    """Return the command-line option of a parameter.
 
     Args:
         component: the component's name.
@@ -121,8 +121,8 @@ def option_name(component: str, field: ParameterField) -> str:
 def parameters_by_key(component: str) -> Mapping[str, tuple[ParameterField, ...]]:
     """Return the parameters of a component by their key, in the order of their declaration.
 
-    A key stands for several where the value of another parameter decides which of them exists, as
-    the network decides about the sizes; that of the default network comes first.
+    A key has several fields if the value of another parameter decides which of them applies, as the
+    network decides about the sizes; the field of the default network comes first.
     """
     found: dict[str, tuple[ParameterField, ...]] = {}
     defaults: dict[str, Any] = {}
@@ -137,7 +137,7 @@ def parameters_by_key(component: str) -> Mapping[str, tuple[ParameterField, ...]
 
 @cache
 def known_keys() -> Mapping[str, tuple[ParameterField, ...]]:
-    """Return every key, those of a run first, and what is declared of it."""
+    """Return the fields of every key, those of the run first."""
     found: dict[str, tuple[ParameterField, ...]] = {
         key: (field,) for key, field in RUN_KEYS.items()
     }
@@ -147,7 +147,7 @@ def known_keys() -> Mapping[str, tuple[ParameterField, ...]]:
 
 
 def nearest_key(key: str) -> str:
-    """Return the known key that `key` may have been meant for; empty if none is near.
+    """Return the known key that is most similar to `key`; empty if none is similar.
 
     Args:
         key: dotted; its last part may also be an option's name in snake case, such as ``fps``.

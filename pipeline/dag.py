@@ -1,7 +1,7 @@
-"""The pipeline: which components there are, and what each of them reads from the others.
+"""The pipeline: its components, and the artifacts that each reads from the others.
 
-The arrows follow from the types: a component reads the newest artifact of each type that its inputs
-name. A new component is one line of :data:`COMPONENTS`.
+The edges follow from the types: a component reads the newest artifact of each type among its
+inputs. A new component is one line of :data:`COMPONENTS`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class InputField:
     Args:
         name: the field's.
         type: the artifact's type.
-        needed: whether it must be given.
+        needed: whether the input is required.
         several: whether it takes any number of artifacts.
         is_condition: see :func:`tunesmith.components.component.condition`.
     """
@@ -78,14 +78,14 @@ def input_fields(kind: type[Any]) -> list[InputField]:
 
 
 def connect(component: Component[Any, Any, Any], made: Iterable[Artifact]) -> Any:
-    """Return the inputs of `component` out of the artifacts made before it.
+    """Return the inputs of `component`, chosen from the artifacts before it.
 
     Args:
-        component: whose inputs.
-        made: the artifacts of this run, in the order in which they were made.
+        component: the component.
+        made: the artifacts of this run, in order.
 
     Raises:
-        LookupError: one that is needed has not been made.
+        LookupError: a required artifact is missing.
     """
     artifacts = list(made)
     values: dict[str, Any] = {}
@@ -103,7 +103,7 @@ def connect(component: Component[Any, Any, Any], made: Iterable[Artifact]) -> An
 def producers(
     component: Component[Any, Any, Any], components: tuple[Component[Any, Any, Any], ...]
 ) -> list[Component[Any, Any, Any]]:
-    """Return the components whose artifacts decide what `component` makes.
+    """Return the components whose artifacts determine the artifact of `component`.
 
     Args:
         component: one of `components`.
@@ -116,19 +116,19 @@ def producers(
 
 @dataclass(frozen=True)
 class PipelineConfig:
-    """Everything that a run is given.
+    """The configuration of a run.
 
     Args:
         midi_dir: the folder of MIDI files.
         root: the folder of the metadata store, the artifacts and the models.
-        parameters: of each component, by its name; the defaults for those left out.
-        beam_options: for Beam, untouched; they say where a job runs, not what it makes, so they are
-            no part of a fingerprint.
-        first: the component to begin with: the newest artifacts of those before it are taken as
-            they are. None to begin with the first one.
-        last: the component to end with; None for the last one.
-        rerun: components to execute even where an equal execution is recorded.
-        parent: the folder of a model to be tuned; None to learn from the songs alone.
+        parameters: by component name; components without an entry have their defaults.
+        beam_options: passed to Beam. They say where a job runs, not what it computes, so they are
+            not part of a fingerprint.
+        first: first component of the run, which reads the newest artifacts of those before it; None
+            for the first of the pipeline.
+        last: last component of the run; None for the last of the pipeline.
+        rerun: components to execute even if an equal execution is recorded.
+        parent: folder of the model to fine-tune; None to train a new model.
         components: the pipeline, in the order of execution.
     """
 
@@ -143,14 +143,14 @@ class PipelineConfig:
     components: tuple[Component[Any, Any, Any], ...] = COMPONENTS
 
     def steps(self) -> tuple[Component[Any, Any, Any], ...]:
-        """Return the components that the run goes through, from `first` to `last`."""
+        """Return the components of the run, from `first` to `last`."""
         names = [each.name for each in self.components]
         begin = names.index(self.first) if self.first else 0
         end = names.index(self.last) if self.last else len(names) - 1
         return self.components[begin : end + 1]
 
     def before(self) -> tuple[Component[Any, Any, Any], ...]:
-        """Return the components before the one that the run begins with."""
+        """Return the components before `first`."""
         names = [each.name for each in self.components]
         return self.components[: names.index(self.first)] if self.first else ()
 
@@ -160,14 +160,14 @@ class PipelineConfig:
         return component.parameters() if found is None else found
 
     def model_dir(self) -> Path:
-        """Return the base path that the model is published in."""
+        """Return the base path of the published model."""
         assert PUSHER.model_dir is not None
         return PUSHER.model_dir(self.root, self.parameters_of(PUSHER))
 
 
 @dataclass
 class PipelineResult:
-    """The artifacts of a run, by the name of the component that made them."""
+    """The artifacts of a run, by component name."""
 
     artifacts: dict[str, Artifact] = field(default_factory=dict)
 
@@ -175,19 +175,19 @@ class PipelineResult:
         """Return the artifact of a component.
 
         Raises:
-            KeyError: the run ended before it.
+            KeyError: the run ended before that component.
         """
         return cast("Made", self.artifacts[component.name])
 
     @property
     def pushed(self) -> PushedModel | None:
-        """The version that was published; None where the run ended before."""
+        """The published version; None if the run ended before Pusher."""
         found = self.artifacts.get(PUSHER.name)
         return found if isinstance(found, PushedModel) else None
 
 
 def served_model(config: PipelineConfig, made: Iterable[Artifact]) -> PushedModel | None:
-    """Return the version that a candidate among `made` is compared with, the served one."""
+    """Return the served version, which the candidate among `made` is compared with."""
     from tunesmith.components.pusher.versions import served_before
 
     models = [each for each in made if isinstance(each, TrainedModel)]

@@ -1,6 +1,6 @@
-"""Connections to the SQLite file of a metadata store; what SQLite finds wrong is told in one line.
+"""Connections to the SQLite file of a metadata store, with one-line errors.
 
-What is in the tables is the matter of :mod:`tunesmith.pipeline.store`.
+The content of the tables is defined in :mod:`tunesmith.pipeline.store`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tunesmith.components.errors import ComponentError
 from tunesmith.pipeline.schema import OtherSchema, establish
 
 WAIT_SECONDS = 30.0
-"""How long a transaction waits for another one's end; each takes milliseconds."""
+"""Maximum time that a transaction waits for another; each takes milliseconds."""
 
 
 class StoreError(ComponentError):
@@ -29,16 +29,16 @@ def connect(path: Path, mode: str = "rw", writes: bool = False) -> Iterator[sqli
 
     Args:
         path: the SQLite file.
-        mode: ``rw`` for one that is there, ``rwc`` for one that may have to be made.
-        writes: whether the block writes. Two transactions that begin by reading and then write
-            would each wait for the other one's end.
+        mode: ``rw`` for an existing file, ``rwc`` to create a missing one.
+        writes: whether the block writes. Two transactions that read first and then write would
+            wait for each other.
 
     Raises:
-        StoreError: anything that SQLite finds wrong, in one line.
+        StoreError: any error of SQLite, in one line.
     """
     try:
         uri = f"{path.absolute().as_uri()}?mode={mode}"
-        # Transactions begin and end here, not where the library thinks best.
+        # Transactions begin and end here, not where the sqlite3 module decides.
         opened = sqlite3.connect(uri, uri=True, timeout=WAIT_SECONDS, isolation_level=None)
         with closing(opened) as connection:
             connection.row_factory = sqlite3.Row
@@ -61,13 +61,13 @@ def connect(path: Path, mode: str = "rw", writes: bool = False) -> Iterator[sqli
 
 def _what_to_do(error: sqlite3.Error) -> str:
     advice = {
-        sqlite3.SQLITE_FULL: "free some space and run again",
-        sqlite3.SQLITE_IOERR: "see to the disk, its space included, and run again",
-        sqlite3.SQLITE_READONLY: "make it and its folder writable",
+        sqlite3.SQLITE_FULL: "free disk space and run again",
+        sqlite3.SQLITE_IOERR: "check the disk and its free space, and run again",
+        sqlite3.SQLITE_READONLY: "make the file and its folder writable",
         sqlite3.SQLITE_CANTOPEN: "make its folder writable",
-        sqlite3.SQLITE_NOTADB: "move it away to begin a new one",
-        sqlite3.SQLITE_CORRUPT: "move it away to begin a new one",
+        sqlite3.SQLITE_NOTADB: "move the file away to start a new store",
+        sqlite3.SQLITE_CORRUPT: "move the file away to start a new store",
     }
-    # The low byte of an extended code is the plain one.
+    # The low byte of an extended error code is the primary code.
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return ": ".join(filter(None, (str(error), advice.get(code))))

@@ -1,6 +1,6 @@
-"""The figures of artifacts, by which runs are compared: read from the artifacts themselves.
+"""The figures of artifacts, for the comparison of runs: read from the artifacts themselves.
 
-Which figures an artifact has is said by its type (:meth:`Artifact.figures`).
+The type of an artifact defines its figures (:meth:`Artifact.figures`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class FigureReader:
     """Reads the figures of a root's artifacts, each artifact once.
 
     Args:
-        root: the pipeline's.
+        root: of the pipeline.
     """
 
     def __init__(self, root: Path) -> None:
@@ -23,7 +23,7 @@ class FigureReader:
         self._read: dict[tuple[str, str], Mapping[str, float]] = {}
 
     def of(self, kind: str | None, path: str | None) -> Mapping[str, float]:
-        """Return the figures of an artifact; none of one that is gone or is written otherwise.
+        """Return the figures of an artifact; none if it is missing or has another format.
 
         Args:
             kind: the name of its type; None for no artifact.
@@ -47,7 +47,7 @@ def _figures(kind: str, folder: Path) -> Mapping[str, float]:
 
 
 def artifact_type(name: str, kind: type[Artifact] = Artifact) -> type[Artifact] | None:
-    """Return the type `name` if it is `kind` or one below it."""
+    """Return the artifact type called `name` if it is `kind` or a subclass of it."""
     if kind.__name__ == name:
         return kind
     found = (artifact_type(name, each) for each in kind.__subclasses__())

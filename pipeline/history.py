@@ -1,4 +1,4 @@
-"""What ran in a root, read from its metadata store: runs, and the steps that each of them took."""
+"""The runs of a root and their steps, read from its metadata store."""
 
 from __future__ import annotations
 
@@ -10,34 +10,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tunesmith.components.errors import ArgumentError
 from tunesmith.components.processes import ProcessName, is_running
 from tunesmith.pipeline.database import StoreError, connect
 from tunesmith.pipeline.figures import FigureReader
 from tunesmith.pipeline.store import STORE_NAME
 
 PIPELINE_COMMANDS = ("run", "tune")
-"""Commands that run the whole pipeline, as the metadata store has them."""
+"""Commands that run the whole pipeline, by their names in the metadata store."""
+
+
+class NotARoot(ArgumentError, StoreError):
+    """A folder is not the root of a pipeline: it has no metadata store."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a run did about one component.
+    """One component in a run: executed or skipped.
 
     Args:
         execution: the execution's id.
         component: its component's name.
         outcome: of the execution.
         skipped: whether an earlier run executed it.
-        started: when this run came to it, in seconds since the epoch.
-        seconds: how long it took this run; None where nobody knows.
-        artifact: the path of what it left, relative to the root; None if nothing.
-        type: the name of the artifact's type; None if nothing.
-        digest: of the artifact; None if nothing.
+        started: start of the step, in seconds since the epoch.
+        seconds: its duration in this run; None if unknown.
+        artifact: path of the artifact, relative to the root; None without an artifact.
+        type: name of the artifact's type; None without an artifact.
+        digest: of the artifact; None without an artifact.
         message: why it failed or refused.
         parameters: of the execution.
         code: digest of the source that ran.
-        libraries: version of each library that decides results; empty where nobody recorded it.
-        figures: what the artifact measures, by name; see :mod:`tunesmith.pipeline.figures`.
+        libraries: versions of the libraries that can change results; empty if not recorded.
+        figures: of the artifact, by name; see :mod:`tunesmith.pipeline.figures`.
     """
 
     execution: int
@@ -58,21 +63,21 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """One call of the pipeline, of a component, or of another command that changes the root.
+    """One run: of the pipeline, of a component, or of another command that changes the root.
 
     Args:
         id: counts the runs of a root.
-        command: what was called.
-        parameters: what it was called with.
+        command: its name.
+        parameters: of the command.
         version: of tunesmith.
         process: its number on `host`.
         host: the host's name.
         started: in seconds since the epoch.
-        ended: as `started`; None for one that has not ended, or was killed.
+        ended: as `started`; None for a run that has not ended, or was killed.
         outcome: running, complete, refused, failed, interrupted or killed.
-        message: the one line that it ended with.
-        config: the configuration file that repeats it; empty where there is none.
-        steps: what it did, in order.
+        message: its last line.
+        config: the configuration file that repeats it; empty without one.
+        steps: in order.
     """
 
     id: int
@@ -90,16 +95,16 @@ class Run:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took; None for one that has not ended, or was killed."""
+        """Duration; None for a run that has not ended, or was killed."""
         return None if self.ended is None else self.ended - self.started
 
     def figure(self, name: str) -> float | None:
-        """Return a figure that one of the steps measured, the last of several; None if none did."""
+        """Return the figure `name` of the last step that has it; None if no step has."""
         found = [step.figures[name] for step in self.steps if name in step.figures]
         return found[-1] if found else None
 
     def published(self) -> tuple[str, ...]:
-        """Return the paths of the versions that it published, relative to the root."""
+        """Return the paths of the versions that the run published, relative to the root."""
         return tuple(
             step.artifact
             for step in self.steps
@@ -111,22 +116,24 @@ def store_path(root: Path) -> Path:
     """Return the path of the metadata store of `root`.
 
     Raises:
-        StoreError: there is none.
+        StoreError: `root` has no metadata store.
     """
     path = root / STORE_NAME
     if not path.is_file():
-        raise StoreError(f"{root} holds no {STORE_NAME}: name the --root of a tunesmith run")
+        raise NotARoot(
+            "root", f"{root} is not the root folder of a pipeline: it has no {STORE_NAME}"
+        )
     return path
 
 
 def read_runs(root: Path, last: int | None = None) -> list[Run]:
     """Return the runs of a root, the oldest first.
 
-    One whose process is gone is told as killed, though nobody has recorded it yet.
+    A run whose process has ended counts as killed, even if the store still has it as running.
 
     Args:
-        root: a pipeline's root.
-        last: only so many of the latest; None for all.
+        root: of the pipeline.
+        last: number of the latest runs to return; None for all.
 
     Raises:
         StoreError: there is no metadata store, or it cannot be read.
@@ -138,11 +145,11 @@ def read_run(root: Path, run: int) -> Run:
     """Return one run.
 
     Raises:
-        StoreError: there is no such run, or no metadata store, or it cannot be read.
+        StoreError: there is no such run, or no metadata store, or the store cannot be read.
     """
     found = _read(root, "WHERE id = ?", (run,))
     if not found:
-        raise StoreError(f"there is no run {run} in {root}: tunesmith runs lists them")
+        raise StoreError(f"there is no run {run} in {root}: list the runs with tunesmith runs")
     return found[0]
 
 
@@ -182,7 +189,7 @@ def _run(connection: sqlite3.Connection, row: sqlite3.Row, figures: FigureReader
 
 
 def _step(row: sqlite3.Row, run_outcome: str, figures: FigureReader) -> Step:
-    # What had not ended when its run was killed was killed with it.
+    # An execution that had not ended when its run was killed was killed, too.
     outcome = run_outcome if row["outcome"] == "running" else row["outcome"]
     decoded = {
         "outcome": outcome,

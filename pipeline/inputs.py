@@ -1,4 +1,4 @@
-"""The inputs of a component out of what a person names: executions, artifacts, folders."""
+"""The inputs of a component, from the IDs of executions, artifacts and folders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tunesmith.pipeline.lineage import NotRecorded, RecordedArtifact, read_linea
 
 
 class UnfitInput(ComponentError):
-    """An input is missing, or of another type than the component takes."""
+    """An input is missing, or of the wrong type."""
 
 
 def take_inputs(kind: type[Any], given: Sequence[str], root: Path) -> Any:
@@ -23,14 +23,14 @@ def take_inputs(kind: type[Any], given: Sequence[str], root: Path) -> Any:
 
     Args:
         kind: the dataclass of the inputs.
-        given: each the id of an execution of `root`, or the path of an artifact of any root. Its
-            type tells which field it is for, or a name does: ``model=3``. A folder that no
-            store knows needs the name; one of MIDI files never does.
-        root: the pipeline's.
+        given: each the ID of an execution of `root`, or the path of an artifact of any root. The
+            field follows from its type, or from a name: ``model=3``. A folder that is in no
+            metadata store needs the name, unless it holds MIDI files.
+        root: of the pipeline.
 
     Raises:
-        UnfitInput: one does not fit, or is missing.
-        NoSongs: a folder of MIDI files holds none.
+        UnfitInput: an input has the wrong type, or is missing.
+        NoSongs: a folder of MIDI files is empty.
     """
     wanted = {each.name: each for each in input_fields(kind)}
     taken: dict[str, list[Artifact]] = {}
@@ -44,14 +44,14 @@ def take_inputs(kind: type[Any], given: Sequence[str], root: Path) -> Any:
             if field.several or field.name not in taken
         }
         if name and name not in free:
-            raise UnfitInput(f"{name} is given twice")
+            raise UnfitInput(f"input {name} is given twice: give it once")
         found, artifact = _take({name: free[name]} if name else free, where, root, bool(name))
         taken.setdefault(found, []).append(artifact)
     for field in wanted.values():
         if field.needed and field.name not in taken:
             raise UnfitInput(
-                f"{field.name} is missing: give --input the {field.type.__name__} to work on, as "
-                "the number of an execution (tunesmith runs lists them) or a path"
+                f"input {field.name} is missing: give an artifact of type {field.type.__name__}, "
+                "by the ID of an execution (listed by tunesmith runs) or by its folder"
             )
     return kind(
         **{
@@ -64,32 +64,32 @@ def take_inputs(kind: type[Any], given: Sequence[str], root: Path) -> Any:
 def _take(
     free: dict[str, type[Artifact]], where: str, root: Path, is_named: bool
 ) -> tuple[str, Artifact]:
-    """Return the field that `where` is for, and its artifact."""
+    """Return the field that the artifact at `where` belongs to, and the artifact."""
     path = Path(where)
     try:
-        # A number means an execution of this root, a path tells its root itself.
+        # An ID is that of an execution of this root; the root of a path is found from the path.
         recorded = read_lineage(where, root if where.isdecimal() else None).artifact
     except NotRecorded:
         recorded = None
     for name, kind in free.items():
         if issubclass(kind, MidiFolder):
-            # Its files may have changed since they were recorded.
+            # The files may have changed since they were recorded.
             if path.is_dir() and (recorded is None or recorded.type == "MidiFolder"):
                 return name, read_midi_folder(path)
         elif recorded is not None and (fitting := artifact_type(recorded.type, kind)):
             return name, _known(fitting, recorded)
         elif recorded is None and is_named and path.is_dir():
             return name, _unrecorded(kind, path)
-    takes = ", ".join(f"{name} ({kind.__name__})" for name, kind in free.items()) or "no more"
-    found = f"is a {recorded.type}" if recorded else "is no recorded artifact"
-    raise UnfitInput(f"--input {where} {found}; it takes {takes}")
+    takes = ", ".join(f"{name} ({kind.__name__})" for name, kind in free.items()) or "none"
+    found = f"is of type {recorded.type}" if recorded else "is not a recorded artifact"
+    raise UnfitInput(f"input {where} {found}; inputs that can be given: {takes}")
 
 
 def _known(kind: type[Artifact], recorded: RecordedArtifact) -> Artifact:
     path = Path(recorded.path)
     if not path.is_dir():
-        raise UnfitInput(f"{path} is no longer there: run again what made it")
-    # The user's own may have changed since it was recorded.
+        raise UnfitInput(f"{path} does not exist any more: execute its component again")
+    # A folder of the user may have changed since it was recorded.
     if recorded.execution is None:
         return _unrecorded(kind, path)
     return kind(path, recorded.digest)
@@ -103,9 +103,9 @@ def _unrecorded(kind: type[Artifact], path: Path) -> Artifact:
 
 
 def describe_inputs(kind: type[Any]) -> list[str]:
-    """Return a line for each input: its name, its type, and whether it may be left out."""
+    """Return a line for each input: its name, its type, and whether it is optional."""
     return [
         f"{each.name}: {each.type.__name__}"
-        f"{'' if each.needed else ', may be left out'}{', may be repeated' if each.several else ''}"
+        f"{'' if each.needed else ', optional'}{', repeatable' if each.several else ''}"
         for each in input_fields(kind)
     ]

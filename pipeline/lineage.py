@@ -1,6 +1,6 @@
-"""Where an artifact comes from: the executions that led to it, back to the user's own files.
+"""The lineage of an artifact: the executions that led to it, back to the user's files.
 
-Everything is read from the root's metadata store; the artifacts themselves may be gone.
+Everything is read from the root's metadata store; the artifacts may have been deleted.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from tunesmith.pipeline.store import STORE_NAME, recorded_path
 
 
 class NotRecorded(ComponentError):
-    """The metadata store has nothing of what was asked for."""
+    """The metadata store has no record of an artifact or execution."""
 
 
 @dataclass(frozen=True)
 class RecordedFile:
-    """A file of the user's own.
+    """A file of the user.
 
     Args:
-        path: below its folder; bytes that are no text are written as ``\\xNN``.
-        blake2b: of its content, 128 hex digits, as ``b2sum`` prints it; empty where it could not be
-            read.
+        path: relative to its folder; bytes that are not text are written as ``\\xNN``.
+        blake2b: of its content, 128 hex digits, as ``b2sum`` prints it; empty if the file was
+            unreadable.
     """
 
     path: str
@@ -45,10 +45,10 @@ class RecordedArtifact:
         id: counts the artifacts of a root.
         type: the name of its class.
         path: absolute.
-        digest: names the content.
-        execution: the id of the execution that made it, or what it is a copy of; None for the
-            user's own.
-        files: what it held, for the user's own.
+        digest: of the content.
+        execution: ID of the execution that wrote it, or the original of a copy; None for a
+            folder of the user.
+        files: of a folder of the user.
     """
 
     id: int
@@ -65,18 +65,18 @@ class RecordedExecution:
 
     Args:
         id: counts the executions of a root.
-        run: the id of its run; None for one from before there were runs.
+        run: ID of its run; None if it was recorded before there were runs.
         component: its component's name.
         parameters: all of them.
         code: digest of the source that ran.
-        libraries: version of each library that decides results; empty where nobody recorded it.
+        libraries: versions of the libraries that can change results; empty if not recorded.
         version: of tunesmith; None as for `run`.
         started: in seconds since the epoch.
-        ended: as `started`; None for one that was killed.
+        ended: as `started`; None for an execution that was killed.
         outcome: running, complete, refused, failed, interrupted or killed.
         message: why it failed or refused.
-        inputs: what it read, by name.
-        output: what it made; None if nothing.
+        inputs: by name.
+        output: its artifact; None without one.
     """
 
     id: int
@@ -96,12 +96,12 @@ class RecordedExecution:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where something comes from.
+    """The lineage of an artifact or execution.
 
     Args:
         root: of the pipeline.
-        artifact: what was asked for; None for an execution that left nothing.
-        executions: all that led to it, each after those that it depends on. The last one made it.
+        artifact: the artifact; None for an execution without one.
+        executions: all that led to it, each after those that it depends on. The last wrote it.
     """
 
     root: str
@@ -109,7 +109,7 @@ class Lineage:
     executions: tuple[RecordedExecution, ...]
 
     def sources(self) -> tuple[RecordedArtifact, ...]:
-        """The user's own artifacts that it all began with."""
+        """Return the folders of the user at the beginning of the lineage."""
         read = {
             artifact.id: artifact
             for execution in self.executions
@@ -122,7 +122,7 @@ class Lineage:
 
 
 def find_root(path: Path) -> Path:
-    """Return the root that `path` lies in: itself or the nearest folder above with a store.
+    """Return the root that contains `path`: the nearest folder with a metadata store.
 
     Raises:
         NotRecorded: there is none.
@@ -131,18 +131,16 @@ def find_root(path: Path) -> Path:
     for folder in (absolute, *absolute.parents):
         if (folder / STORE_NAME).is_file():
             return folder
-    raise NotRecorded(
-        f"{path} lies in no pipeline's root: name the --root of the run that it comes from"
-    )
+    raise NotRecorded(f"{path} is not inside the root folder of a pipeline: give the root")
 
 
 def read_lineage(what: str, root: Path | None = None) -> Lineage:
-    """Return where `what` comes from.
+    """Return the lineage of an artifact or execution.
 
     Args:
-        what: an execution's id; or the path of an artifact, or of anything in one, such as
+        what: the ID of an execution; or the path of an artifact, or of a file in it, such as
             ``<root>/models/<name>/<version>`` or, with `root`, ``Trainer/3``.
-        root: of the pipeline; None to find it above the path, or above the working directory.
+        root: of the pipeline; None for the root that contains the path or the working directory.
 
     Raises:
         NotRecorded: there is no such artifact or execution, or no root.
@@ -162,7 +160,9 @@ def read_lineage(what: str, root: Path | None = None) -> Lineage:
             execution = artifact.execution
         executions = tuple(read.leading_to(execution))
     if is_number and not executions:
-        raise NotRecorded(f"there is no execution {what} in {root}: tunesmith runs lists them")
+        raise NotRecorded(
+            f"there is no execution {what} in {root}: list the executions with tunesmith runs"
+        )
     return Lineage(str(root), artifact, executions)
 
 
@@ -192,7 +192,7 @@ class _Reader:
                 found[number] = recorded
                 makers = (artifact.execution for artifact in recorded.inputs.values())
                 waiting += [maker for maker in makers if maker is not None]
-        # It reads what earlier ones made, so the order of their ids is that of their work.
+        # An execution reads artifacts of earlier ones, so the order of the IDs is that of time.
         return [found[number] for number in sorted(found)]
 
     def _execution(self, number: int) -> RecordedExecution | None:
@@ -215,9 +215,9 @@ class _Reader:
         return found[0] if found else None
 
     def at(self, what: str) -> RecordedArtifact:
-        """Return the latest artifact at a path, or around it, or that it is a copy of."""
+        """Return the latest artifact that contains a path, or the original of a copy there."""
         for path in (Path(what).resolve(), (self._root / what).resolve()):
-            # What is inside the root is no part of what the root is inside of.
+            # A path inside the root is not looked up outside of it.
             stop = self._root if path.is_relative_to(self._root) else Path(path.anchor)
             for folder in (path, *path.parents):
                 if folder == stop:
@@ -228,8 +228,8 @@ class _Reader:
                 if found:
                     return found
         raise NotRecorded(
-            f"no artifact is recorded at {what} in {self._root}: "
-            "name the folder of an artifact or of a model's version, or an execution's id"
+            f"no artifact is recorded for {what} in {self._root}: "
+            "give the folder of an artifact or of a published version, or the ID of an execution"
         )
 
     def _recorded_at(self, folder: Path) -> RecordedArtifact | None:
@@ -238,14 +238,14 @@ class _Reader:
         return found[0] if found else None
 
     def _followed(self, artifact: RecordedArtifact) -> RecordedArtifact:
-        """Return the artifact, and if it is a copy, with the execution that made its content."""
+        """Return the artifact; a copy is returned with the execution that wrote the original."""
         if not _is_copy(artifact):
             return artifact
         original = self._copied_to(Path(artifact.path)) or self._model(artifact.digest)
         return artifact if original is None else replace(artifact, execution=original.execution)
 
     def _copied_to(self, version: Path) -> RecordedArtifact | None:
-        """Return what a version that no execution published holds, by what it says itself."""
+        """Return the original of a version that no execution published, by its origin file."""
         origin = read_origin(version)
         if origin.copy_of is not None:
             source = version.with_name(str(origin.copy_of))
@@ -254,11 +254,11 @@ class _Reader:
                 return recorded
             if found := self._copied_to(source):
                 return found
-        # The version that it is a copy of may have made way; the model's own digest stays.
+        # The original version may have been removed; the digest of the model stays.
         return self._model(origin.model)
 
     def _model(self, digest: str) -> RecordedArtifact | None:
-        """Return the first model of a digest; None where there is none, or the digest is empty."""
+        """Return the first model with a digest; None without one, or if the digest is empty."""
         named = "type = 'TrainedModel' AND digest = ? ORDER BY id LIMIT 1"
         found = self._artifacts(named, digest) if digest else []
         return found[0] if found else None
@@ -282,7 +282,7 @@ class _Reader:
 
 
 def _is_copy(artifact: RecordedArtifact) -> bool:
-    """Return whether it is a version that no execution published: a copy, unless it is foreign."""
+    """Return whether no execution published the version: a copy, or written by another program."""
     return artifact.type == "PushedModel" and artifact.execution is None
 
 

@@ -1,4 +1,4 @@
-"""The model's songs beside the corpus, a row for each measure."""
+"""A chart of the model's songs compared with the corpus, a row for each measure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RANGE, MIDDLE = "#e1e4ea", "#b9c0cc"
 
 
 def draw_measures(figure: Figure, music: Mapping[str, Any]) -> None:
-    """Draw each measure on a scale of its own: the corpus's quantiles, the model's songs as dots.
+    """Draw each measure on its own scale: quantiles of the corpus, songs of the model as dots.
 
     Args:
         figure: an empty figure; its height is set here.
@@ -30,7 +30,7 @@ def draw_measures(figure: Figure, music: Mapping[str, Any]) -> None:
 
 def _draw_row(axes: Axes, name: str, measure: Mapping[str, Any]) -> None:
     corpus = measure["corpus"]
-    # Songs at either end of the corpus are drawn whole.
+    # Without margins, dots at the ends of the range would be cut off.
     axes.use_sticky_edges = False
     axes.margins(x=0.03)
     for low, high, color in (
@@ -42,7 +42,7 @@ def _draw_row(axes: Axes, name: str, measure: Mapping[str, Any]) -> None:
     if corpus["median"] is not None:
         axes.plot([corpus["median"]] * 2, [-0.5, 0.5], color=INK, lw=2)
     values = [value for value in measure["model"]["values"] if value is not None]
-    # Songs of equal value would hide each other: they are spread over the height of the row.
+    # Dots of equal values would overlap: they are spread over the height of the row.
     heights = [((7 * place) % 11 - 5) / 15 for place in range(len(values))]
     axes.plot(values, heights, "o", ms=3.5, color=CUT, alpha=0.7)
     axes.set_yticks([0], [name.replace("_", " ")])

@@ -35,21 +35,21 @@ Parameters = TypeVar("Parameters")
 Output = TypeVar("Output", bound=Artifact)
 
 CHECKPOINTS = "checkpoints"
-"""Folder of the root in which a resumable execution keeps what it goes on from."""
+"""Folder of the root for the checkpoints of resumable executions."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the runner would do about one component.
+    """The plan for one component.
 
     Args:
         execution: as it would be recorded.
-        kept: the folder of its checkpoints.
-        cached: the equal execution that makes it unnecessary; None if it would be executed.
+        checkpoints: folder of its checkpoints.
+        cached: the equal execution that replaces it; None if it would be executed.
     """
 
     execution: Execution
-    kept: Path
+    checkpoints: Path
     cached: CachedExecution | None
 
 
@@ -57,9 +57,9 @@ class Planner:
     """Decides which executions are needed.
 
     Args:
-        root: the pipeline's.
+        root: of the pipeline.
         store: its metadata store.
-        rerun: components to execute even where an equal execution is recorded.
+        rerun: components to execute even if an equal execution is recorded.
     """
 
     def __init__(self, root: Path, store: ExecutionStore, rerun: Collection[str] = ()) -> None:
@@ -78,7 +78,7 @@ class Planner:
         """Return whether the component has to be executed.
 
         Raises:
-            GateClosed: one of the inputs is a finding that refuses, or that is of another model.
+            GateClosed: a blessing among the inputs refuses, or is of another model.
             StoreError: the metadata store cannot be read.
         """
         artifacts = [each.artifact for each in named_inputs(inputs)]
@@ -98,21 +98,21 @@ class Planner:
     def newest(
         self, component: Component[Any, Any, Output]
     ) -> tuple[CachedExecution, Output] | None:
-        """Return the newest execution of a component that left an artifact, and the artifact."""
+        """Return the newest execution of a component that has an artifact, and the artifact."""
         found = self._store.newest(component.name)
         if found is None:
             return None
         return found, component.output(self._root / found.path, found.digest)
 
     def reasons(self, component: Component[Any, Any, Any], plan: Plan) -> tuple[str, ...]:
-        """Return why a planned execution is needed, compared with the newest one, a line each."""
+        """Return the reasons for a planned execution: the differences from the newest one."""
         last = self._store.newest(component.name)
         if last is None:
             return ("never executed here",)
         execution = plan.execution
         reasons = _changed_parameters(component, last.parameters, execution.parameters)
         if last.modules == "{}":
-            reasons.append("executed by release 0.1.0, which did not record its modules")
+            reasons.append("executed by release 0.1.0, which did not record its code modules")
         else:
             modules = changed(json.loads(last.modules), json.loads(execution.modules))
             reasons += [f"code of {module} changed" for module in modules]
@@ -122,24 +122,25 @@ class Planner:
                 reasons.append(f"input {name} is new")
             elif before != artifact.digest:
                 reasons.append(f"input {name} changed")
-        reasons += [f"input {name} is gone" for name in last.inputs if name not in execution.inputs]
+        reasons += [
+            f"input {name} was removed" for name in last.inputs if name not in execution.inputs
+        ]
         if component.name in self._rerun:
-            reasons.insert(0, "asked for by --rerun")
+            reasons.insert(0, "rerun requested")
         elif last.outcome == "refused" and not reasons:
-            reasons.append("was refused, and the next run looks again")
-        return tuple(reasons) or ("an execution of the same kind is recorded elsewhere",)
+            reasons.append("was refused; the gate is executed again in each run")
+        return tuple(reasons) or ("its fingerprint differs from that of the newest execution",)
 
     def was_executed(self, component: Component[Any, Any, Any]) -> bool:
-        """Return whether the component ever came to an end here."""
+        """Return whether an execution of the component with an artifact is recorded."""
         return self._store.newest(component.name) is not None
 
     def changed_parameters(
         self, component: Component[Any, Parameters, Any], parameters: Parameters
     ) -> tuple[str, ...]:
-        """Return which parameters differ from the newest execution's, a line each.
+        """Return the parameters that differ from the newest execution's, a line each.
 
-        That much is known of a component whose inputs are still to be made. Empty where it was
-        never executed.
+        Used for a component whose inputs do not exist yet. Empty if it was never executed.
         """
         last = self._store.newest(component.name)
         if last is None:
@@ -148,7 +149,7 @@ class Planner:
         return tuple(_changed_parameters(component, last.parameters, now))
 
     def recorded_path(self, path: Path) -> str:
-        """Return a path as the metadata store has it."""
+        """Return a path in the form that the metadata store records."""
         return recorded_path(self._root, path)
 
     def _describe(
@@ -166,7 +167,7 @@ class Planner:
         result = json.dumps(result_parameters(parameters), sort_keys=True, default=str)
         digests = [part for each in decisive for part in (each.name, each.artifact.digest)]
         rows = {each.name: self._row(each.artifact) for each in named}
-        # Code that publishes decides how, not what: the same model is not published twice for it.
+        # A change of the publishing code must not publish the same model again.
         counted = code.digest if component.model_dir is None else ""
         return Execution(
             run,
@@ -180,18 +181,18 @@ class Planner:
         )
 
     def _row(self, artifact: Artifact) -> ArtifactRow:
-        # The listing of a folder is recorded under the folder's own type.
+        # ListedMidiFolder is recorded under its public type.
         kind = MidiFolder if isinstance(artifact, MidiFolder) else type(artifact)
         files = artifact.files if isinstance(artifact, ListedMidiFolder) else ()
         return ArtifactRow(kind.__name__, self.recorded_path(artifact.path), artifact.digest, files)
 
 
 def changed_libraries(before: str, now: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return (library, version then, version now) of each that is another than it was.
+    """Return (library, recorded version, installed version) of each library that changed.
 
     Args:
-        before: the versions that an execution recorded, as JSON.
-        now: the versions that are installed.
+        before: the recorded versions, as JSON.
+        now: the installed versions.
     """
     recorded: dict[str, str] = json.loads(before)
     return [
@@ -202,7 +203,7 @@ def changed_libraries(before: str, now: Mapping[str, str]) -> list[tuple[str, st
 
 
 def _changed_parameters(component: Component[Any, Any, Any], before: str, now: str) -> list[str]:
-    """Return a line for each parameter that differs and can change the result."""
+    """Return a line for each parameter that differs and affects the result."""
     old, new = leaves(json.loads(before)), leaves(json.loads(now))
     without_effect = {
         field.name

@@ -1,7 +1,7 @@
-"""The published versions of a model: which are there, which is served, and what is known of each.
+"""The published versions of a model: the served one, and the origin and blessings of each.
 
-What a version says of itself stands beside what the metadata store of the root around it has; where
-there is no store, the first alone is told.
+The data come from the origin file of a version and from the metadata store of its root; without a
+store, from the origin file alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from tunesmith.components.artifacts import NATS, Blessing
-from tunesmith.components.errors import ComponentError
+from tunesmith.components.errors import ArgumentError, ComponentError
 from tunesmith.components.pusher.versions import Origin, numbered_versions, read_origin
 from tunesmith.pipeline.database import connect
 from tunesmith.pipeline.figures import FigureReader, artifact_type
@@ -23,22 +23,26 @@ from tunesmith.pipeline.lineage import NotRecorded, find_root
 from tunesmith.pipeline.store import recorded_path
 
 MODELS = "models"
-"""The folder of a root that holds a base path for each model's name."""
+"""The folder of a root with a base path for each model name."""
 
 
 class NoVersions(ComponentError):
-    """There is no version of a model where it was looked for."""
+    """A folder has no version of a model."""
+
+
+class NotABasePath(ArgumentError, NoVersions):
+    """A folder is not the base path of a model."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a gate found about a model, the last time that it looked.
+    """The latest result of a gate for a model.
 
     Args:
-        component: the gate's name.
-        execution: the execution's id.
+        component: name of the gate.
+        execution: ID of its execution.
         blessed: whether it blesses the model.
-        message: why it does not.
+        message: the reason of a refusal.
     """
 
     component: str
@@ -52,22 +56,22 @@ class PublishedVersion:
     """A version of a model that a server can load.
 
     Args:
-        model_name: the name that the model is served under.
+        model_name: name under which the model is served.
         version: its number.
         path: its folder, absolute.
-        is_served: whether it is the highest, which a server takes up.
-        model: the digest of the model; empty where nobody knows.
-        kind: ``pushed``, ``rollback`` (a copy of an older version), or ``foreign`` (nothing in it
-            says where it comes from).
-        copy_of: the version whose content it is; None for one pushed as new.
-        instead_of: the version that was rolled back for it; None for one pushed as new.
-        rolled_back_by: the version that took its place by a rollback; None if none did.
-        published: in seconds since the epoch; None where nobody knows.
-        run: the id of the run that published it; None where none recorded it.
-        execution: the id of the execution that published it; None as for `run`.
-        trained_by: the id of the execution that trained the model; None where none is recorded.
-        findings: of each gate that looked at the model, its last one.
-        nats: mean negative log likelihood of a frame of the eval split; None where unknown.
+        is_served: whether it is the highest version, which servers serve.
+        model: digest of the model; empty if unknown.
+        kind: ``pushed``, ``rollback`` (a copy of an older version), or ``foreign`` (it has no
+            origin file).
+        copy_of: the version that it is a copy of; None for a pushed model.
+        instead_of: the version that was rolled back for it; None for a pushed model.
+        rolled_back_by: the version that replaced it by a rollback; None without a rollback.
+        published: in seconds since the epoch; None if unknown.
+        run: ID of the run that published it; None if not recorded.
+        execution: ID of the execution that published it; None if not recorded.
+        trained_by: ID of the execution that trained the model; None if not recorded.
+        findings: the latest finding of each gate.
+        nats: mean negative log likelihood of a frame of the eval split; None if unknown.
     """
 
     model_name: str
@@ -88,19 +92,19 @@ class PublishedVersion:
 
     @property
     def blessed(self) -> bool | None:
-        """Whether every gate that looked at the model blesses it; None if none looked."""
+        """True if every gate that checked the model blesses it; None if no gate did."""
         return all(each.blessed for each in self.findings) if self.findings else None
 
 
 def model_dirs(root: Path, model_name: str | None = None) -> list[Path]:
-    """Return the base path of each model in a root that has a version, by name.
+    """Return the base paths of the published models in a root, sorted by name.
 
     Args:
-        root: the pipeline's.
-        model_name: of the one wanted; None for all.
+        root: of the pipeline.
+        model_name: of one model; None for all.
 
     Raises:
-        NoVersions: there is none.
+        NoVersions: there is no published version.
     """
     models = root / MODELS
     names = sorted(models.iterdir()) if models.is_dir() else []
@@ -108,7 +112,7 @@ def model_dirs(root: Path, model_name: str | None = None) -> list[Path]:
     found = [each for each in wanted if numbered_versions(each)]
     if not found:
         which = "model" if model_name is None else f"model named {model_name}"
-        raise NoVersions(f"{root} holds no version of a {which}: tunesmith run publishes one")
+        raise NoVersions(f"{root} has no version of a {which}: publish one with tunesmith run")
     return found
 
 
@@ -119,35 +123,36 @@ def read_versions(model_dir: Path) -> list[PublishedVersion]:
         model_dir: the model's base path.
 
     Raises:
-        NoVersions: there is none.
-        StoreError: the metadata store of the root around it cannot be read.
+        NoVersions: there is no version.
+        StoreError: the metadata store of its root cannot be read.
     """
     folders = numbered_versions(model_dir)
     if not folders:
-        raise NoVersions(
-            f"{model_dir} holds no version of a model: name its base path, such as "
-            f"ROOT/{MODELS}/tunesmith"
+        raise NotABasePath(
+            "model_dir",
+            f"{model_dir} has no version of a model: give the base path of a model, such as "
+            f"ROOT/{MODELS}/tunesmith",
         )
     origins = {version: read_origin(folder) for version, folder in folders.items()}
     with ExitStack() as stack:
         try:
             root = find_root(model_dir)
         except NotRecorded:
-            known = None
+            records = None
         else:
-            known = _Known(stack.enter_context(connect(store_path(root))), root)
+            records = _ModelRecords(stack.enter_context(connect(store_path(root))), root)
         return [
-            _version(version, folders[version].resolve(), origins, known)
+            _version(version, folders[version].resolve(), origins, records)
             for version in sorted(folders)
         ]
 
 
 def _version(
-    version: int, folder: Path, origins: dict[int, Origin], known: _Known | None
+    version: int, folder: Path, origins: dict[int, Origin], records: _ModelRecords | None
 ) -> PublishedVersion:
     origin = origins[version]
-    publisher = known.publisher(folder) if known else None
-    findings = known.findings(origin.model) if known else {}
+    publisher = records.publisher(folder) if records else None
+    findings = records.findings(origin.model) if records else {}
     replaced = [each for each, other in origins.items() if other.instead_of == version]
     return PublishedVersion(
         model_name=folder.parent.name,
@@ -162,18 +167,18 @@ def _version(
         published=_seconds(origin.published),
         run=publisher["run"] if publisher else None,
         execution=publisher["id"] if publisher else None,
-        trained_by=known.trained_by(origin.model) if known else None,
+        trained_by=records.trained_by(origin.model) if records else None,
         findings=tuple(findings.values()),
-        nats=known.nats(findings) if known else None,
+        nats=records.nats(findings) if records else None,
     )
 
 
-class _Known:
-    """What a root's metadata store has about models and versions.
+class _ModelRecords:
+    """The records of models and versions in a metadata store.
 
     Args:
         connection: to the store.
-        root: the pipeline's.
+        root: of the pipeline.
     """
 
     def __init__(self, connection: sqlite3.Connection, root: Path) -> None:
@@ -182,7 +187,7 @@ class _Known:
         self._figures = FigureReader(root)
 
     def publisher(self, version: Path) -> sqlite3.Row | None:
-        """Return id and run of the execution that published a version."""
+        """Return the ID and the run of the execution that published a version."""
         found: sqlite3.Row | None = self._connection.execute(
             "SELECT executions.id, run FROM artifacts "
             "JOIN executions ON executions.id = artifacts.execution "
@@ -192,7 +197,7 @@ class _Known:
         return found
 
     def trained_by(self, model: str) -> int | None:
-        """Return the first execution that left the model."""
+        """Return the first execution whose artifact is the model."""
         found = self._connection.execute(
             "SELECT execution FROM artifacts WHERE type = 'TrainedModel' AND digest = ? "
             "AND execution NOTNULL ORDER BY id LIMIT 1",
@@ -201,7 +206,7 @@ class _Known:
         return None if found is None else int(found[0])
 
     def findings(self, model: str) -> dict[str, Finding]:
-        """Return the newest finding about a model of each gate, by the type of its artifact."""
+        """Return the newest finding of each gate for a model, by the type of its artifact."""
         rows = self._connection.execute(
             "SELECT component, executions.id, outcome, message, made.type FROM artifacts AS model "
             "JOIN inputs ON inputs.artifact = model.id "
@@ -220,7 +225,7 @@ class _Known:
         }
 
     def nats(self, findings: dict[str, Finding]) -> float | None:
-        """Return the nats of the newest evaluation that has any."""
+        """Return the nats of the newest evaluation that has them."""
         for kind, finding in findings.items():
             path = self._connection.execute(
                 "SELECT path FROM artifacts WHERE execution = ?", (finding.execution,)

@@ -1,4 +1,4 @@
-"""Recipes: values of several parameters under one name, which whatever else is set comes before."""
+"""Recipes: named sets of default values, which any other setting overrides."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        # What each parameter declares as its default.
+        # The defaults of the declarations.
         "tunesmith": {},
-        # The paper's program: Nadam at a constant rate, 50 passes, each judged by held-out windows;
-        # nothing but dropout against overfitting, every song in its own key, and the network alone.
+        # The paper's program: Nadam at a constant rate, 50 epochs, each validated on held-out
+        # windows; dropout as the only regularisation, no transposition, no mixture with n-grams.
         "paper": {
             "transform.transpose": "none",
             "trainer.network": "paper",
@@ -31,10 +31,10 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "trainer.mixture.mix": "network",
             "trainer.settings.sampling_seconds": 0.0,
         },
-        # A model that knows music already, and few songs: small steps, and not many.
+        # Fine-tuning of a trained model on few songs: a low learning rate and a short time.
         "tune": {
-            # Most tokens are the parent's, which few songs need not have; of three songs one is
-            # held out, and of the other two one is longer.
+            # Few songs need not contain most tokens of the parent. Of three songs one is held out,
+            # and the longer of the other two has more than half of the frames.
             "example_validator.minimum_windows_a_token": 0.0,
             "example_validator.maximum_song_share": 1.0,
             "example_validator.maximum_mapped_share": 0.6,

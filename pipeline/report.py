@@ -1,9 +1,9 @@
 """The reports of runs: self-contained HTML pages that open without a network.
 
-A run that a gate stopped has a report, too, of what there was by then. How an artifact is drawn is
-said by its type: the template that :attr:`Artifact.REPORT` names has the macros ``facts`` and
-``section``. Curves are matplotlib's SVG; songs come with their piano roll as PNG and a small player
-that synthesises the notes in the browser.
+A run that a gate stopped has a report of its artifacts, too. An artifact is drawn by the template
+of its type, :attr:`Artifact.REPORT`, which has the macros ``facts`` and ``section``. Curves are
+matplotlib's SVG; songs come with their piano roll as PNG and a small player that synthesises the
+notes in the browser.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REPORTS = "reports"
-"""The folder of a root that keeps the report of every run, and an index of them."""
+"""The folder of a root with the report of every run, and an index of them."""
 
 INDEX = "index.html"
 _TO_INDEX = f'href="{INDEX}"'
 """The link to the index, in a report that lies beside it."""
 
 SONGS = 3
-"""Songs of the Evaluator that the page plays where no others are given."""
+"""Number of the Evaluator's songs that the page plays if no others are given."""
 
 
 @dataclass(frozen=True)
 class ReportedSong:
-    """A generated song as the report shows it.
+    """A generated song in the report.
 
     Args:
         title: one line about it.
@@ -64,17 +64,17 @@ class ReportedSong:
 
 
 ShowSong = Callable[[Sequence[tuple[int, ...]], float], ReportedSong]
-"""Returns how the report shows a song: the pitches of each frame, and the frames per second."""
+"""Returns a reported song, from the pitches of each frame and the frames per second."""
 
 
 @dataclass(frozen=True)
 class _Section:
-    """What a template draws.
+    """The section of an artifact.
 
     Args:
-        component: the name of the component that left the artifact.
+        component: name of the component that wrote the artifact.
         artifact: the artifact.
-        figures: what it measures.
+        figures: of the artifact.
     """
 
     component: str
@@ -98,11 +98,11 @@ def write_report(
     The report of the newest run is ``report.html`` as well.
 
     Args:
-        root: the pipeline's.
-        songs: what to hear; songs that the Evaluator measured if there are none.
-        show: draws the songs that the Evaluator measured; none are shown without it.
-        run: its id; None for the newest run of the whole pipeline.
-        now: the time that the report states; the present one if None.
+        root: of the pipeline.
+        songs: songs to play; if there are none, those that the Evaluator measured.
+        show: draws the songs that the Evaluator measured; without it they are left out.
+        run: ID of the run; None for the newest run of the whole pipeline.
+        now: the time in the report; None for the present.
 
     Returns:
         ``report.html`` for the newest run of the pipeline, ``reports/<run>.html`` for an older one.
@@ -114,16 +114,18 @@ def write_report(
     runs = read_runs(root)
     newest = max((each.id for each in runs if each.command in PIPELINE_COMMANDS), default=None)
     if run is None and newest is None:
-        raise ComponentError(f"no run of the pipeline is recorded in {root}: tunesmith run is one")
+        raise ComponentError(
+            f"{root} has no recorded run of the pipeline: start one with tunesmith run"
+        )
     reported = read_run(root, run if run is not None else newest or 0)
     made = _utc((now or datetime.now(UTC)).timestamp())
     folder = root / REPORTS
     folder.mkdir(exist_ok=True)
     sections = _sections(root, reported)
-    heard = list(songs)
-    if not heard and show is not None:
-        heard = _measured_songs([each.artifact for each in sections], show)
-    page = _page(root, reported, sections, heard, made)
+    played = list(songs)
+    if not played and show is not None:
+        played = _measured_songs([each.artifact for each in sections], show)
+    page = _page(root, reported, sections, played, made)
     path = folder / f"{reported.id}.html"
     _write(path, page)
     if reported.id == newest:
@@ -181,14 +183,14 @@ def _environment() -> Environment:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a page so that a reader finds the old one or the new one."""
+    """Write a page atomically."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_text(text, encoding="utf-8")
     aside.replace(path)
 
 
 def _sections(root: Path, run: Run) -> list[_Section]:
-    """Return the artifacts of a run that are still there, in the order of the pipeline."""
+    """Return the existing artifacts of a run, in the order of the pipeline."""
     found = []
     for step in run.steps:
         kind = artifact_type(step.type or "")
@@ -199,7 +201,7 @@ def _sections(root: Path, run: Run) -> list[_Section]:
 
 
 def _measured_songs(artifacts: Sequence[Artifact], show: ShowSong) -> list[ReportedSong]:
-    """Return songs that a model was measured by, at the speed of the examples."""
+    """Return songs that the Evaluator measured, at the speed of the examples."""
     evaluations = [each for each in artifacts if isinstance(each, ModelEvaluation)]
     examples = [each for each in artifacts if isinstance(each, Examples)]
     if not evaluations or not examples:
@@ -223,7 +225,7 @@ def _embedded(song: ReportedSong) -> dict[str, str]:
 
 
 def _inputs(root: Path, execution: int) -> dict[str, int | str]:
-    """Return the execution that made each input, or the path of the user's own."""
+    """Return the execution that wrote each input, or the path of a folder of the user."""
     inputs = read_lineage(str(execution), root).executions[-1].inputs
     return {name: artifact.execution or artifact.path for name, artifact in inputs.items()}
 
@@ -238,7 +240,7 @@ def loss_curve(epochs: Sequence[dict[str, Any]], best_epoch: int) -> str:
 
 
 def coverage_curve(points: Sequence[tuple[int, float]]) -> str:
-    """Return the share of the training frames that vocabularies of growing size hold, as SVG."""
+    """Return the share of the training frames covered by vocabularies of growing size, as SVG."""
 
     def draw(axes: Axes) -> None:
         axes.plot(*zip(*points, strict=True), color=TRAIN)
@@ -252,7 +254,7 @@ def coverage_curve(points: Sequence[tuple[int, float]]) -> str:
 
 
 def measures_chart(music: Mapping[str, Any]) -> str:
-    """Return the music measures of an ``evaluation.json``, beside the corpus, as SVG."""
+    """Return the music measures of an ``evaluation.json``, compared with the corpus, as SVG."""
     return _svg_of(lambda figure: draw_measures(figure, music))
 
 
@@ -274,5 +276,5 @@ def _svg_of(draw: Callable[[Figure], None]) -> str:
     draw(figure)
     text = io.StringIO()
     FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
-    # Without the XML prologue the drawing can stand inside a page.
+    # Without the XML prologue the drawing can be embedded in a page.
     return text.getvalue()[text.getvalue().index("<svg") :]

@@ -1,6 +1,6 @@
-"""Rolls a model back, and records it as an execution of the root that the model lies in.
+"""Rolls a model back, and records the rollback as an execution of the model's root.
 
-Nothing here waits for the root's lock: a run that trains for hours must not delay a rollback.
+It does not wait for the root's lock: a run that trains for hours must not delay a rollback.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tunesmith.pipeline.lineage import NotRecorded, find_root
 from tunesmith.pipeline.store import ArtifactRow, Execution, ExecutionStore, recorded_path
 
 ROLLBACK = "Rollback"
-"""The component's name of a recorded rollback."""
+"""Component name of a recorded rollback."""
 
 
 def roll_back(
@@ -33,13 +33,13 @@ def roll_back(
 ) -> int:
     """Publish an older version again; see :func:`tunesmith.components.pusher.versions.roll_back`.
 
-    It is recorded where the model lies in a pipeline's root. A store that cannot be used does not
-    stop it: it is told, and the version is published all the same.
+    In the root of a pipeline it is recorded. If the metadata store cannot be used, a warning says
+    so and the version is published anyway.
 
     Args:
         model_dir: the model's base path.
-        to: the version to go back to; None for the model that was served before the newest.
-        progress: where a rollback that could not be recorded is told.
+        to: the version to publish again; None for the model that was served before the newest.
+        progress: shows the warning.
         clock: seconds since the epoch.
 
     Returns:
@@ -57,20 +57,20 @@ def roll_back(
     try:
         published = versions.roll_back(model_dir, to, record.announce)
     except BaseException as error:
-        record.end("failed" if isinstance(error, Exception) else "interrupted", str(error))
+        record.finish("failed" if isinstance(error, Exception) else "interrupted", str(error))
         raise
-    record.end("complete")
+    record.finish("complete")
     if record.problem is not None:
         progress.say(f"warning: the rollback is not recorded: {record.problem}")
     return published
 
 
 class _Record:
-    """What the metadata store is told of one rollback.
+    """The record of a rollback in the metadata store.
 
     Args:
-        root: the pipeline's.
-        parameters: what was asked for.
+        root: of the pipeline.
+        parameters: of the rollback.
         clock: seconds since the epoch.
     """
 
@@ -87,7 +87,7 @@ class _Record:
         self.problem: ComponentError | None = None
 
     def announce(self, source: Path, final: Path) -> None:
-        """Record that the content of `source` is about to become `final`."""
+        """Record that the content of `source` will be published as `final`."""
         if self.problem is not None:
             return
         digest = PushedModel(source, "").content_digest()
@@ -100,14 +100,14 @@ class _Record:
         except StoreError as error:
             self.problem = error
 
-    def end(self, outcome: str, message: str = "") -> None:
-        """Record how it ended; nothing where it did not begin."""
+    def finish(self, outcome: str, message: str = "") -> None:
+        """Record the outcome; nothing if the rollback did not begin."""
         if self._store is None or self._made is None:
             return
         now = self._clock()
         try:
             if outcome == "complete":
-                # A run on another host may have taken this process for one that is gone.
+                # A run on another host may have recorded this process as killed.
                 self._store.record_result(self._execution, "complete", "", self._made, now)
                 self._store.finish(self._execution)
             self._store.close_run(self._run, outcome, " ".join(message.split()), now)
@@ -122,7 +122,7 @@ class _Record:
         execution = Execution(
             self._run,
             ROLLBACK,
-            # A rollback is done whenever it is asked for: no two of them are equal.
+            # A rollback is never cached: each has a fingerprint of its own.
             digest_of([ROLLBACK, str(self._run), digest]),
             self._parameters,
             code.digest,

@@ -1,4 +1,4 @@
-"""One run at a time in a root: a lock that the kernel takes back when its holder dies."""
+"""The lock of a root, for one run at a time; the kernel releases it when the process ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCK_NAME = "tunesmith.lock"
 
 
 class RootBusy(ComponentError):
-    """Another run works in the root."""
+    """Another run holds the lock of the root."""
 
 
 @contextmanager
@@ -28,16 +28,16 @@ def lock_root(
     """Hold the lock of `root` for the block.
 
     Args:
-        root: a folder that is there.
-        wait: whether to wait for another run's end.
-        say: told once for whom it waits.
+        root: an existing folder.
+        wait: whether to wait for another run to end.
+        say: called once with a line about the process that holds the lock.
         clock: seconds since the epoch.
 
     Raises:
-        RootBusy: another run has it, and `wait` is not set.
-        OSError: the file cannot be made or locked.
+        RootBusy: another run holds the lock, and `wait` is not set.
+        OSError: the lock file cannot be created or locked.
     """
-    # It is never removed: a process that waits for a removed file would hold nothing.
+    # The file is never removed: a process that waits for a removed file would lock nothing.
     with (root / LOCK_NAME).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,9 +45,9 @@ def lock_root(
             holder = _holder(file)
             if not wait:
                 raise RootBusy(
-                    f"{holder} works in {root}: wait for its end, or name another root"
+                    f"{holder} holds the lock of {root}: wait until it ends, or use another root"
                 ) from None
-            say(f"waiting for {holder}, which works in {root}")
+            say(f"waiting for {holder}, which holds the lock of {root}")
             fcntl.flock(file, fcntl.LOCK_EX)
         _write(file, {**vars(this_process()), "since": clock()})
         try:
@@ -63,11 +63,11 @@ def _write(file: IO[str], holder: dict[str, object]) -> None:
 
 
 def _holder(file: IO[str]) -> str:
-    """Return who has the lock, and since when; it says so right after it took it."""
+    """Return the process that holds the lock, and since when, from the file that it wrote."""
     file.seek(0, os.SEEK_SET)
     try:
-        told = json.loads(file.read())
-        since = datetime.fromtimestamp(told["since"]).astimezone()
-        return f"process {told['number']} on {told['host']} (since {since:%Y-%m-%d %H:%M:%S})"
+        content = json.loads(file.read())
+        since = datetime.fromtimestamp(content["since"]).astimezone()
+        return f"process {content['number']} on {content['host']} (since {since:%Y-%m-%d %H:%M:%S})"
     except (ValueError, KeyError, TypeError):
         return "another process"

@@ -1,4 +1,4 @@
-"""Runs the pipeline: every component that is not done yet, or a list of what would be done."""
+"""Runs the pipeline: executes the components that are not cached, or lists them (dry run)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from tunesmith.components.artifacts import Artifact, PushedModel
 from tunesmith.components.component import Component
-from tunesmith.components.errors import ComponentError, GateClosed
+from tunesmith.components.errors import ArgumentError, GateClosed
 from tunesmith.components.evaluator.component import EvaluatorInputs
 from tunesmith.components.progress import Progress, executing
 from tunesmith.components.sources.midi_folder import read_midi_folder
@@ -26,24 +26,24 @@ from tunesmith.pipeline.store import STORE_NAME, CachedExecution
 from tunesmith.pipeline.store_copy import copied_store
 
 
-class NothingToBeginWith(ComponentError):
-    """A run shall begin with a component, and one before it has left no artifact."""
+class MissingArtifact(ArgumentError):
+    """A component before the first one of a run has no artifact."""
 
 
 def run_pipeline(
     config: PipelineConfig, progress: Progress, wait: bool = True, config_text: str = ""
 ) -> PipelineResult:
-    """Run the components that have not run yet, and return their artifacts.
+    """Execute the components that are not cached, and return all artifacts.
 
     Args:
-        config: what to do.
-        progress: where it is told.
+        config: the run.
+        progress: where progress is shown.
         wait: whether to wait for another run in the root, or to raise.
         config_text: the configuration file that repeats the run.
 
     Raises:
-        GateClosed: a gate stopped the run; its artifact says why.
-        ComponentError: a component failed; what came before it stays done.
+        GateClosed: a gate stopped the run; its artifact has the reasons.
+        ComponentError: a component failed; the artifacts before it are kept.
         OSError: the root cannot be written.
     """
     recorded = {
@@ -53,8 +53,8 @@ def run_pipeline(
         **({} if config.parent is None else {"parent": config.parent}),
         **{each.name: asdict(config.parameters_of(each)) for each in config.steps()},
     }
-    # What is wrong with that is told before there is a root.
-    at_the_start = _at_the_start(config)
+    # Raises before the root is created.
+    starting = _starting(config)
     with Runner(
         config.root,
         progress,
@@ -65,7 +65,7 @@ def run_pipeline(
         beam_options=config.beam_options,
         rerun=config.rerun,
     ) as runner:
-        before = at_the_start or _before(config, runner.planner)
+        before = starting or _before(config, runner.planner)
         for execution in before.executions:
             runner.take(execution)
         result, made = PipelineResult(dict(before.artifacts)), list(before.made)
@@ -80,51 +80,50 @@ def run_pipeline(
 
 @dataclass(frozen=True)
 class _Before:
-    """The artifacts that a run starts from, and the executions that made them."""
+    """The artifacts that a run starts from, and the executions that wrote them."""
 
     artifacts: Mapping[str, Artifact]
     executions: tuple[CachedExecution, ...]
     made: tuple[Artifact, ...]
 
 
-def _at_the_start(config: PipelineConfig) -> _Before | None:
-    """Return the MIDI folder; None where the run begins with what others have left."""
+def _starting(config: PipelineConfig) -> _Before | None:
+    """Return the MIDI folder; None if the run begins with artifacts of earlier runs."""
     earlier = config.before()
     if not earlier:
         if config.midi_dir is None:
-            raise NothingToBeginWith(
-                "the run begins with the MIDI files: give --midi-dir their folder"
-            )
+            raise ArgumentError("midi_dir", "is missing: give the folder of the MIDI files")
         return _Before({}, (), (read_midi_folder(config.midi_dir), *_parent(config)))
     if not (config.root / STORE_NAME).is_file():
-        raise _nothing_left(config, earlier[0])
+        raise _missing_artifact(config, earlier[0])
     return None
 
 
 def _before(config: PipelineConfig, planner: Planner) -> _Before:
-    """Return the newest artifacts before the component to begin with."""
+    """Return the newest artifacts of the components before the first one of the run."""
     artifacts: dict[str, Artifact] = {}
     executions = []
     for component in config.before():
         found = planner.newest(component)
         if found is None:
-            raise _nothing_left(config, component)
+            raise _missing_artifact(config, component)
         executions.append(found[0])
         artifacts[component.name] = found[1]
     return _Before(artifacts, tuple(executions), (*artifacts.values(), *_parent(config)))
 
 
 def _parent(config: PipelineConfig) -> tuple[PushedModel, ...]:
-    """Return the model that is to be tuned, if there is one."""
+    """Return the model to fine-tune, if there is one."""
     return () if config.parent is None else (import_model(config.parent),)
 
 
-def _nothing_left(
+def _missing_artifact(
     config: PipelineConfig, component: Component[Any, Any, Any]
-) -> NothingToBeginWith:
-    return NothingToBeginWith(
-        f"--from {config.first}: {component.name} has left nothing in {config.root}: run without "
-        "--from"
+) -> MissingArtifact:
+    return MissingArtifact(
+        "from",
+        f"{config.first} needs an artifact of {component.name}, which {config.root} does not have: "
+        "begin the run with an earlier component",
     )
 
 
@@ -143,8 +142,8 @@ class PlannedStep:
 
     Args:
         component: its name.
-        executed: whether it would be executed; None if that depends on what comes before it.
-        reasons: why, a line each.
+        executed: whether it would be executed; None if that depends on components before it.
+        reasons: a line each.
     """
 
     component: str
@@ -153,20 +152,20 @@ class PlannedStep:
 
 
 def plan_pipeline(config: PipelineConfig) -> list[PlannedStep]:
-    """Return what a run would execute, and why; nothing is executed.
+    """Return the components that a run would execute, and why; nothing is executed.
 
-    Where a component would be executed, nobody knows yet whether its artifact will be another: what
-    reads it is executed only if it is. Nothing in the root is written to, and it need not be there.
+    If a component would be executed, it is not known whether its artifact will change: its
+        consumers are executed only if it does. The root is not written to and need not exist.
 
     Raises:
         ComponentError: see :func:`run_pipeline`.
     """
-    at_the_start = _at_the_start(config)
+    starting = _starting(config)
     if not (config.root / STORE_NAME).is_file():
         return [PlannedStep(each.name, True, ("never executed here",)) for each in config.steps()]
     with copied_store(config.root) as store:
         planner = Planner(config.root, store, config.rerun)
-        before = at_the_start or _before(config, planner)
+        before = starting or _before(config, planner)
         return _planned_steps(config, planner, list(before.made))
 
 
@@ -207,7 +206,7 @@ def _waiting_step(
     planner: Planner,
     waits: Sequence[str],
 ) -> PlannedStep:
-    """Return what is known of a component while the components in ``waits`` are to be executed."""
+    """Return the step of a component that reads artifacts of `waits`, to be executed before."""
     if not planner.was_executed(component):
         return PlannedStep(component.name, True, ("never executed here",))
     changed = planner.changed_parameters(component, config.parameters_of(component))

@@ -1,7 +1,7 @@
 """The runner: executes a component once for the same inputs, parameters and code.
 
-What it executes it records; what it finds recorded, and still there, it skips. An artifact becomes
-visible only when it is complete, so that a killed run, started again, goes on where it was.
+Every execution is recorded; an equal one whose artifact exists is skipped. An artifact becomes
+visible only when it is complete, so that a killed run resumes when it is started again.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ Output = TypeVar("Output", bound=Artifact)
 
 
 class RootUnusable(ComponentError):
-    """The root cannot be written, or is full."""
+    """The root cannot be written, or its disk is full."""
 
 
 class Runner:
     """Executes components below one root folder, one run at a time.
 
-    A ``with`` block is one run: it holds the root's lock, and the store ties its executions
-    together. Outside of a block each call of :meth:`run` is a run of its own.
+    A ``with`` block is one run: it holds the root's lock, and the metadata store has its executions
+    under one run ID. Outside of a block each call of :meth:`run` is a run of its own.
 
     Args:
-        root: the folder of the metadata store and every artifact; made if it is not there.
-        progress: where it says what it does.
+        root: folder of the metadata store and of all artifacts; created if it does not exist.
+        progress: where progress is shown.
         clock: seconds since the epoch.
-        command: the command that was called, for the metadata store.
-        config: its parameters, for the metadata store; what JSON cannot say is recorded as text.
-        config_text: the configuration file that repeats the run; empty for none.
+        command: name of the command, for the metadata store.
+        config: parameters of the command, for the metadata store, as JSON; other values as text.
+        config_text: the configuration file that repeats the run; empty without one.
         wait: whether to wait for another run in this root, or to raise.
-        beam_options: for Beam, untouched.
-        rerun: components to execute even where an equal execution is recorded.
+        beam_options: passed to Beam.
+        rerun: components to execute even if an equal execution is recorded.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Runner:
         """Begin a run.
 
         Raises:
-            RootBusy: another run works here, and `wait` is not set.
+            RootBusy: another run holds the lock, and `wait` is not set.
             RootUnusable: the root cannot be written.
             StoreError: the metadata store cannot be used.
         """
@@ -114,7 +114,7 @@ class Runner:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """End the run, and record how it ended."""
+        """End the run and record its outcome."""
         assert self._run is not None
         run, self._run = self._run, None
         with self._held:
@@ -131,10 +131,10 @@ class Runner:
         inputs: Inputs,
         parameters: Parameters,
     ) -> Output:
-        """Return the component's artifact, from this execution or from an earlier equal one.
+        """Return the component's artifact, from this execution or an equal earlier one.
 
         Raises:
-            GateClosed: the component refused what it was given, now or in an earlier execution.
+            GateClosed: the component refused its inputs, now or in an equal earlier execution.
             RootUnusable: there is no space left, or the root cannot be written.
             StoreError: the metadata store cannot be used.
         """
@@ -143,8 +143,8 @@ class Runner:
                 return self.run(component, inputs, parameters)
         plan = self.planner.plan(component, inputs, parameters, self._run)
         if plan.cached is not None:
-            # The run that completed it may have been killed before it could clear up.
-            shutil.rmtree(plan.kept, ignore_errors=True)
+            # The run that completed it may have been killed before its cleanup.
+            shutil.rmtree(plan.checkpoints, ignore_errors=True)
             self._take_cached(component.name, plan.cached)
             path = self._root / plan.cached.path
             made = component.output(path, plan.cached.digest)
@@ -154,7 +154,7 @@ class Runner:
         return made
 
     def take(self, execution: CachedExecution) -> None:
-        """Record that this run takes the artifact of an earlier execution as it is."""
+        """Record that this run uses the artifact of an earlier execution."""
         assert self._run is not None
         self._store.skip(self._run, execution.id, self._clock())
 
@@ -164,8 +164,8 @@ class Runner:
         self._progress.say(f"{name}: {how} before (execution {cached.id}), skipped")
         for library, before, now in changed_libraries(cached.libraries, self.planner.libraries):
             self._progress.say(
-                f"warning: {name} was executed with {library} {before}, now {now} is installed: "
-                f"--rerun {name} executes it again"
+                f"warning: {name} was executed with {library} {before}, and {now} is installed: to "
+                f"execute it again, use tunesmith run --rerun {name}"
             )
         if cached.outcome == "refused":
             raise GateClosed(cached.message)
@@ -193,7 +193,7 @@ class Runner:
                 self._store.stop(number, _outcome(error), _message(error), self._clock())
             raise
         self._store.finish(number)
-        shutil.rmtree(plan.kept, ignore_errors=True)
+        shutil.rmtree(plan.checkpoints, ignore_errors=True)
         how = "refused" if refusal else "done"
         self._progress.say(f"{component.name}: {how} in {ended - started:.1f} s -> {made.path}")
         if refusal:
@@ -220,7 +220,7 @@ class Runner:
         """Run the executor in a staging folder and make its artifact visible.
 
         Returns:
-            The artifact, the refusal of a gate (empty for none), and when it ended.
+            The artifact, the refusal of a gate (empty for none), and the time of its end.
         """
         model_dir = component.model_dir and component.model_dir(self._root, parameters)
         name = STAGING_NAME if model_dir else destination.name
@@ -230,7 +230,7 @@ class Runner:
                 self._root,
                 self._progress,
                 self._beam_options,
-                plan.kept if component.resumable else None,
+                plan.checkpoints if component.resumable else None,
             )
             component.execute(inputs, parameters, context)
             written = component.output(staging, "")
@@ -254,35 +254,35 @@ class Runner:
         return component.output(destination, digest), refusal, ended
 
     def _mark_killed_runs(self) -> None:
-        """Record which runs were killed, and remove what they left half-written."""
+        """Record the runs that were killed, and remove their incomplete artifacts."""
         for run, process in self._store.running():
             if is_running(process):
                 continue
-            for destination in self._store.close_run(run, "killed", f"{process} is gone", None):
+            for destination in self._store.close_run(run, "killed", f"{process} was killed", None):
                 aside = f".{glob.escape(destination.name)}.partial-*"
                 for left in destination.parent.glob(aside):
                     shutil.rmtree(left, ignore_errors=True)
-            self._progress.say(f"run {run} was killed: what it completed is kept")
+            self._progress.say(f"run {run} was killed; its complete artifacts are kept")
 
 
 @contextmanager
 def _one_line_errors(root: Path) -> Iterator[None]:
-    """Say of a system error below `root` what to do about it."""
+    """Turn a system error below `root` into a :class:`RootUnusable` with advice."""
     advice = {
-        errno.ENOSPC: "free some space and run again; what was done stays done",
-        errno.EDQUOT: "free some space and run again; what was done stays done",
-        errno.EFBIG: "allow larger files and run again; what was done stays done",
-        errno.EROFS: "name a root that can be written",
-        errno.EACCES: "name a root that you may write to",
-        errno.EPERM: "name a root that you may write to",
-        errno.EEXIST: "name a root that is a folder, or is not there yet",
-        errno.ENOTDIR: "name a root that is a folder, or is not there yet",
+        errno.ENOSPC: "free disk space and run again; completed components are kept",
+        errno.EDQUOT: "free disk space and run again; completed components are kept",
+        errno.EFBIG: "allow larger files and run again; completed components are kept",
+        errno.EROFS: "choose a root that is writable",
+        errno.EACCES: "choose a root that you may write to",
+        errno.EPERM: "choose a root that you may write to",
+        errno.EEXIST: "choose a folder as root, or one that does not exist yet",
+        errno.ENOTDIR: "choose a folder as root, or one that does not exist yet",
     }
     try:
         yield
     except OSError as error:
         where = Path(os.fsdecode(error.filename)) if error.filename else root
-        # What else cannot be read, such as a song, has an advice of its own.
+        # Errors outside the root, such as an unreadable song, carry their own message.
         if error.errno not in advice or not where.absolute().is_relative_to(root.absolute()):
             raise
         raise RootUnusable(f"{where}: {error.strerror}: {advice[error.errno]}") from error
@@ -295,5 +295,5 @@ def _outcome(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
-    """Return what an error says, in one line."""
+    """Return the message of an error in one line."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,7 +1,7 @@
-"""The tables of the metadata store, and the way from an earlier version's tables to these.
+"""The tables of the metadata store, and their migration from an earlier version.
 
-An artifact is a node, an execution is a node, and ``inputs`` and ``artifacts.execution`` are the
-edges between them, so that where something comes from is one recursive query.
+Artifacts and executions are nodes, and ``inputs`` and ``artifacts.execution`` are the edges of the
+lineage graph.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable
 
 VERSION = 3
-"""Stands in SQLite's ``user_version``; the first version's tables had 0 there."""
+"""The schema version, in SQLite's ``user_version``; the first version had 0 there."""
 
 TABLES = """
 CREATE TABLE runs (
@@ -78,29 +78,27 @@ _FROM_2 = (
     "ALTER TABLE executions ADD COLUMN modules TEXT NOT NULL DEFAULT '{}'",
     "ALTER TABLE executions ADD COLUMN libraries TEXT NOT NULL DEFAULT '{}'",
 )
-"""What version 2, the one of release 0.1.0, lacks."""
+"""Columns that version 2, of release 0.1.0, lacks."""
 
 
 class OtherSchema(Exception):
-    """The tables are of a version that this program does not know; the message tells what to do."""
+    """The tables have an unknown schema version; the message says what to do."""
 
 
 def establish(connection: sqlite3.Connection) -> None:
-    """Make the tables where there are none, and bring those of version 2 up to date.
-
-    All of it is one transaction: a kill leaves the old tables or the new ones.
+    """Create missing tables, and migrate those of version 2, in one transaction.
 
     Args:
-        connection: one without transactions of its own (``isolation_level=None``).
+        connection: without implicit transactions (``isolation_level=None``).
 
     Raises:
-        OtherSchema: the tables are of a later version, or of one before release 0.1.0.
+        OtherSchema: the schema version is later, or before release 0.1.0.
     """
     if _version(connection) == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Another process may have been first.
+        # Another process may have migrated them meanwhile.
         for statement in _missing(connection):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -111,10 +109,12 @@ def establish(connection: sqlite3.Connection) -> None:
 
 
 def _missing(connection: sqlite3.Connection) -> Iterable[str]:
-    """Return the statements that lead from the tables that are there to those of this version."""
+    """Return the statements that migrate the existing tables to this version."""
     found = _version(connection)
     if found > VERSION:
-        raise OtherSchema(f"has schema version {found}, this tunesmith knows {VERSION}: upgrade it")
+        raise OtherSchema(
+            f"has schema version {found}, but this tunesmith reads {VERSION}: upgrade it"
+        )
     if found == VERSION:
         return ()
     if found == 2:
@@ -123,7 +123,7 @@ def _missing(connection: sqlite3.Connection) -> Iterable[str]:
     if tables:
         raise OtherSchema(
             "was written before release 0.1.0: run `tunesmith runs` of that release on it once, "
-            "which brings it up to date"
+            "which migrates it"
         )
     return TABLES.split(";")
 

@@ -1,8 +1,8 @@
-"""What of a module's source is code: its syntax tree without words, and what it imports.
+"""The code of a module: a digest of its syntax tree, and its imports.
 
-Two sources with the same digest do the same. Left out are comments, formatting, docstrings, blocks
-for a type checker alone, and what a parameter's declaration says to its reader or refuses. A type
-annotation counts: dataclasses, named tuples and Beam's coders follow from it.
+Two sources with the same digest behave the same. The digest leaves out comments, formatting,
+docstrings, blocks for a type checker, and the help text and bounds of a parameter. Type annotations
+count: dataclasses, named tuples and Beam's coders depend on them.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from dataclasses import dataclass
 from typing import Any
 
 _ALSO_RUNS = "ALSO_RUNS"
-"""Name of a module's constant, a tuple of the modules that it runs or imports by another way than
-an import statement: those it starts as programs, and what these import by a name they are told."""
+"""Name of a module's constant: a tuple of the modules that it runs without an import statement,
+such as those that it starts as programs, or that these import by name."""
 
 _PARAMETER = ("tunesmith.components.component", "parameter")
 _WORDS_AND_BOUNDS = frozenset(
     {"help", "unit", "option", "least", "above", "most", "below", "choices", "plugins"}
 )
-"""Arguments of :func:`tunesmith.components.component.parameter` that cannot change a result: how
-it is shown, and which values are refused. A value that is accepted is in the fingerprint itself."""
+"""Arguments of :func:`tunesmith.components.component.parameter` that cannot change a result: texts
+and bounds. The value itself is part of the fingerprint."""
 
 _IMPORTING = frozenset({"import_module", "__import__", "run_module", "files", "PackageLoader"})
 """Functions that import the module that their first argument names."""
 
 _IGNORED_FIELDS = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
-"""Of a syntax tree: told by the place of a node, or without effect."""
+"""Fields of a syntax tree that follow from the place of a node, or have no effect."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,8 @@ class SourceCode:
 
     Args:
         digest: of the code, 32 hex digits; the same under each version of Python.
-        imports: full names of all that is imported at any place in it, functions included, whether
-            or not there is such a module: ``from a import b`` gives ``a`` and ``a.b``. A star
-            gives ``a`` alone.
+        imports: full names of all imports in it, within functions as well, whether or not they are
+            modules: ``from a import b`` gives ``a`` and ``a.b``. A star gives ``a`` alone.
         also_runs: the modules in its constant ``ALSO_RUNS``.
     """
 
@@ -53,8 +52,8 @@ def parse_source(source: bytes, package: str, filename: str = "<source>") -> Sou
 
     Args:
         source: its source, in the encoding that it declares.
-        package: its own name if it is a package, else that of the package which holds it; relative
-            imports start there.
+        package: its own name if it is a package, else that of its package; the base of relative
+            imports.
         filename: for the message of an error.
 
     Raises:
@@ -90,7 +89,7 @@ def _also_runs(tree: ast.Module, filename: str) -> Iterator[str]:
 
 
 class _Reader:
-    """Writes down the code of a syntax tree, and collects what it imports on the way."""
+    """Serialises the code of a syntax tree, and collects its imports."""
 
     def __init__(self, package: str) -> None:
         self.imports: set[str] = set()
@@ -101,7 +100,7 @@ class _Reader:
     def read(self, tree: ast.Module) -> list[str]:
         """Return the code of `tree` as a list of words: node types, field names and values."""
         words = []
-        # A stack of its own: a long sum is a tree deeper than Python's calls may be.
+        # An explicit stack: the tree of a long sum is deeper than Python's recursion limit.
         waiting: list[str | ast.AST] = [tree]
         while waiting:
             part = waiting.pop()
@@ -145,7 +144,7 @@ class _Reader:
             self.imports.add(self._absolute(len(module) - len(relative), relative))
 
     def _absolute(self, level: int, module: str) -> str:
-        """Return the full name of a module that an import names, with `level` dots before it."""
+        """Return the full name of an imported module, with `level` leading dots."""
         if not level:
             return module
         above = self._package.split(".")
@@ -158,7 +157,7 @@ def _fields(node: ast.AST) -> list[str | ast.AST]:
     parts: list[str | ast.AST] = [kind.__name__]
     for name in kind._fields:
         value = getattr(node, name)
-        # A field that is empty is as good as one that an older version of Python does not have.
+        # An older version of Python may not have a field that is empty here.
         if value is None or name in _IGNORED_FIELDS:
             continue
         if isinstance(value, list):
@@ -172,7 +171,7 @@ def _fields(node: ast.AST) -> list[str | ast.AST]:
 
 
 def _run(items: Iterable[Any]) -> Iterator[Any]:
-    """Yield those items of a list that have an effect, if they are statements; else all."""
+    """Yield the items of a list, without statements that have no effect."""
     for item in items:
         match item:
             case ast.Pass() | ast.Expr(ast.Constant()):
@@ -184,9 +183,9 @@ def _run(items: Iterable[Any]) -> Iterator[Any]:
 
 
 def _joined(values: Iterable[ast.expr]) -> Iterator[ast.expr]:
-    """Yield the parts of an f-string, with all text between two values in one piece.
+    """Yield the parts of an f-string, with the text between two values joined.
 
-    Python 3.12 leaves it in several where an escape or a second literal begins.
+    Python 3.12 splits it at escapes and at the beginning of a second literal.
     """
     text = ""
     for value in values:

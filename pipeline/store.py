@@ -16,13 +16,13 @@ STORE_NAME = "tunesmith.sqlite"
 
 @dataclass(frozen=True)
 class ArtifactRow:
-    """An artifact as the metadata store has it.
+    """An artifact in the metadata store.
 
     Args:
         type: the name of its class.
-        path: relative to the root where it lies below, absolute otherwise.
-        digest: names the content.
-        files: (path below it, digest) of what it holds, for the user's own files.
+        path: relative to the root if it is below it, absolute otherwise.
+        digest: of the content.
+        files: (relative path, digest) of each file, for a folder of the user.
     """
 
     type: str
@@ -33,17 +33,17 @@ class ArtifactRow:
 
 @dataclass(frozen=True)
 class Execution:
-    """What is known of an execution before it starts.
+    """An execution, as it is recorded before it starts.
 
     Args:
         run: the run that it belongs to.
         component: its component's name.
-        fingerprint: equal ones mean equal work.
+        fingerprint: equal fingerprints mean equal executions.
         parameters: as JSON.
-        code: digest of the source that runs.
+        code: digest of its source code.
         inputs: the artifacts that it reads, by name.
-        modules: digest of each module that counts as its code, as JSON.
-        libraries: version of each library that decides results, as JSON.
+        modules: digest of each module of its code, as JSON.
+        libraries: versions of the libraries that can change results, as JSON.
     """
 
     run: int
@@ -65,12 +65,12 @@ class CachedExecution:
         path: of its artifact, relative to the root.
         digest: of its artifact.
         outcome: one of the two.
-        message: why it was refused.
-        fingerprint: equal ones mean equal work.
+        message: reason of the refusal.
+        fingerprint: equal fingerprints mean equal executions.
         parameters: as JSON.
         modules: as of :class:`Execution`.
         libraries: as of :class:`Execution`.
-        inputs: the digest of each artifact that it read, by name.
+        inputs: digest of each artifact that it read, by name.
     """
 
     id: int
@@ -86,12 +86,11 @@ class CachedExecution:
 
 
 class ExecutionStore:
-    """What happened in one root.
+    """The runs, executions and artifacts of one root.
 
-    Each call is a transaction of its own, so a kill leaves the store consistent. An execution ends
-    in three steps: :meth:`record_result`, the rename of its artifact into its place,
-    :meth:`finish`. Killed between the second and the third, it is complete nevertheless,
-    which :meth:`close_run` finds out.
+    Each call is one transaction, so a kill leaves the store consistent. An execution ends in three
+    steps: :meth:`record_result`, the rename of its artifact to its final path, :meth:`finish`. If
+        it is killed between the second and the third, :meth:`close_run` records it as complete.
     """
 
     def __init__(self, root: Path, path: Path | None = None) -> None:
@@ -135,10 +134,11 @@ class ExecutionStore:
             return [(run, ProcessName(*process)) for run, *process in rows]
 
     def close_run(self, run: int, outcome: str, message: str, ended: float | None) -> list[Path]:
-        """Record how a run ended, and with it every execution of it that has not ended.
+        """Record the outcome of a run, and of each of its executions that has not ended.
 
         Returns:
-            The destinations of executions that came to nothing; what lies aside there can go.
+            The destinations of executions without an artifact, whose staging folders can be
+            removed.
         """
         with connect(self.path, writes=True) as connection:
             rows = connection.execute(
@@ -152,11 +152,11 @@ class ExecutionStore:
         return [path for path in left if path is not None]
 
     def find(self, fingerprint: str) -> CachedExecution | None:
-        """Return the newest execution of `fingerprint` whose artifact is still there."""
+        """Return the newest execution of `fingerprint` whose artifact exists."""
         return self._newest("fingerprint = ?", fingerprint)
 
     def newest(self, component: str) -> CachedExecution | None:
-        """Return the newest execution of `component` whose artifact is still there."""
+        """Return the newest execution of `component` whose artifact exists."""
         return self._newest("component = ?", component)
 
     def _newest(self, condition: str, value: str) -> CachedExecution | None:
@@ -181,7 +181,7 @@ class ExecutionStore:
         return None
 
     def skip(self, run: int, execution: int, at: float) -> None:
-        """Record that `run` takes what an earlier execution made."""
+        """Record that `run` uses the artifact of an earlier execution."""
         with connect(self.path, writes=True) as connection:
             connection.execute("INSERT OR IGNORE INTO skips VALUES (?, ?, ?)", (run, execution, at))
 
@@ -191,12 +191,12 @@ class ExecutionStore:
         """Record that an execution starts.
 
         Args:
-            execution: what it is.
-            destination: where its artifact goes, from the execution's id.
+            execution: the execution.
+            destination: returns the path of its artifact, from its ID.
             started: seconds since the epoch.
 
         Returns:
-            Its id, and where its artifact goes.
+            Its ID, and the path of its artifact.
         """
         with connect(self.path, writes=True) as connection:
             number = _insert(
@@ -228,14 +228,14 @@ class ExecutionStore:
     def record_result(
         self, execution: int, verdict: str, message: str, made: ArtifactRow, at: float
     ) -> None:
-        """Record the result of an execution before its artifact is renamed into its place.
+        """Record the result of an execution before its artifact is renamed to its final path.
 
-        Called again where another publisher has taken that place.
+        Called again if another process has published a version there.
 
         Args:
-            execution: its id.
+            execution: its ID.
             verdict: ``complete``, or ``refused`` by a gate.
-            message: why it was refused.
+            message: reason of the refusal.
             made: its artifact.
             at: seconds since the epoch.
         """
@@ -252,7 +252,7 @@ class ExecutionStore:
             )
 
     def finish(self, execution: int) -> None:
-        """Record that the artifact of an execution stands in its place."""
+        """Record that the artifact of an execution is at its final path."""
         with connect(self.path, writes=True) as connection:
             connection.execute("UPDATE executions SET outcome = verdict WHERE id = ?", (execution,))
 
@@ -269,13 +269,13 @@ class ExecutionStore:
         message: str,
         ended: float | None,
     ) -> Path | None:
-        """End an execution; returns its destination if there is nothing."""
+        """End an execution; returns its destination if there is no artifact."""
         verdict, relative, started = connection.execute(
             "SELECT verdict, destination, started FROM executions WHERE id = ?", (execution,)
         ).fetchone()
         destination = self._root / relative
-        # Nothing but the rename brings it there, and what is renamed is whole. But another
-        # publisher may have taken the version's number.
+        # Only the rename of a complete artifact creates the folder. But another process may have
+        # published a version under the same number.
         taken = connection.execute(
             "SELECT 1 FROM artifacts JOIN executions ON executions.id = artifacts.execution "
             "WHERE path = ? AND executions.id != ? AND ended >= ?",
@@ -300,10 +300,10 @@ def _insert(connection: sqlite3.Connection, statement: str, *values: object) -> 
 
 
 def _input(connection: sqlite3.Connection, artifact: ArtifactRow) -> int:
-    """Return the id of an artifact that is read; one that no execution made is recorded."""
+    """Return the ID of an input; a folder of the user is recorded."""
     known = connection.execute(
         "SELECT id FROM artifacts WHERE path = ? AND (digest = ? OR execution NOTNULL) "
-        # Release 0.1.0 recorded other digests than that of the content: the folder is the same.
+        # Release 0.1.0 recorded digests that are not of the content: the path decides.
         "ORDER BY digest = ? DESC, id DESC LIMIT 1",
         (artifact.path, artifact.digest, artifact.digest),
     ).fetchone()
@@ -324,8 +324,8 @@ def _input(connection: sqlite3.Connection, artifact: ArtifactRow) -> int:
 
 
 def recorded_path(root: Path, path: Path) -> str:
-    """Return a path as the metadata store has it: relative to `root` where it is below."""
+    """Return a path as it is recorded: relative to `root` if it is below it."""
     root, found = root.resolve(), path.resolve()
     text = str(found.relative_to(root) if found.is_relative_to(root) else found)
-    # A file name need not be valid text, which the store's columns are.
+    # A file name need not be valid text, but the columns of the store are.
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""A copy of a root's metadata store, for who may change nothing in the root."""
+"""A copy of a metadata store, for readers that must not change the root."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tunesmith.pipeline.store import STORE_NAME, ExecutionStore
 
 @contextmanager
 def copied_store(root: Path) -> Iterator[ExecutionStore]:
-    """Yield a copy of the metadata store of `root`, which is gone when the block ends.
+    """Yield a copy of the metadata store of `root`, which is removed when the block ends.
 
-    Opening a store brings the tables of an earlier version up to date, and makes good what a killed
-    writer left: here both happen to the copy.
+    Opening a store migrates the tables of an earlier version and rolls back the transaction of a
+    killed writer: here both happen in the copy.
 
     Raises:
-        StoreError: it is no metadata store, or one of a later version.
+        StoreError: the file is not a metadata store, or has a later schema version.
     """
     with tempfile.TemporaryDirectory(prefix="tunesmith-") as folder:
         copy = Path(folder) / STORE_NAME
@@ -42,8 +42,8 @@ def _copy(original: Path, copy: Path) -> None:
         ):
             source.backup(target)
     except sqlite3.Error:
-        # The journal of a killed writer stops a reader that may not write. Nobody else is writing
-        # then, so that the files are copied as they are; what is wrong with them, the store tells.
+        # The journal of a killed writer stops a read-only connection. There is no other writer
+        # then, so the files are copied; opening the copy raises if they are damaged.
         journal = original.with_name(f"{original.name}-journal")
         for file in (original, journal):
             if file.is_file():

@@ -1,1 +1,1 @@
-"""What every Beam job of the pipeline shares."""
+"""Code shared by the Beam jobs of the pipeline."""

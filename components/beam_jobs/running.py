@@ -1,4 +1,4 @@
-"""Runs a Beam job, and says in one line why it failed."""
+"""Runs a Beam job, and reports its failure in one line."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ COUNTERS = "tunesmith"
 """Namespace of the Beam metrics."""
 
 JobCounters = dict[str, int]
-"""The Beam metrics of a job by name; empty where the runner keeps none."""
+"""The Beam metrics of a job by name; empty if the runner has none."""
 
 
 def run_job(build: Callable[[beam.Pipeline], None], options: Sequence[str]) -> JobCounters:
-    """Run what `build` adds to a pipeline, and return its counters.
+    """Run the pipeline that `build` constructs, and return its counters.
 
     Args:
-        build: adds the steps.
-        options: for Beam, untouched.
+        build: adds the steps to a pipeline.
+        options: passed to Beam.
 
     Raises:
         ComponentError: the job failed.
     """
-    # A failing job is told in one line, by the error below; Beam would log its whole stack first.
+    # The error below reports a failure in one line; Beam would log its whole stack first.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     try:
         pipeline = beam.Pipeline(options=PipelineOptions(list(options)))
@@ -38,11 +38,11 @@ def run_job(build: Callable[[beam.Pipeline], None], options: Sequence[str]) -> J
         result = pipeline.run()
         state = result.wait_until_finish() or result.state
     except Exception as error:
-        # Beam rethrows whatever a worker raised, with the worker's stack in the message.
+        # Beam raises the error of a worker again, with the worker's stack in the message.
         last = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
         raise ComponentError(f"the Beam job failed: {last}") from error
     if state not in (None, beam.runners.runner.PipelineState.DONE):
-        raise ComponentError(f"the Beam job ended as {state}: see the runner's own log")
+        raise ComponentError(f"the Beam job ended with state {state}: see the log of the runner")
     return _counters(result)
 
 
@@ -59,14 +59,14 @@ def _counters(result: Any) -> JobCounters:
 
 
 def check_written(output: Path, names: Iterable[str]) -> None:
-    """See that the workers wrote these files into the folder `output`.
+    """Check that the workers wrote these files into the folder `output`.
 
     Raises:
-        ComponentError: one is not there.
+        ComponentError: a file is missing.
     """
     for name in names:
         if not (output / name).is_file():
             raise ComponentError(
-                f"the workers did not write {name} into {output}: name folders that every worker "
-                "sees under the same path"
+                f"the workers did not write {name} into {output}: use folders that have the same "
+                "path on every worker"
             )

@@ -1,4 +1,4 @@
-"""Counts of frames by their bits, of which the encodings fit vocabularies."""
+"""Counts of frames by their bits, from which the encodings fit vocabularies."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 
 def most_frequent(counts: Mapping[bytes, int], maximum: int) -> dict[bytes, int]:
-    """Return the sounding frames that a vocabulary of `maximum` may hold: all that tie, too.
+    """Return the most frequent sounding frames: `maximum` of them, and all that tie with the last.
 
-    Unpacking and sorting a hundred thousand chords of which a thousand stay takes a second.
+    Without it, encodings would unpack and sort a hundred thousand chords to keep a thousand.
 
     Args:
-        counts: how often each frame occurs, by its bits, which are zeros of the rest.
+        counts: occurrences of each frame, by its bits; the rest has zero bits.
         maximum: sounding frames of the vocabulary.
     """
     falling = sorted((count for key, count in counts.items() if any(key)), reverse=True)

@@ -1,10 +1,10 @@
-"""What an encoding is, and which there are: one folder each, found by its name.
+"""The protocol of encodings, and the encodings there are: one folder each, found by its name.
 
 A folder ``encodings/<name>/`` is an encoding if it holds ``encoding.py`` with an object
-``ENCODING`` that implements :class:`Encoding`. Nothing else names it: ``--encoding <name>`` follows
-from the folder. Its name travels with the corpus, in ``vocabulary.json`` and in the ``settings`` of
-an exported model, so that whatever reads songs as tokens finds it there. Finding encodings imports
-no numpy.
+``ENCODING`` that implements :class:`Encoding`. Nothing else lists it: the choices of the parameter
+``transform.encoding`` are the names of the folders. The name is stored with the corpus, in
+``vocabulary.json`` and in the ``settings`` of an exported model, for every reader of tokens.
+Finding encodings imports no numpy.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class TokenVocabulary(Protocol):
-    """The tokens of a model and what they stand for, fitted to a training split."""
+    """The tokens of a model and their frames, fitted to a training split."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -43,11 +43,11 @@ class TokenVocabulary(Protocol):
 
     @property
     def frames_per_second(self) -> float:
-        """Frames per second of the songs; of songs that follow their tempo the mean."""
+        """Frames per second of the songs; the mean if the grid follows the tempo."""
 
     @property
     def corpus(self) -> CorpusSettings:
-        """How the songs were read, and by which encoding they became tokens."""
+        """Track, grid, transposition and encoding of the songs."""
 
     def __len__(self) -> int:
         """Return the number of tokens, V."""
@@ -60,11 +60,11 @@ class TokenVocabulary(Protocol):
         Args:
             distinct: uint8 [k, 16], its distinct frames; uint8 [k, 32] where the encoding needs
                 onsets, see :func:`tunesmith.music.struck.pack_struck`.
-            ids: integers [frames], which of them each of its frames is.
+            ids: integers [frames], the row of `distinct` of each of its frames.
 
         Returns:
             int64 [frames x parts], each frame's tokens in the order of the parts; and bool
-            [frames], which frames were not in the vocabulary and became others.
+            [frames], which frames were not in the vocabulary and were mapped to others.
         """
 
     def decode(self, tokens: Sequence[int] | NDArray[np.integer[Any]]) -> list[Frame]:
@@ -76,11 +76,11 @@ class TokenVocabulary(Protocol):
 
 
 class Encoding(Protocol):
-    """How frames become tokens."""
+    """A mapping of frames to tokens."""
 
     @property
     def needs_onsets(self) -> bool:
-        """Whether its frames say which pitches are struck, so that songs are read with onsets."""
+        """True if its frames have onsets (struck pitches), so that songs are read with them."""
 
     def fit(
         self,
@@ -94,12 +94,12 @@ class Encoding(Protocol):
         """Return the vocabulary of a training split.
 
         Args:
-            counts: how often each frame occurs, by its bits (see
+            counts: occurrences of each frame, by its bits (see
                 :func:`tunesmith.music.frames.packed_keys`); the rest may be among them.
             frames_per_second: of the songs.
-            corpus: how the songs were read.
-            maximum_frames: maximum number of sounding frames to know.
-            minimum_count: leave out frames with fewer occurrences.
+            corpus: settings of the songs.
+            maximum_frames: maximum number of sounding frames in the vocabulary.
+            minimum_count: minimum number of occurrences of a frame in the vocabulary.
         """
 
     def from_names(
@@ -129,7 +129,7 @@ def load_encoding(name: str) -> Encoding:
 
 
 def encoding_modules(name: str) -> tuple[str, ...]:
-    """Return the module that defines the encoding `name`; what it imports is its code, too.
+    """Return the module that defines the encoding `name`; its imports count as its code, too.
 
     Raises:
         ParameterError: there is none of this name.
@@ -141,9 +141,9 @@ def encoding_modules(name: str) -> tuple[str, ...]:
 
 
 def sounding_numbers(vocabulary: TokenVocabulary) -> NDArray[np.int32]:
-    """Return a number for what each token sounds, int32 [V]: tokens that sound the same share it.
+    """Return the number of each token's sounding pitches, int32 [V].
 
-    Of the paper's encoding each token has its own.
+    Tokens with the same pitches share a number; in the paper's encoding each token has its own.
     """
     import numpy as np
 
@@ -166,7 +166,7 @@ def vocabulary_json(vocabulary: TokenVocabulary) -> str:
 
 
 def read_vocabulary(text: str) -> TokenVocabulary:
-    """Read what :func:`vocabulary_json` returned, with the encoding that it names.
+    """Parse the text that :func:`vocabulary_json` returns, with its encoding.
 
     Raises:
         MusicError: the text is not a vocabulary.

@@ -1,4 +1,4 @@
-"""Names of frames in any encoding: behind the part's name, each number in one is a pitch."""
+"""Names of frames in any encoding: after the part's name, each number is a pitch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 _NUMBER = re.compile(r"\d+")
 
 KEYS = tuple(range(-5, 7))
-"""Semitones up to each of the twelve keys, each as near as it can be."""
+"""The smallest transposition to each of the twelve keys, in semitones."""
 
 
 def pitches_in(name: str) -> list[int]:
-    """Return the pitches in a frame's name, as they come in it."""
+    """Return the pitches in a frame's name, in its order."""
     return [int(each) for each in _NUMBER.findall(name.rpartition(":")[2])]
 
 

@@ -77,7 +77,9 @@ def test_artifacts_of_another_root_and_of_no_root(root: Path, tmp_path: Path) ->
     for file in there.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     done = tunesmith("component", "Transform", "--root", tmp_path, "--input", copy)
-    assert "is no recorded artifact; it takes sequences (Sequences)" in str(done.exception)
+    assert "is not a recorded artifact; inputs that can be given: sequences (Sequences)" in str(
+        done.exception
+    )
     named = f"sequences={copy}"
     # What it holds is what the other holds.
     assert made("Transform", "--root", tmp_path, "--input", named) == first
@@ -87,9 +89,12 @@ def test_artifacts_of_another_root_and_of_no_root(root: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("Transform",), "sequences is missing: give --input the Sequences to work on"),
-        (("Transform", "--input", "2"), "--input 2 is a Examples; it takes sequences (Sequences)"),
-        (("Transform", "--input", "77"), "--input 77 is no recorded artifact"),
+        (("Transform",), "input sequences is missing: give an artifact of type Sequences"),
+        (
+            ("Transform", "--input", "2"),
+            "input 2 is of type Examples; inputs that can be given: sequences (Sequences)",
+        ),
+        (("Transform", "--input", "77"), "input 77 is not a recorded artifact"),
         (
             ("Transform", "--set", "width=1"),
             "width is no parameter: There are: transpose, ",
@@ -98,7 +103,10 @@ def test_artifacts_of_another_root_and_of_no_root(root: Path, tmp_path: Path) ->
             ("Transform", "--set", "maximum_frames=0"),
             "--set maximum_frames must be at least 1, not 0",
         ),
-        (("Transform", "--like", "1"), "execution 1 is one of ExampleGen, not of Transform"),
+        (
+            ("Transform", "--like", "1"),
+            "execution 1 is an execution of ExampleGen, not of Transform",
+        ),
         (("ExampleGen", "--input", "{root}/Transform"), "no MIDI files"),
         (("Transform", "--max-vocabulary", "0"), "--max-vocabulary must be at least 1, not 0"),
         (("Transform", "--set", "bound"), "'bound' is not NAME=VALUE, such as epochs=5"),
@@ -106,8 +114,8 @@ def test_artifacts_of_another_root_and_of_no_root(root: Path, tmp_path: Path) ->
             ("Transform", "--set", "minimum_count=2", "--min-count", "3"),
             "--set minimum_count and --min-count set the same parameter",
         ),
-        (("Composer",), "there is no component Composer; there are: ExampleGen"),
-        (("Pusher", "--input", "2", "--", "x"), "Beam's options follow a --"),
+        (("Composer",), "unknown component Composer: choose one of ExampleGen"),
+        (("Pusher", "--input", "2", "--", "x"), "options for Beam must follow --"),
     ],
 )
 def test_what_does_not_fit_is_told_and_nothing_recorded(
@@ -160,5 +168,5 @@ def test_a_parameter_that_is_no_more_is_left_out_with_a_warning(root: Path, tmp_
         )
     done = tunesmith("component", "Transform", "--root", old, "--input", "1", "--like", 2)
     assert done.exit_code == 0, done.output
-    words = "warning: left out of execution 2, as no longer parameters: track, grid.lowest\n"
+    words = "warning: ignored parameters of execution 2 that no longer exist: track, grid.lowest\n"
     assert words in done.stderr

@@ -94,7 +94,7 @@ def test_an_unknown_key_is_a_usage_error_that_names_the_nearest(invoke: Invoke, 
     file.write_text("[trainer]\nepoch = 3\n")
     done = invoke("run", "--midi-dir", "m", "--root", "r", "--config", file)
     assert done.exit_code == 2
-    assert "trainer.epoch is unknown: did you mean trainer.epochs?" in done.output
+    assert "unknown key trainer.epoch: did you mean trainer.epochs?" in done.output
 
 
 @pytest.fixture
@@ -134,9 +134,9 @@ def test_a_recorded_configuration_is_used_again_and_options_come_before_it(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--again", 2), "run 2 (component Trainer) was recorded without a configuration"),
+        (("--again", 2), "run 2 (component Trainer) has no recorded configuration"),
         (("--again", 7), "there is no run 7 in"),
-        (("--again", 1, "--config", "x.toml"), "give --config or --again, not both"),
+        (("--again", 1, "--config", "x.toml"), "--config and --again exclude each other"),
     ],
 )
 def test_a_run_that_cannot_be_run_again_is_told(
@@ -175,7 +175,7 @@ def test_an_option_of_a_component_that_is_left_out_is_warned_of(
     )
     warnings = [line for line in done.stderr.splitlines() if "warning" in line]
     # The Evaluator compares with the model that is served under that name.
-    assert warnings == ["tunesmith: warning: --keep has no effect: Pusher is left out of this run"]
+    assert warnings == ["tunesmith: warning: --keep has no effect: Pusher is not part of this run"]
     capsys.readouterr()
 
 

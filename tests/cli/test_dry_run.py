@@ -80,9 +80,9 @@ def test_rerun_is_a_reason_and_may_be_repeated(invoke: Invoke, made: Path) -> No
     found = planned(
         *(invoke, made, "--rerun", "ExampleGen", "--rerun", "Transform", "--until", "Transform")
     )
-    assert found["ExampleGen"] == "would be executed: asked for by --rerun"
+    assert found["ExampleGen"] == "would be executed: rerun requested"
     assert found["Transform"] in (
-        "would be executed: asked for by --rerun",
+        "would be executed: rerun requested",
         "may be executed: only if the artifact of ExampleGen changes",
     )
 
@@ -98,7 +98,7 @@ def test_from_takes_what_is_there(invoke: Invoke, made: Path) -> None:
 def test_from_without_what_comes_before_is_told(invoke: Invoke, made: Path) -> None:
     for root in (made / "root", made / "none"):
         done = invoke("run", "--root", root, "--from", "Evaluator", "--dry-run")
-        assert "has left nothing in" in str(done.exception)
+        assert "--from Evaluator needs an artifact of StatisticsGen" in str(done.exception)
         assert "run without --from" in str(done.exception)
     assert not (made / "none").exists()
 

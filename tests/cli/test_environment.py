@@ -102,7 +102,11 @@ def test_a_component_alone_has_variables_of_its_own(
     [
         ("TUNESMITH_RUN_EPOCHS", "many", "TUNESMITH_RUN_EPOCHS must be a whole number, not 'many'"),
         ("TUNESMITH_RUN_EPOCHS", "0", "TUNESMITH_RUN_EPOCHS must be at least 1, not 0"),
-        ("TUNESMITH_RUN_MIDI_DIR", "gs://a/b", "TUNESMITH_RUN_MIDI_DIR gs:/a/b is an address"),
+        (
+            "TUNESMITH_RUN_MIDI_DIR",
+            "gs://a/b",
+            "TUNESMITH_RUN_MIDI_DIR must be a local folder, not the URL gs:/a/b",
+        ),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_the_variable(
@@ -139,7 +143,7 @@ def test_an_injected_port_leaves_the_option_at_its_default(
 def test_a_misspelt_variable_is_warned_of_with_the_nearest(invoke: Invoke) -> None:
     done = invoke("run", "--help", TUNESMITH_RUN_EPOCH="3")
     assert done.stderr == (
-        "tunesmith: warning: ignored TUNESMITH_RUN_EPOCH, which is no option of this command: "
+        "tunesmith: warning: ignored TUNESMITH_RUN_EPOCH: this command has no such option; "
         "did you mean TUNESMITH_RUN_EPOCHS?\n"
     )
 

@@ -69,7 +69,7 @@ def test_an_address_is_no_folder(
     folders = {"--midi-dir": "midi", "--output": "out"} | {option: "gs://bucket/songs"}
     code, line = run("preprocess", *[part for pair in folders.items() for part in pair])
     assert code == 2
-    assert line.startswith(f"{option} gs:/bucket/songs is an address: give a folder")
+    assert line.startswith(f"{option} must be a local folder, not the URL gs:/bucket/songs")
     assert not list(tmp_path.iterdir())
 
 
@@ -79,7 +79,7 @@ def test_an_output_folder_that_holds_something_else(run: Run, tmp_path: Path) ->
         (tmp_path / name).write_text("years of work")
     code, line = run("preprocess", "--midi-dir", tmp_path / "midi", "--output", tmp_path / "out")
     assert code == 1
-    assert "holds something else" in line
+    assert "holds files that are not preprocessed songs" in line
     assert (tmp_path / "out" / "thesis.txt").read_text() == "years of work"
 
 
@@ -121,7 +121,7 @@ def test_a_missing_option_and_an_unknown_command(run: Run) -> None:
 def test_an_argument_that_is_no_beam_option(run: Run, tmp_path: Path) -> None:
     code, line = run("preprocess", "--midi-dir", tmp_path, "--output", tmp_path / "o", "folder")
     assert code == 2
-    assert "Beam's options follow a --" in line
+    assert "options for Beam must follow --" in line
 
 
 def test_a_port_in_use(run: Run, model_dir: Path) -> None:

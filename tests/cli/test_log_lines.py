@@ -43,7 +43,7 @@ def test_an_error_of_a_run_is_the_last_line(
     )
     assert code == 1
     assert told[0]["level"] == "warning"
-    assert told[0]["message"] == "--epochs has no effect: Trainer is left out of this run"
+    assert told[0]["message"] == "--epochs has no effect: Trainer is not part of this run"
     assert told[-1]["level"] == "error"
     assert told[-1]["component"] == "ExampleGen"
     assert told[-1]["message"].startswith("all 1 MIDI files were rejected")

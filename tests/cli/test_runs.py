@@ -293,7 +293,7 @@ def test_what_is_in_a_root_among_the_songs_is_no_song(root: Path) -> None:
     inside = root.parent / "songs" / "root"
     root.rename(inside)
     done = CliRunner().invoke(cli, ["lineage", str(inside / "Push" / "77")])
-    assert "no artifact is recorded at" in str(done.exception)
+    assert "no artifact is recorded for" in str(done.exception)
 
 
 def test_lineage_as_a_tree(root: Path) -> None:
@@ -318,9 +318,9 @@ def test_lineage_of_what_is_gone_says_so(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("lineage", "{root}/Push/77"), "no artifact is recorded at"),
+        (("lineage", "{root}/Push/77"), "no artifact is recorded for"),
         (("lineage", "77", "--root", "{root}"), "there is no execution 77 in"),
-        (("lineage", "{root}/../songs/00.mid"), "lies in no pipeline's root: name the --root"),
+        (("lineage", "{root}/../songs/00.mid"), "is not inside the root folder of a pipeline"),
         (("runs", "--root", "{root}/Push"), f"holds no {STORE_NAME}: name the --root"),
         (("runs", "--root", "{root}", "--compare", "1", "9"), "there is no run 9 in"),
     ],

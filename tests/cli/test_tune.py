@@ -60,10 +60,10 @@ def test_a_base_path_names_its_newest_version(invoke: Invoke, model_dir: Path) -
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--fps", "4"), "--fps 4 cannot be: the model to tune has 5"),
-        (("--units", "16"), "--units 16 cannot be: the model to tune has 8"),
-        (("--network", "causal"), "--network causal cannot be: the model to tune has paper"),
-        (("--encoding", "struck"), "--encoding struck cannot be: the model to tune has frames"),
+        (("--fps", "4"), "--fps must be 5, as in the parent model, not 4"),
+        (("--units", "16"), "--units must be 8, as in the parent model, not 16"),
+        (("--network", "causal"), "--network must be paper, as in the parent model, not causal"),
+        (("--encoding", "struck"), "--encoding must be frames, as in the parent model, not struck"),
     ],
 )
 def test_an_option_that_contradicts_the_parent_is_refused(
@@ -80,4 +80,4 @@ def test_a_parent_is_needed(invoke: Invoke, tmp_path: Path) -> None:
     assert "Missing option '--model'" in done.output
     done = invoke("tune", "--model", tmp_path, "--midi-dir", "m", "--root", "r")
     assert done.exit_code == 1
-    assert f"{tmp_path} holds no model: name a version" in str(done.exception)
+    assert f"--model {tmp_path} is not a model: give a version" in str(done.exception)

@@ -113,7 +113,7 @@ def test_versions_as_a_table(root: Path) -> None:
         "tunesmith 1 execution 1 yes: Judge 2 2.000 1",
         "tunesmith 2 rolled back by 3 execution 4 yes: Judge 5 0.750 2",
         "tunesmith 3 version 1 yes: Judge 2 2.000 3",
-        "tunesmith 4 served execution 8 no gate 4",
+        "tunesmith 4 served execution 8 not checked 4",
     ]
 
 
@@ -126,7 +126,7 @@ def test_one_model_of_several_is_chosen_by_its_name(
     assert [each["model_name"] for each in versions()] == ["other"] + ["tunesmith"] * 4
     assert [each["version"] for each in versions("--model-name", "other")] == [1]
     done = CliRunner().invoke(cli, ["versions", "--model-name", "empty"])
-    assert "holds no version of a model named empty: tunesmith run" in str(done.exception)
+    assert "has no version of a model named empty: publish one" in str(done.exception)
 
 
 def test_a_folder_outside_of_a_root_tells_what_its_versions_say(root: Path, tmp_path: Path) -> None:
@@ -150,9 +150,9 @@ def test_the_folders_are_named_in_one_way_or_the_other(root: Path) -> None:
     arguments = ["versions", "--root", str(root), "--model-dir", str(root / "models")]
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 2
-    assert "not both" in done.output
+    assert "give either --model-dir, or" in done.output
     done = CliRunner().invoke(cli, ["versions", "--model-dir", str(root)])
-    assert "holds no version of a model: name its base path" in str(done.exception)
+    assert "has no version of a model: give the base path" in str(done.exception)
     assert "\n" not in str(done.exception)
 
 

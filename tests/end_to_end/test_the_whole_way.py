@@ -60,12 +60,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = tunesmith(
         "run", "--midi-dir", folder / "midi", "--root", folder / "root", *SMALL, *BLESSED
     )
-    assert "6 songs: 5 to learn from, 1 held out" in done.stderr
+    assert "6 songs: 5 train, 1 eval" in done.stderr
     assert "rejected: 1 malformed" in done.stderr
     assert re.search(r"notes in the files \d+, in the tokens \d+", done.stderr)
     assert "begin in the frames" in (folder / "root" / "report.html").read_text()
     assert "pushed version 1" in done.stderr
-    assert "for a better model: the epochs ended while it still learned" in done.stderr
+    assert "to improve the model: the epochs ended while" in done.stderr
     return folder / "root"
 
 
@@ -118,11 +118,12 @@ def test_a_model_that_fell_short_is_heard_by_the_command_that_the_run_names(
         check=False,
     )
     assert done.returncode == 3
-    falls_short, command, error = done.stderr.splitlines()[-3:]
-    assert falls_short.startswith("the model falls short: the epochs ended while it still learned")
+    advice, command, error = done.stderr.splitlines()[-3:]
+    assert advice.startswith("to improve the model: the epochs ended while")
+    assert "; try --epochs " in advice
     assert "nats is " in error
     assert "train longer" not in done.stderr
-    named = command.removeprefix("to hear it all the same: tunesmith ")
+    named = command.removeprefix("to listen to the refused model: tunesmith ")
     made = subprocess.run(
         [*TUNESMITH, *shlex.split(named), "--steps", "20"],
         cwd=tmp_path,
@@ -169,7 +170,7 @@ def test_preprocess_leaves_the_contracts_files(root: Path, tmp_path: Path) -> No
     options = ["--", "--direct_running_mode=in_memory"]
     for _ in range(2):
         done = tunesmith("preprocess", "--midi-dir", midi, "--output", output, *options)
-        assert "6 songs: 5 to learn from, 1 held out" in done.stderr
+        assert "6 songs: 5 train, 1 eval" in done.stderr
     names = {re.sub(r"-\d+-of-\d+", "-*", path.name) for path in output.iterdir()}
     assert names == {
         "train-*.tfrecord",

@@ -97,7 +97,7 @@ def test_an_encoding_that_needs_onsets_has_them_kept() -> None:
 
 def test_the_text_without_folders_is_a_configuration_to_fill_in() -> None:
     text = configuration_text({})
-    assert "# midi_dir is not given\n" in text
+    assert "# midi_dir is not set\n" in text
     assert set(known_keys()) - set(parsed(text)) == {
         *("midi_dir", "root", "parent", "from", "until")
     }
@@ -106,7 +106,7 @@ def test_the_text_without_folders_is_a_configuration_to_fill_in() -> None:
 def test_what_toml_cannot_hold_is_left_out_of_the_text() -> None:
     text = configuration_text(folders_and(midi_dir=Path("/songs-\udcff")))
     assert "midi_dir" not in parsed(text)
-    assert "# midi_dir is no text that TOML can hold: give --midi-dir\n" in text
+    assert "# midi_dir cannot be written as TOML: set it by --midi-dir\n" in text
 
 
 def test_an_origin_cannot_end_its_comment() -> None:
@@ -134,14 +134,17 @@ def test_a_relative_path_is_relative_to_the_folder_of_the_file(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("epochs = 3", "epochs is unknown: did you mean trainer.epochs?"),
-        ("[trainer]\nepoch = 3", "trainer.epoch is unknown: did you mean trainer.epochs?"),
-        ("[trainer]\nunits = 3", "trainer.units is unknown: did you mean trainer.architecture.un"),
-        ("[example_gen]\nfps = 3", "fps is unknown: did you mean example_gen.grid.frames_per_se"),
-        ("[trianer]\nepochs = 3", "trianer is unknown: did you mean trainer?"),
-        ("midi_dri = 'x'", "midi_dri is unknown: did you mean midi_dir?"),
-        ("[qqqqq]", "qqqqq is unknown: docs/parameters.md lists what there is"),
-        ("trainer = 3", "trainer is a table, [trainer], not 3"),
+        ("epochs = 3", "unknown key epochs: did you mean trainer.epochs?"),
+        ("[trainer]\nepoch = 3", "unknown key trainer.epoch: did you mean trainer.epochs?"),
+        ("[trainer]\nunits = 3", "unknown key trainer.units: did you mean trainer.architecture.un"),
+        (
+            "[example_gen]\nfps = 3",
+            "unknown key example_gen.fps: did you mean example_gen.grid.fra",
+        ),
+        ("[trianer]\nepochs = 3", "unknown key trianer: did you mean trainer?"),
+        ("midi_dri = 'x'", "unknown key midi_dri: did you mean midi_dir?"),
+        ("[qqqqq]", "unknown key qqqqq: docs/parameters.md lists all keys"),
+        ("trainer = 3", "trainer must be a table, [trainer], not 3"),
         ("[midi_dir]\nx = 1", 'midi_dir must be text, not {"x": 1}'),
         ("[trainer]\nepochs = 'many'", 'trainer.epochs must be a whole number, not "many"'),
         ("[trainer]\nepochs = '3'", 'trainer.epochs must be a whole number, not "3"'),
@@ -153,8 +156,8 @@ def test_a_relative_path_is_relative_to_the_folder_of_the_file(tmp_path: Path) -
         ("[example_gen.grid]\npitch_range = [0]", "pitch_range must be a list of 2, not of 1"),
         ("[pusher]\nmodel_name = 3", "pusher.model_name must be text, not 3"),
         ("beam_options = '--x'", "beam_options must be a list"),
-        ("root = 's3://bucket/x'", "root s3:/bucket/x is an address: give a folder"),
-        ("[trainer]\nclip_norm = 1\nclip-norm = 2", "trainer.clip_norm is given twice"),
+        ("root = 's3://bucket/x'", "root must be a local folder, not the URL s3:/bucket/x"),
+        ("[trainer]\nclip_norm = 1\nclip-norm = 2", "trainer.clip_norm is set twice"),
         ("[trainer", "is not TOML: Expected ']'"),
     ],
 )
@@ -172,8 +175,8 @@ def test_what_cannot_be_is_named_by_file_and_key(text: str, words: str) -> None:
         ("[trainer.schedule]\nshape = 3", "schedule.shape must be one of constant, cosine, plat"),
         ("[trainer]\nnetwork = 'lstm'", "pipeline.toml: trainer.network must be one of"),
         ("until = 'Composer'", "pipeline.toml: until must be one of ExampleGen, Transform"),
-        ("from = 'Trainer'\nuntil = 'Transform'", "until Transform ends the run before"),
-        ("beam_options = ['x']", "pipeline.toml: beam_options begins with 'x'"),
+        ("from = 'Trainer'\nuntil = 'Transform'", "until Transform comes before"),
+        ("beam_options = ['x']", "pipeline.toml: beam_options must begin with an option"),
         (
             "[trainer]\nnetwork = 'causal'\n[trainer.architecture]\ndense = 3",
             "trainer.architecture.dense is a parameter of the network paper, not of causal",

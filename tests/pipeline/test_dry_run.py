@@ -16,7 +16,7 @@ from tunesmith.components.component import Component, ParameterSet, condition, p
 from tunesmith.components.errors import GateClosed
 from tunesmith.components.progress import SilentProgress
 from tunesmith.pipeline.dag import PipelineConfig, connect, producers
-from tunesmith.pipeline.run import NothingToBeginWith, plan_pipeline, run_pipeline
+from tunesmith.pipeline.run import MissingArtifact, plan_pipeline, run_pipeline
 
 STEPS = '''
 """Three executors."""
@@ -224,14 +224,14 @@ def test_until_ends_a_run_and_from_begins_one(config: PipelineConfig) -> None:
 
 
 def test_a_run_cannot_begin_behind_what_was_never_made(config: PipelineConfig) -> None:
-    with pytest.raises(NothingToBeginWith, match="--from Shout: Count has left nothing"):
+    with pytest.raises(MissingArtifact, match="from Shout needs an artifact of Count"):
         run(replace(config, first="Shout"))
 
 
 def test_rerun_executes_what_is_done(config: PipelineConfig) -> None:
     run(config)
     again = replace(config, rerun=frozenset({"Count"}))
-    assert planned(again)["Count"] == (True, "asked for by --rerun")
+    assert planned(again)["Count"] == (True, "rerun requested")
     result = run_pipeline(again, SilentProgress())
     assert result.of(COUNT).path.name == "4"
     # It came to the same, so that nothing else was done again.
@@ -284,4 +284,4 @@ def test_another_library_is_told_as_a_warning(
     warnings = [line for line in Lines.lines if line.startswith("warning")]
     assert len(warnings) == 3
     assert "Count was executed with numpy 0.1" in warnings[0]
-    assert "--rerun Count executes it again" in warnings[0]
+    assert "to execute it again, use tunesmith run --rerun Count" in warnings[0]

@@ -183,13 +183,15 @@ def test_nothing_of_it_is_taken_for_what_would_be_executed_now(root: Path) -> No
     assert [step.component for step in steps] == [each.name for each in COMPONENTS]
     assert steps[0].executed is True
     reasons = steps[0].reasons
-    assert "executed by release 0.1.0, which did not record its modules" in reasons
+    assert "executed by release 0.1.0, which did not record its code modules" in reasons
     assert any("grid.highest" in reason for reason in reasons)
     assert all(step.executed is not False for step in steps)
 
 
 def test_songs_without_their_settings_are_refused_by_whatever_way_they_come(root: Path) -> None:
-    advice = r"ExampleGen/1 was written by release 0\.1\.0 and does not say how its songs were read"
+    advice = (
+        r"ExampleGen/1 was written by release 0\.1\.0 and lacks the track and grid of its songs"
+    )
     with pytest.raises(OldArtifact, match=f"{advice}: execute ExampleGen again") as caught:
         run_pipeline(
             PipelineConfig(root.parent / "songs", root, first="Transform"), SilentProgress()
@@ -206,7 +208,7 @@ def test_songs_without_their_settings_are_refused_by_whatever_way_they_come(root
 @pytest.mark.parametrize("blessing", ["6", "10", "11"])
 def test_a_finding_that_does_not_say_its_model_blesses_none(root: Path, blessing: str) -> None:
     inputs = take_inputs(PusherInputs, ["9", blessing], root)
-    with pytest.raises(OldArtifact, match=r"written by release 0\.1\.0 and does not say"):
+    with pytest.raises(OldArtifact, match=r"written by release 0\.1\.0 and lacks"):
         Runner(root, SilentProgress()).run(PUSHER, inputs, PusherParameters())
     assert versions_of(root / "models" / "tunesmith") == [1, 2, 3]
 
@@ -220,10 +222,12 @@ def test_a_model_of_it_may_be_pushed_by_hand_without_a_blessing(root: Path) -> N
 def test_old_findings_are_told_apart_from_new_ones(root: Path) -> None:
     evaluation = ModelEvaluation(root / "Evaluator" / "6", "")
     assert evaluation.blessed
-    with pytest.raises(OldArtifact, match="which model it is about: execute Evaluator again"):
+    with pytest.raises(OldArtifact, match="the digest of its model: execute Evaluator again"):
         _ = evaluation.model_digest
     infra = InfraBlessing(root / "InfraValidator" / "7", "")
-    with pytest.raises(OldArtifact, match="why a check failed: execute InfraValidator again"):
+    with pytest.raises(
+        OldArtifact, match="the reasons of failed checks: execute InfraValidator again"
+    ):
         infra.checks()
     assert Examples(root / "Transform" / "2", "").vocabulary().frames_per_second == 5
 
@@ -238,5 +242,5 @@ def test_a_later_releases_root_is_refused(root: Path) -> None:
         lambda: read_runs(root),
         lambda: read_versions(root / "models" / "tunesmith"),
     ):
-        with pytest.raises(StoreError, match="has schema version 4, this tunesmith knows 3: upgr"):
+        with pytest.raises(StoreError, match="has schema version 4, but this tunesmith"):
             attempt()

@@ -30,7 +30,7 @@ def test_a_version_a_base_path_and_a_trained_model_name_a_model(tmp_path: Path) 
 def test_anything_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     for folder in (tmp_path, tmp_path / "7", tmp_path / "nowhere"):
-        with pytest.raises(NoModel, match="holds no model: name a version"):
+        with pytest.raises(NoModel, match="is not a model: give a version"):
             find_version(folder)
 
 

@@ -174,7 +174,7 @@ def test_a_component_or_a_rollback_after_the_run_is_not_the_newest_report(root: 
 
 def test_without_a_run_of_the_pipeline_there_is_no_report(root: Path) -> None:
     run(root, command="component Judge")
-    with pytest.raises(ComponentError, match="no run of the pipeline is recorded"):
+    with pytest.raises(ComponentError, match="has no recorded run of the pipeline"):
         write_report(root)
 
 

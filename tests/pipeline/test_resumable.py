@@ -54,7 +54,7 @@ def test_another_execution_starts_anew(tmp_path: Path) -> None:
 def test_what_a_killed_run_could_not_remove_goes_with_the_next(tmp_path: Path) -> None:
     inputs = Inputs(Artifact(tmp_path, "v1"))
     with runner(tmp_path) as running:
-        left = running.planner.plan(RUN, inputs, Laps(1)).kept
+        left = running.planner.plan(RUN, inputs, Laps(1)).checkpoints
     made = runner(tmp_path).run(RUN, inputs, Laps(1))
     left.mkdir()
     assert runner(tmp_path).run(RUN, inputs, Laps(1)).path == made.path

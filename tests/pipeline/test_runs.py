@@ -158,7 +158,7 @@ def test_a_second_run_waits_and_says_for_whom(
 def test_a_second_run_that_does_not_wait_says_so_and_leaves_no_trace(
     tmp_path: Path, holder: subprocess.Popen[str]
 ) -> None:
-    with pytest.raises(RootBusy, match=rf"process {holder.pid} on .* works in .*: wait for"):
+    with pytest.raises(RootBusy, match=rf"process {holder.pid} on .* holds the lock of .*: wait"):
         Runner(tmp_path / "root", SilentProgress(), wait=False).__enter__()
     assert rows(tmp_path / "root", "SELECT id, outcome FROM runs") == [(1, "running")]
 
@@ -170,10 +170,10 @@ def test_a_killed_run_gives_the_root_free_and_is_recorded_as_killed(
     assert holder.wait() == -signal.SIGKILL
     progress = Lines()
     run(tmp_path / "root", progress)
-    assert progress.lines[0] == "run 1 was killed: what it completed is kept"
+    assert progress.lines[0] == "run 1 was killed; its complete artifacts are kept"
     assert rows(tmp_path / "root", "SELECT outcome, message, ended FROM runs")[0] == (
         "killed",
-        f"process {holder.pid} on {this_process().host} is gone",
+        f"process {holder.pid} on {this_process().host} was killed",
         None,
     )
 
@@ -262,7 +262,7 @@ def test_a_kill_at_any_step_is_made_good(killed: Path, moment: str) -> None:
 
 def test_a_root_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "root").write_text("my thesis")
-    with pytest.raises(RootUnusable, match="root: File exists: name a root that is a folder"):
+    with pytest.raises(RootUnusable, match="root: File exists: choose a folder as root"):
         run(tmp_path / "root")
     assert (tmp_path / "root").read_text() == "my thesis"
 
@@ -286,14 +286,14 @@ def ordinary_folder() -> Iterator[Path]:
 def test_a_root_that_cannot_be_written(ordinary_folder: Path) -> None:
     root = ordinary_folder / "root"
     root.mkdir(mode=0o500)
-    with pytest.raises(RootUnusable, match="Permission denied: name a root"):
+    with pytest.raises(RootUnusable, match="Permission denied: choose a root"):
         run(root)
     assert list(root.iterdir()) == []
 
 
 def test_a_store_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "tunesmith.sqlite").write_text("my thesis" * 100)
-    with pytest.raises(StoreError, match=r"not a database: move it away to begin a new one"):
+    with pytest.raises(StoreError, match=r"not a database: move the file away to start"):
         run(tmp_path)
 
 
@@ -302,7 +302,7 @@ def test_a_store_of_a_later_version(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "tunesmith.sqlite") as connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(
-        StoreError, match="has schema version 99, this tunesmith knows 3: upgrade it"
+        StoreError, match="has schema version 99, but this tunesmith reads 3: upgrade it"
     ):
         run(tmp_path)
 
@@ -321,7 +321,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_told_in_one_line_and_leaves_nothing_half_written(small_disk: Path) -> None:
     root = small_disk / "root"
-    with pytest.raises(RootUnusable, match="No space left on device: free some space and run"):
+    with pytest.raises(RootUnusable, match="No space left on device: free disk space and run"):
         run(root, size=2**21)
     assert list((root / "Write").iterdir()) == []
     assert run(root, size=2**10).path.is_dir()
@@ -335,7 +335,7 @@ def test_a_disk_too_full_for_the_store(small_disk: Path) -> None:
     with filler.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
-    with pytest.raises(ComponentError, match="free some space and run again"):
+    with pytest.raises(ComponentError, match="free disk space and run again"):
         run(root, size=11)
     filler.unlink()
     assert run(root, size=11).path.is_dir()

@@ -1,1 +1,1 @@
-"""The encoding that keeps onsets: a token also says which pitches begin."""
+"""The encoding with onsets: a token also says which pitches are struck."""

@@ -1,4 +1,4 @@
-"""The encoding that keeps onsets: a token is a frame and which of its pitches are struck.
+"""The encoding with onsets: a token is a frame and the set of its pitches that are struck.
 
 The vocabulary is :class:`tunesmith.music.struck_vocabulary.StruckVocabulary`.
 """
@@ -30,13 +30,13 @@ class StruckEncoding:
         maximum_frames: int,
         minimum_count: int,
     ) -> StruckVocabulary:
-        """Return the rest and the most frequent sounding frames, by what they strike."""
+        """Return the rest and the most frequent sounding frames with their struck pitches."""
         kept = [
             (-count, tuple(frame), frame.struck, struck_name(frame))
             for frame, count in _frames(most_frequent(counts, maximum_frames))
             if count >= minimum_count
         ]
-        # Ties by the frame itself, so that the order of reading cannot show.
+        # Ties are ordered by the frame, so that the result does not depend on the order of reading.
         names = [name for *_, name in sorted(kept)[:maximum_frames]]
         return StruckVocabulary((REST_NAME, *names), frames_per_second, corpus)
 

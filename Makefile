@@ -76,6 +76,7 @@ bench: venv ## every figure: reading over DATA, broken files, kills, training, s
 	$(BIN)/python benchmarks/tuning.py
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/client_import.py
+	$(BIN)/python benchmarks/install.py
 	$(BIN)/python benchmarks/generate.py
 
 docs: venv ## docs/parameters.md and docs/messages.md, out of the source

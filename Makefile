@@ -66,6 +66,7 @@ bench: venv ## every figure: reading over DATA, broken files, kills, training, s
 	$(BIN)/python benchmarks/preprocess.py $(DATA)/pop909
 	$(BIN)/python benchmarks/kills.py $(DATA)/jj_lin
 	$(BIN)/python benchmarks/pipeline_kills.py $(DATA)/jj_lin --kills 5
+	$(BIN)/python benchmarks/drafter.py --data $(DATA)
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/encodings.py $(DATA)/jj_lin
 	$(BIN)/python benchmarks/music.py --data $(DATA)

@@ -1,36 +1,43 @@
-"""What usually follows what: the n-gram of the training songs that a served model carries.
+"""The n-gram of the training songs that a served model carries.
 
-It is read from the ``drafter`` signature when a song is first guessed ahead, and each token's
-contexts are unpacked when that token is first met. The layout is in docs/model.md. A guess needs no
-more than a rough distribution: what a song's own answers say of it is known better, see
-:mod:`tunesmith.client.speculation`.
+It is read from the ``drafter`` signature when a song is first guessed ahead: one call, and two
+arrays, described in docs/model.md. A guess needs no more than a rough distribution: what the model
+itself answered in a song predicts that song better, see :mod:`tunesmith.client.speculation`.
 """
 
 from __future__ import annotations
 
+import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.client.errors import BadResponse
 from tunesmith.client.exchange import Exchange
-from tunesmith.client.model import VOCABULARY_CHUNK, ServedModel, output
+from tunesmith.client.model import ServedModel, output
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.int32]
 Row = NDArray[np.float64]
 
-FORMAT = 1
-"""Of the packed contexts that this module reads."""
+FORMAT = 2
+"""Version of the arrays that this module reads. Of a model with another one, such as those of
+release 0.1.0, no n-gram is read, and songs come a little later."""
 
-_CERTAIN = 127
-_LONGEST = 5
-"""Bytes of a packed number."""
+MAXIMUM_BYTES = 16 * 2**20
+"""Maximum size of an unpacked array; exporters keep below it."""
+
+_TOKENS = 4
+"""Columns of a context's tokens, the last token first; two more are its weight and the number of
+tokens that followed it. A follower has two columns: the token, and how often it followed."""
+
+_WEIGHT_ONE = 1000
+_NO_TOKEN = -1
 
 
 def served_ngram(model: ServedModel) -> Exchange[NGram | None]:
-    """Return the n-gram of a model, read once; None where it has none, or one of a later format.
+    """Return the n-gram of a model, read once; None where it has none, or one of another format.
 
     Raises:
         BadResponse: the answer makes no sense.
@@ -45,25 +52,31 @@ def served_ngram(model: ServedModel) -> Exchange[NGram | None]:
 
 
 def _read(model: ServedModel) -> Exchange[NGram | None]:
-    size = len(model.vocabulary)
-    occurrences: list[int] = []
-    contexts: list[bytes] = []
-    for first in range(0, size, VOCABULARY_CHUNK):
-        ids = np.arange(first, min(first + VOCABULARY_CHUNK, size))
-        answer = yield from model.ask("drafter", {"token_ids": ids})
-        if (output(answer, "format", "i", ids.shape) != FORMAT).any():
-            return None
-        occurrences += output(answer, "occurrences", "i", ids.shape).tolist()
-        contexts += output(answer, "contexts", "O", ids.shape).tolist()
-    return NGram(np.array(occurrences), contexts)
+    # Token 0 is answered with the whole.
+    answer = yield from model.ask("drafter", {"token_ids": np.zeros(1, np.int32)})
+    if output(answer, "format", "i", (1,))[0] != FORMAT:
+        return None
+    [contexts] = output(answer, "contexts", "O", (1,))
+    [followers] = output(answer, "followers", "O", (1,))
+    return NGram(unpack(contexts, _TOKENS + 2), unpack(followers, 2), len(model.vocabulary))
 
 
-class _Followers(NamedTuple):
-    """What followed a context: `tokens` int64 [k], and their shares, float64 [k], of `weight`."""
+def unpack(packed: bytes, columns: int) -> Ints:
+    """Return an array of columns that was compressed with zlib, int32 [columns, rows].
 
-    weight: float
-    tokens: Ints
-    shares: Row
+    No more than :data:`MAXIMUM_BYTES` are unpacked, however much `packed` holds.
+
+    Raises:
+        BadResponse: it is no such array, or a larger one.
+    """
+    stream = zlib.decompressobj()
+    try:
+        unpacked = stream.decompress(packed, MAXIMUM_BYTES)
+    except zlib.error as error:
+        raise _broken(f"zlib: {error}") from error
+    if not stream.eof or len(unpacked) % (4 * columns):
+        raise _broken(f"an array is cut off, or larger than {MAXIMUM_BYTES:,} bytes")
+    return np.frombuffer(unpacked, "<i4").astype(np.int32, copy=False).reshape(columns, -1)
 
 
 class NGram:
@@ -71,112 +84,62 @@ class NGram:
 
     p(w | h) = a(h) c(h w) / c(h) + (1 - a(h)) p(w | h')
 
-    with h' the context h without its oldest token (Jelinek and Mercer 1980); a context that is not
-    packed leaves p(w | h'). The weights a(h) come with the counts.
+    with h' the context h without its oldest token (Jelinek and Mercer 1980); an unknown context
+    leaves p(w | h'). The weights a(h) come with the counts.
 
     Args:
-        occurrences: int [V], how often the training songs hold each token.
-        contexts: packed, of each of the V tokens.
+        contexts: int32 [6, k], sorted by the tokens; see docs/model.md.
+        followers: int32 [2, m], likewise.
+        size: V.
 
     Raises:
         BadResponse: the numbers are not those of an n-gram.
     """
 
-    def __init__(self, occurrences: NDArray[np.integer], contexts: Sequence[bytes]) -> None:
-        if len(occurrences) != len(contexts) or (occurrences < 0).any():
-            raise _broken("its counts do not fit its vocabulary")
+    def __init__(self, contexts: Ints, followers: Ints, size: int) -> None:
+        *tokens, weights, distinct = contexts
+        followed, counts = followers
+        if (distinct < 1).any() or distinct.sum(dtype=np.int64) != len(followed):
+            raise _broken("a context has lost what followed it")
+        if ((weights < 0) | (weights >= _WEIGHT_ONE)).any() or (counts < 1).any():
+            raise _broken("a weight or a count is out of range")
+        if ((followed < 0) | (followed >= size)).any():
+            raise _broken("a token is out of range")
+        # Bisection reads single numbers, which a memoryview has at hand sooner than an array.
+        self._tokens = [memoryview(column) for column in tokens]
+        self._followers = followed
+        self._weights = weights / _WEIGHT_ONE
+        self._ends = np.cumsum(distinct, dtype=np.int64)
+        self._starts = self._ends - distinct
         # Half an occurrence for each: a token that the training split lacks can be drawn, too.
-        self._unigram = (occurrences + 0.5) / (occurrences + 0.5).sum()
-        self._packed = contexts
-        self._unpacked: dict[int, dict[tuple[int, ...], _Followers]] = {}
+        occurrences = np.full(size, 0.5)
+        self._shares = np.zeros(0)
+        if len(distinct):
+            totals = np.add.reduceat(counts, self._starts, dtype=np.int64)
+            self._shares = counts * np.repeat(self._weights / totals, distinct)
+            if tokens[0][0] == _NO_TOKEN:
+                occurrences[followed[: distinct[0]]] += counts[: distinct[0]]
+        self._unigram: Row = occurrences / occurrences.sum()
 
     def row(self, heard: Sequence[int]) -> Row:
-        """Return the distribution after the tokens `heard`, oldest first; float64 [V].
-
-        Raises:
-            BadResponse: what is packed for the last token makes no sense.
-        """
-        row: Row = self._unigram.copy()
-        if not heard:
-            return row
-        known = self._contexts(heard[-1])
-        for length in range(len(heard)):
-            followers = known.get(tuple(heard[-2 : -2 - length : -1]))
-            if followers is None:
+        """Return the distribution after the tokens `heard`, oldest first; float64 [V]."""
+        row = self._unigram.copy()
+        # The contexts that end with the tokens looked at so far stand together, the shortest first.
+        first, last = 0, len(self._ends)
+        for depth, token in enumerate(reversed(heard[-_TOKENS:]), 1):
+            column = self._tokens[depth - 1]
+            first = bisect_left(column, token, first, last)
+            last = bisect_right(column, token, first, last)
+            if first == last or (depth < _TOKENS and self._tokens[depth][first] != _NO_TOKEN):
                 break
-            row *= 1 - followers.weight
-            row[followers.tokens] += followers.shares
+            some = slice(self._starts[first], self._ends[first])
+            row *= 1 - self._weights[first]
+            row[self._followers[some]] += self._shares[some]
         return row
 
-    def _contexts(self, token: int) -> dict[tuple[int, ...], _Followers]:
-        """Return the contexts that end with `token`: what stands in front of it, nearest first."""
-        if token not in self._unpacked:
-            size = len(self._unigram)
-            self._unpacked[token] = dict(_unpack(self._packed[token], size))
-        return self._unpacked[token]
 
-
-def decode_numbers(packed: bytes) -> Ints:
-    """Return the numbers of LEB128 bytes, int64 [n]: seven bits a byte, the lowest first.
-
-    Raises:
-        BadResponse: the bytes end within a number, or one has more than 35 bits.
-    """
-    groups = np.frombuffer(packed, dtype=np.uint8).astype(np.int64)
-    last = np.flatnonzero(groups < 0x80)
-    if len(groups) == 0:
-        return groups
-    lengths = np.diff(last, prepend=-1)
-    if len(last) == 0 or last[-1] != len(groups) - 1 or lengths.max() > _LONGEST:
-        raise _broken("a number is cut off")
-    starts = last - lengths + 1
-    place = np.arange(len(groups)) - np.repeat(starts, lengths)
-    numbers: Ints = np.add.reduceat((groups & 0x7F) << (7 * place), starts)
-    return numbers
-
-
-def _unpack(packed: bytes, size: int) -> list[tuple[tuple[int, ...], _Followers]]:
-    """Return the contexts of a token with what followed each."""
-    numbers = decode_numbers(packed)
-    if len(numbers) == 0:
-        return []
-    at = 0
-
-    def take(count: int) -> Ints:
-        nonlocal at
-        at += count
-        if at > len(numbers):
-            raise _broken("a context is cut off")
-        return numbers[at - count : at]
-
-    [count] = take(1).tolist()
-    if count == 0:
-        raise _broken("a token has no contexts")
-    depths = take(count)
-    in_front = take(int(depths.sum())).tolist()
-    weights = take(count) / _CERTAIN
-    distinct = take(count)
-    followers, counts = take(int(distinct.sum())), take(int(distinct.sum()))
-    if at != len(numbers) or (weights > 1).any() or not distinct.all():
-        raise _broken("a context makes no sense")
-    if len(followers) and (followers.max() >= size or counts.min() < 1):
-        raise _broken("a token out of range follows")
-    ends = np.cumsum(distinct)
-    totals = np.add.reduceat(counts, ends - distinct)
-    shares = np.asarray(counts * np.repeat(weights / totals, distinct), dtype=np.float64)
-    result = []
-    front_ends = np.cumsum(depths).tolist()
-    for depth, front_end, weight, end, length in zip(
-        depths.tolist(), front_ends, weights.tolist(), ends.tolist(), distinct.tolist(), strict=True
-    ):
-        some = slice(end - length, end)
-        followed = _Followers(weight, followers[some], shares[some])
-        result.append((tuple(in_front[front_end - depth : front_end]), followed))
-    return result
-
-
-def _broken(what: str) -> BadResponse:
+def _broken(reason: str) -> BadResponse:
     return BadResponse(
-        f"the model's drafter cannot be used ({what}): re-export the model, or compose with "
+        f"the model's n-gram cannot be used ({reason}): export the model again, or compose with "
         "speculate=0"
     )

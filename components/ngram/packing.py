@@ -1,169 +1,143 @@
-"""The drafter: an n-gram of the training songs, small enough to be read from the model itself.
+"""The n-gram that a served model carries, for clients that guess frames ahead.
 
-A client guesses frames with it that the network then judges several at a time (speculative
-sampling, ``client/speculation.py``). A guess decides nothing but how soon a song is there, so the
-n-gram may be cut down to its most frequent contexts. The layout of a packed row is in
-docs/model.md.
+A client guesses frames with it and lets the network judge several at a time (speculative decoding,
+``client/speculation.py``). A guess decides only how soon a song is there, so the n-gram may be cut
+down to its most frequent contexts. The table is described in docs/model.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.components.ngram.counting import ORDER, NGram
+from tunesmith.components.ngram.counting import ORDER, Ints, NGram, ranges
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-Ints = NDArray[np.int64]
 Songs = Iterable[NDArray[np.integer[Any]]]
 
-FORMAT = 1
-"""Of the packed rows; a client that does not know it goes without a drafter."""
+FORMAT = 2
+"""Version of the packed arrays; a client that does not know it composes without the n-gram. Version
+1, of release 0.1.0, was a list of variable-length numbers for each token."""
 
-CERTAIN = 127
-"""Stands for a weight of one: a weight is packed into one byte."""
+WEIGHT_ONE = 1000
+"""The integer that stands for a weight of one."""
+
+NO_TOKEN = -1
+"""Fills up the columns of a context that is shorter than the longest."""
 
 COUNTED_TOKENS = 2_000_000
-"""Training frames that are counted at most, the first ones: bounds time and memory."""
+"""Maximum number of training frames that are counted, the first ones: bounds time and memory."""
 
-_GROUPS = 5
-"""Of seven bits, for numbers below 2 ** 35."""
+UNPACKED_BYTES = 16 * 2**20
+"""Maximum size of both arrays unpacked; a client refuses more."""
+
+_CONTEXT_BYTES = 4 * (ORDER + 1)
+_FOLLOWER_BYTES = 4 * 2
 
 
-@dataclass(frozen=True)
-class PackedDrafter:
-    """What the signature answers.
+class PackedNGram(NamedTuple):
+    """Two arrays, int32, little-endian, column after column, compressed with zlib.
+
+    Attributes:
+        contexts: [k, ORDER + 1]: the last token of a context, the one before it and so on,
+            :data:`NO_TOKEN` where it is shorter; its weight; how many different tokens followed it.
+            Sorted by the tokens.
+        followers: [m, 2]: those tokens, context by context, and how often each followed.
+    """
+
+    contexts: bytes
+    followers: bytes
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of both."""
+        return len(self.contexts) + len(self.followers)
+
+
+def pack_ngram(
+    songs: Songs, size: int, maximum_bytes: int, rests: Sequence[int]
+) -> PackedNGram | None:
+    """Count an n-gram of the baselines' order and pack its most frequent contexts.
 
     Args:
-        occurrences: int32 [V], how often each token was counted.
-        rows: bytes of each token, the contexts that end with it and what followed them.
+        songs: the training split's tokens, integers [n] each.
+        size: V.
+        maximum_bytes: of the result.
+        rests: the token of each part's rest.
+
+    Returns:
+        None if nothing was counted or no context fits.
     """
-
-    occurrences: NDArray[np.int32]
-    rows: list[bytes]
-
-    @classmethod
-    def count(
-        cls, songs: Songs, size: int, maximum_bytes: int, rests: Sequence[int]
-    ) -> PackedDrafter:
-        """Count an n-gram of the baselines' order and pack its most frequent contexts.
-
-        Args:
-            songs: the training split's tokens, integers [n] each.
-            size: V.
-            maximum_bytes: of all rows together.
-            rests: the token of each part's rest.
-        """
-        model = NGram.count(_first(songs), size, ORDER, rests)
-        occurrences = np.zeros(size, dtype=np.int32)
-        unigram = model.levels[0]
-        occurrences[unigram.followers] = unigram.counts
-        kept: list[list[_Context]] = [[] for _ in range(size)]
-        for each in _most_frequent(model, maximum_bytes - size):
-            kept[each.tokens[0]].append(each)
-        return cls(occurrences, [_packed(each) if each else b"" for each in kept])
-
-
-class _Context(NamedTuple):
-    """`tokens` int64 [1 or more], the last one first; what followed, how often, how far believed.
-
-    `weight` is 0 to :data:`CERTAIN`.
-    """
-
-    tokens: Ints
-    weight: int
-    followers: Ints
-    counts: Ints
+    model = NGram.count(_first(songs), size, ORDER, rests)
+    contexts = _contexts_of(model)
+    distinct = contexts[:, ORDER]
+    starts = np.cumsum(distinct) - distinct
+    followers = np.column_stack(
+        [
+            np.concatenate([level.followers for level in model.levels]),
+            np.concatenate([level.counts for level in model.levels]),
+        ]
+    )
+    # Stable, so that of equally frequent contexts the shorter goes first: none is kept without the
+    # shorter ones that it ends with, which are at least as frequent.
+    totals = np.concatenate([level.totals for level in model.levels])
+    order = np.argsort(-totals, kind="stable")
+    unpacked = np.cumsum(_CONTEXT_BYTES + _FOLLOWER_BYTES * distinct[order])
+    kept = int(np.searchsorted(unpacked, UNPACKED_BYTES, side="right"))
+    while kept:
+        some = order[:kept]
+        some = some[np.lexsort(contexts[some, ORDER - 2 :: -1].T)]
+        of_them = followers[ranges(starts[some], distinct[some])]
+        packed = PackedNGram(_packed(contexts[some]), _packed(of_them))
+        if packed.size <= maximum_bytes:
+            return packed
+        kept = kept * maximum_bytes // packed.size
+    return None
 
 
-def drafter_signature(drafter: PackedDrafter) -> tf.types.experimental.GenericFunction:
+def _contexts_of(model: NGram) -> Ints:
+    """Return the contexts of all lengths, int64 [k, ORDER + 1]; see :class:`PackedNGram`."""
+    tokens = np.zeros((len(model.levels[0].keys), 0), dtype=np.int64)
+    found = []
+    for length, level in enumerate(model.levels):
+        if length:
+            shorter, in_front = np.divmod(level.keys, model.size)
+            tokens = np.column_stack([tokens[shorter], in_front])
+        padding = np.full((len(tokens), ORDER - 1 - length), NO_TOKEN)
+        # Below one: a filter may forbid the only token that followed.
+        weights = np.minimum(np.rint(WEIGHT_ONE * level.weights), WEIGHT_ONE - 1).astype(np.int64)
+        found.append(np.column_stack([tokens, padding, weights, np.diff(level.starts)]))
+    return np.concatenate(found)
+
+
+def _packed(table: Ints) -> bytes:
+    return zlib.compress(table.T.astype("<i4").tobytes())
+
+
+def drafter_signature(packed: PackedNGram) -> tf.types.experimental.GenericFunction:
     """Return the ``drafter`` signature; see
     :func:`tunesmith.components.trainer.export.saved_model.export_model`.
+
+    The arrays are in the row of token 0 alone, so that a client of release 0.1.0, which asks for
+    all tokens, is not answered with as many copies.
     """
     import tensorflow as tf
 
-    size = len(drafter.rows)
-
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="token_ids")])
     def served(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        known = (token_ids >= 0) & (token_ids < size)
-        ids = tf.clip_by_value(token_ids, 0, size - 1)
-        occurrences = tf.gather(tf.constant(drafter.occurrences), ids)
+        arrays = packed._asdict().items()
         return {
             "format": tf.fill(tf.shape(token_ids), FORMAT),
-            "occurrences": tf.where(known, occurrences, 0),
-            "contexts": tf.where(known, tf.gather(tf.constant(drafter.rows), ids), ""),
+            **{name: tf.where(token_ids == 0, tf.constant(value), b"") for name, value in arrays},
         }
 
     return served
-
-
-def encode_numbers(numbers: Ints) -> bytes:
-    """Return the numbers, int64 [n], 0 to 2 ** 35 - 1, as LEB128.
-
-    Seven bits a byte, the lowest first, the eighth bit set on all but a number's last byte: the
-    "varint" of protocol buffers (protobuf.dev, "Encoding").
-    """
-    groups = numbers[:, None] >> (7 * np.arange(_GROUPS)) & 0x7F
-    used = np.arange(_GROUPS) < _lengths(numbers)[:, None]
-    goes_on = np.zeros_like(groups)
-    goes_on[:, :-1] = np.where(used[:, 1:], 0x80, 0)
-    return (groups | goes_on)[used].astype(np.uint8).tobytes()
-
-
-def _lengths(numbers: Ints) -> Ints:
-    """Return the bytes of each encoded number, int64 [n]."""
-    return 1 + np.count_nonzero(numbers[:, None] >> (7 * np.arange(1, _GROUPS)), axis=1)
-
-
-def _packed(contexts: Sequence[_Context]) -> bytes:
-    """Return the contexts of one token, at least one, column after column."""
-    columns = [
-        [len(contexts)],
-        [len(each.tokens) - 1 for each in contexts],
-        *(each.tokens[1:] for each in contexts),
-        [each.weight for each in contexts],
-        [len(each.followers) for each in contexts],
-        *(each.followers for each in contexts),
-        *(each.counts for each in contexts),
-    ]
-    return encode_numbers(np.concatenate([np.asarray(column, np.int64) for column in columns]))
-
-
-def _most_frequent(model: NGram, maximum_bytes: int) -> Iterator[_Context]:
-    """Yield the contexts of one token and more that fit, the most frequent ones."""
-    tokens = [np.zeros((1, 0), dtype=np.int64)]
-    sizes, totals = [], []
-    levels = model.levels[1:]
-    for level in levels:
-        shorter, in_front = np.divmod(level.keys, model.size)
-        tokens.append(np.column_stack([tokens[-1][shorter], in_front]))
-        followed = np.concatenate(
-            [[0], np.cumsum(_lengths(level.followers) + _lengths(level.counts))]
-        )
-        of_tokens = _lengths(tokens[-1].ravel()).reshape(tokens[-1].shape).sum(axis=1)
-        sizes.append(
-            of_tokens + _lengths(np.diff(level.starts)) + 2 + np.diff(followed[level.starts])
-        )
-        totals.append(level.totals)
-    # Stable, so that of equally frequent contexts the shorter goes first: none is kept without the
-    # shorter ones that it ends with, which are at least as frequent.
-    order = np.argsort(-np.concatenate(totals), kind="stable")
-    fitting = order[np.cumsum(np.concatenate(sizes)[order]) <= maximum_bytes]
-    firsts = np.cumsum([0, *map(len, totals)])
-    for number in fitting:
-        at = int(np.searchsorted(firsts, number, side="right")) - 1
-        level, place = levels[at], number - firsts[at]
-        some = slice(level.starts[place], level.starts[place + 1])
-        # Never quite certain: a filter may forbid the only token that followed.
-        weight = min(round(CERTAIN * float(level.weights[place])), CERTAIN - 1)
-        yield _Context(tokens[at + 1][place], weight, level.followers[some], level.counts[some])
 
 
 def _first(songs: Songs) -> list[NDArray[np.integer[Any]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+import zlib
 from typing import Any
 
 import numpy as np
@@ -10,15 +12,19 @@ import pytest
 from tunesmith.client.errors import BadResponse
 from tunesmith.client.exchange import Call, ModelVersion
 from tunesmith.client.model import ServedModel, Settings
-from tunesmith.client.ngram import NGram, served_ngram
+from tunesmith.client.ngram import MAXIMUM_BYTES, NGram, served_ngram, unpack
 from tunesmith.client.protos import tunesmith_wire_pb2 as wire
 from tunesmith.client.tensors import to_tensor
 from tunesmith.music import Vocabulary
 
-# After token 1 came token 2 three times and 0 once, believed to two thirds; after 0 and 1 only 2.
-AFTER_ONE = bytes([2, 0, 1, 0, 84, 42, 2, 1, 0, 2, 2, 1, 3, 5])
-CONTEXTS = [b"", AFTER_ONE, b""]
-OCCURRENCES = np.array([2, 4, 3])
+# After no token: 0, 1 and 2 came 2, 4 and 3 times. After 1 came 2 three times and 0 once, with a
+# weight of 0.6; after 0 and 1 came 2 alone, with 0.3.
+CONTEXTS = [[-1, -1, -1, -1, 999, 3], [1, -1, -1, -1, 600, 2], [1, 0, -1, -1, 300, 1]]
+FOLLOWERS = [[0, 2], [1, 4], [2, 3], [0, 1], [2, 3], [2, 5]]
+
+
+def packed(rows: list[list[int]]) -> bytes:
+    return zlib.compress(np.array(rows, "<i4").T.tobytes())
 
 
 def model(*signatures: str) -> ServedModel:
@@ -38,15 +44,18 @@ def read(**outputs: Any) -> NGram | None:
     return result
 
 
-def strings(values: list[bytes]) -> wire.TensorProto:
-    shape = wire.TensorShapeProto(dim=[{"size": len(values)}])
-    return wire.TensorProto(dtype=wire.DT_STRING, tensor_shape=shape, string_val=values)
+def string(value: bytes) -> wire.TensorProto:
+    shape = wire.TensorShapeProto(dim=[{"size": 1}])
+    return wire.TensorProto(dtype=wire.DT_STRING, tensor_shape=shape, string_val=[value])
 
 
 def answer(**changes: Any) -> dict[str, wire.TensorProto]:
-    values = {"format": np.ones(3, np.int32), "occurrences": OCCURRENCES.astype(np.int32)}
-    given = {name: to_tensor(changes.get(name, value)) for name, value in values.items()}
-    return {**given, "contexts": strings(changes.get("contexts", CONTEXTS))}
+    values = {"contexts": packed(CONTEXTS), "followers": packed(FOLLOWERS), "form": 2, **changes}
+    return {
+        "format": to_tensor(np.array([values["form"]], np.int32)),
+        "contexts": string(values["contexts"]),
+        "followers": string(values["followers"]),
+    }
 
 
 def test_contexts_are_interpolated_from_the_shortest_to_the_longest() -> None:
@@ -55,18 +64,24 @@ def test_contexts_are_interpolated_from_the_shortest_to_the_longest() -> None:
     unigram = np.array([2.5, 4.5, 3.5]) / 10.5
     np.testing.assert_allclose(ngram.row([]), unigram)
     np.testing.assert_allclose(ngram.row([1, 0]), unigram)
-    after_one = (1 - 84 / 127) * unigram + 84 / 127 * np.array([1, 0, 3]) / 4
+    after_one = 0.4 * unigram + 0.6 * np.array([1, 0, 3]) / 4
     np.testing.assert_allclose(ngram.row([2, 1]), after_one)
-    after_both = (1 - 42 / 127) * after_one + 42 / 127 * np.array([0, 0, 1])
+    after_both = 0.7 * after_one + 0.3 * np.array([0, 0, 1])
     np.testing.assert_allclose(ngram.row([2, 0, 1]), after_both)
     np.testing.assert_allclose(ngram.row([1]), after_one)
 
 
-def test_a_model_without_one_and_one_of_a_later_format_are_gone_without() -> None:
+def test_a_missing_n_gram_is_composed_without() -> None:
     with pytest.raises(StopIteration) as end:
         next(served_ngram(model("serving_default")))
     assert end.value.value is None
-    assert read(**answer(format=np.full(3, 2, np.int32))) is None
+
+
+def test_an_n_gram_of_another_format_is_composed_without() -> None:
+    assert read(**answer(form=3)) is None
+    # Format 1, of release 0.1.0, has other outputs.
+    ones, counts = np.ones(1, np.int32), np.array([2], np.int32)
+    assert read(format=to_tensor(ones), occurrences=to_tensor(counts)) is None
 
 
 def test_a_models_n_gram_is_read_once() -> None:
@@ -82,28 +97,77 @@ def test_a_models_n_gram_is_read_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "outputs",
     [
-        {"occurrences": np.ones(2, np.int32)},
-        {"occurrences": np.full(3, np.nan, np.float32)},
-        {"occurrences": np.array([1, -1, 1], np.int32)},
-        {"contexts": [b""]},
+        {},
+        {"format": to_tensor(np.ones(1, np.float32))},
+        {"format": answer()["format"]},
+        {**answer(), "followers": to_tensor(np.ones(1, np.int32))},
     ],
-    ids=["too few", "not a number", "negative", "contexts missing"],
+    ids=["nothing", "format is no integer", "no arrays", "an array is no string"],
 )
-def test_an_answer_that_makes_no_sense_is_named(change: dict[str, Any]) -> None:
+def test_an_answer_without_its_outputs_is_refused(outputs: dict[str, Any]) -> None:
     exchange = served_ngram(model("drafter"))
     next(exchange)
-    with pytest.raises(BadResponse, match=r"re-export|check the model"):
-        exchange.send(wire.PredictResponse(outputs=answer(**change)))
+    with pytest.raises(BadResponse, match="check the model"):
+        exchange.send(wire.PredictResponse(outputs=outputs))
 
 
 @pytest.mark.parametrize(
-    "broken",
-    [b"\x80", b"\x00", b"\x01", b"\xff\xff\xff\xff\xff\xff\x01", b"\x01\x00\x7f\x01\x63\x01"],
-    ids=["cut off", "no contexts", "a context cut off", "too long", "a token out of range"],
+    "change",
+    [
+        {"contexts": b""},
+        {"contexts": b"not compressed"},
+        {"followers": packed(FOLLOWERS)[:-5]},
+        {"followers": zlib.compress(bytes(27))},
+        {"followers": packed([*FOLLOWERS[:-1], [3, 5]])},
+        {"followers": packed([*FOLLOWERS[:-1], [-1, 5]])},
+        {"followers": packed([*FOLLOWERS[:-1], [2, 0]])},
+        {"followers": packed(FOLLOWERS[:-1])},
+        {"contexts": packed([*CONTEXTS[:-1], [1, 0, -1, -1, 1000, 1]])},
+        {"contexts": packed([*CONTEXTS[:-1], [1, 0, -1, -1, -1, 1]])},
+        {"contexts": packed([*CONTEXTS, [2, -1, -1, -1, 9, 0]])},
+        {"contexts": packed([*CONTEXTS[:-1], [1, 0, -1, -1, 9, 2**31 - 1]])},
+    ],
+    ids=[
+        "empty",
+        "not compressed",
+        "cut off",
+        "no whole row",
+        "token too high",
+        "token too low",
+        "never followed",
+        "follower missing",
+        "weight too high",
+        "weight too low",
+        "no followers",
+        "too many followers",
+    ],
 )
-def test_packed_nonsense_is_named(broken: bytes) -> None:
-    ngram = NGram(np.array([1, 1]), [b"", broken])
-    with pytest.raises(BadResponse, match=r"drafter cannot be used .*: re-export .* speculate=0"):
-        ngram.row([0, 1])
+def test_a_broken_array_is_refused(change: dict[str, bytes]) -> None:
+    exchange = served_ngram(model("drafter"))
+    next(exchange)
+    with pytest.raises(BadResponse, match=r"n-gram cannot be used .*: export .* speculate=0"):
+        exchange.send(wire.PredictResponse(outputs=answer(**change)))
+
+
+def test_contexts_out_of_order_spoil_guesses_alone() -> None:
+    ngram = read(**answer(contexts=packed(CONTEXTS[::-1]), followers=packed(FOLLOWERS[::-1])))
+    assert ngram is not None
+    rows = [ngram.row(heard) for heard in ([], [1], [0, 1], [2, 1, 0, 0, 1, 2])]
+    assert all((row >= 0).all() and row.sum() == pytest.approx(1) for row in rows)
+
+
+def test_an_array_is_unpacked_no_further_than_its_limit() -> None:
+    one_row_more = zlib.compress(bytes(MAXIMUM_BYTES // 24 * 24 + 24))
+    bomb = zlib.compress(bytes(8 * MAXIMUM_BYTES))
+    assert len(bomb) < 2**20
+    tracemalloc.start()
+    try:
+        for array in (one_row_more, bomb):
+            with pytest.raises(BadResponse, match="larger than 16,777,216 bytes"):
+                unpack(array, 6)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * MAXIMUM_BYTES

@@ -18,7 +18,6 @@ from tunesmith.client.speculation import LONGEST, PROBED, Speculation
 
 SIZE, WINDOW = 5, 3
 TABLE = np.random.default_rng(5).dirichlet(np.full(SIZE, 0.6), (SIZE, SIZE))
-LINES = b"\x01\x00\x7e\x01\x04\x01"
 """After a token, almost certainly token 4."""
 
 
@@ -166,7 +165,10 @@ def test_tokens_follow_the_models_joint_distribution_under_bad_guesses() -> None
 
 def test_guesses_learn_from_the_models_answers() -> None:
     by_ngram = guesser(1, 3)
-    by_ngram.take_ngram(NGram(np.zeros(SIZE, dtype=int), [LINES] * SIZE))
+    # Token 4 follows each token.
+    contexts = [[token, -1, -1, -1, 992, 1] for token in range(SIZE)]
+    followers = np.tile(np.array([[4], [1]], np.int32), SIZE)
+    by_ngram.take_ngram(NGram(np.array(contexts, np.int32).T, followers, SIZE))
     tokens, calls = composed(1, 400, by_ngram)
     np.testing.assert_array_equal(tokens, composed(1, 400, None)[0])
     tally = by_ngram.tally

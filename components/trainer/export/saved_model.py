@@ -16,11 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.components.encodings.encoding import TokenVocabulary
-from tunesmith.components.ngram.packing import (
-    PackedDrafter,
-    Songs,
-    drafter_signature,
-)
+from tunesmith.components.ngram.packing import Songs, drafter_signature, pack_ngram
 from tunesmith.components.sampling import RecommendedSampling
 from tunesmith.components.trainer.component import ServedSettings
 from tunesmith.components.trainer.export.protos import warmup_pb2
@@ -86,9 +82,9 @@ def export_model(
       (temperature 1), 0 after a row's last. A row with an input out of range is -1 throughout.
     - ``parts``, of a mixture: ``tokens`` int32 [batch, window] to ``network``, ``training_songs``
       and ``window``, float32 [batch, V] each: what each says alone, likewise.
-    - ``drafter``, where the model has one: ``token_ids`` int32 [batch] to ``format`` int32 [batch],
-      ``occurrences`` int32 [batch], how often the training songs hold the token, and ``contexts``
-      string [batch], what followed it there (docs/model.md); 0 and empty for an id out of range.
+    - ``drafter``, where the model has one: ``token_ids`` int32 [batch] to ``format`` int32 [batch]
+      and, for token 0 alone, the counted n-gram as two compressed arrays (docs/model.md):
+      ``contexts`` and ``followers``, string [batch], empty for any other token.
     """
     import tensorflow as tf
 
@@ -108,11 +104,11 @@ def export_model(
         signatures["parts"] = _by_window("parts", forward.parts, window, len(vocabulary))
     asked = ["vocabulary", "settings"]
     if settings.drafter_bytes:
-        drafter = PackedDrafter.count(
+        packed = pack_ngram(
             chain(first, songs), len(vocabulary), settings.drafter_bytes, vocabulary.rests
         )
-        if drafter.occurrences.any():
-            signatures["drafter"] = drafter_signature(drafter)
+        if packed is not None:
+            signatures["drafter"] = drafter_signature(packed)
             asked.append("drafter")
     # Traced before, or tf.saved_model.save would trace each once more, with all that it calls.
     traced = {name: each.get_concrete_function() for name, each in signatures.items()}

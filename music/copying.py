@@ -1,11 +1,12 @@
 """Stretches of songs that are found frame by frame in other songs.
 
-Exact: no hashes, no sampling. Works on tokens, so that frames are equal where their tokens are.
+Exact: no hashes, no sampling. StatisticsGen compares held-out songs with training songs, Evaluator
+composed ones. Works on tokens, so that frames are equal where their tokens are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,12 @@ Ints = NDArray[np.int64]
 
 _BESIDE_TRAINING, _BESIDE_SONGS = -2, -1
 """What stands behind each song, so that no stretch goes beyond it; no token is negative."""
+
+LEAST_CHANGES = 2
+"""Changes of token within a known stretch that counts: a held note is in every song."""
+
+BLOCK_TOKENS = 2**20
+"""Tokens of the other songs that are compared at a time: bounds memory."""
 
 
 class Copied(NamedTuple):
@@ -33,7 +40,24 @@ class Copied(NamedTuple):
     share: float
 
 
-def copied_stretches(songs: Sequence[Song], others: Sequence[Song], least: int) -> list[Copied]:
+class KnownStretches(NamedTuple):
+    """How much of a song is found in the songs it was compared with.
+
+    Attributes:
+        stretches: how many there are of a length, with :data:`LEAST_CHANGES` or more; they overlap.
+        known: how many of them are found.
+    """
+
+    stretches: int
+    known: int
+
+    @property
+    def share(self) -> float:
+        """Share of the stretches that are found; 0 without stretches."""
+        return self.known / self.stretches if self.stretches else 0.0
+
+
+def copied_stretches(songs: Sequence[Song], others: Iterable[Song], least: int) -> list[Copied]:
     """Compare each of `songs` with all of `others`.
 
     Args:
@@ -47,46 +71,88 @@ def copied_stretches(songs: Sequence[Song], others: Sequence[Song], least: int) 
     ]
 
 
-def match_lengths(songs: Sequence[Song], others: Sequence[Song]) -> list[Ints]:
+def known_stretches(song: Song, matches: Ints, length: int) -> KnownStretches:
+    """Return how many of a song's stretches of a length are found in the songs compared with it.
+
+    Args:
+        song: tokens, integers [n].
+        matches: of :func:`match_lengths`, int64 [n].
+        length: frames of a stretch, at least 1.
+    """
+    changes = np.concatenate(([0], np.cumsum(song[1:] != song[:-1])))[: len(song)]
+    inside = changes[length - 1 :] - changes[: max(len(song) - length + 1, 0)]
+    known = matches[: len(inside)][inside >= LEAST_CHANGES] >= length
+    return KnownStretches(len(known), int(np.count_nonzero(known)))
+
+
+def match_lengths(
+    songs: Sequence[Song], others: Iterable[Song], most: int | None = None
+) -> list[Ints]:
     """Return for each frame of each song how long a stretch from there is found in `others`.
 
-    Both are laid out as one row of tokens, of which every place gets its rank among all stretches
-    of 1, 2, 4, … frames (the doubling of Manber and Myers 1993, "Suffix arrays: a new method for
-    on-line string searches"). In the order of the longest, the best match of a place is one of the
-    two nearest places of `others`; how far it goes is found by halving.
+    A block of `others` and all `songs` are laid out as one row of tokens, of which every place gets
+    its rank among all stretches of 1, 2, 4, … frames (the doubling of Manber and Myers 1993,
+    "Suffix arrays: a new method for on-line string searches"). In the order of the longest, the
+    best match of a place is one of the two nearest places of the block; how far it goes is found by
+    halving.
 
-    Time and memory grow with n log(longest song): see docs/evaluation.md for what was measured.
+    Time grows with n log(longest song), memory with `songs` and a block: see docs/evaluation.md for
+    what was measured.
+
+    Args:
+        songs: tokens, integers [n] each, none negative.
+        others: tokens, integers [n] each, none negative; read once.
+        most: longest stretch of interest: a longer one may be counted as one of any length from
+            there on, which takes less time. None for no such bound.
 
     Returns:
         int64 [n] for each song of n frames.
     """
-    text, own = _laid_out(others, songs)
-    if not own:
-        return [np.zeros(len(song), dtype=np.int64) for song in songs]
-    longest = max((len(song) for song in songs), default=0)
-    ranks = _ranks(text, longest)
-    theirs, ours = ranks[-1][:own], ranks[-1][own:]
-    order = np.argsort(theirs, kind="stable")
-    below = np.searchsorted(theirs[order], ours)
-    places = own + np.arange(len(ours))
-    found = np.zeros(len(ours), dtype=np.int64)
+    if not songs:
+        return []
+    own, ends = _laid_out(songs, _BESIDE_SONGS)
+    longest = max(map(len, songs))
+    found = np.zeros(len(own), dtype=np.int64)
+    # A block no smaller than the songs themselves, which are ranked again with each.
+    for block in _blocks(others, max(BLOCK_TOKENS, len(own))):
+        found = np.maximum(found, _matches(own, block, min(most or longest, longest)))
+    return [found[end - len(song) : end] for song, end in zip(songs, ends, strict=True)]
+
+
+def _matches(own: Ints, block: Sequence[Song], longest: int) -> Ints:
+    """Return how long a stretch from each place of `own` is found in the block, int64 [n]."""
+    theirs, _ = _laid_out(block, _BESIDE_TRAINING)
+    ranks = _ranks(np.concatenate([theirs, own]), longest)
+    their_ranks, our_ranks = np.split(ranks[-1], [len(theirs)])
+    order = np.argsort(their_ranks, kind="stable")
+    below = np.searchsorted(their_ranks[order], our_ranks)
+    places = len(theirs) + np.arange(len(own))
+    found = np.zeros(len(own), dtype=np.int64)
     for neighbour in (below - 1, below):
-        near = order[np.clip(neighbour, 0, own - 1)]
+        near = order[np.clip(neighbour, 0, len(theirs) - 1)]
         found = np.maximum(found, _common(ranks, places, near))
-    ends = np.cumsum([len(song) + 1 for song in songs], dtype=np.int64)
-    return [
-        found[end - len(song) - 1 : end - 1] for song, end in zip(songs, ends.tolist(), strict=True)
-    ]
+    return found
 
 
-def _laid_out(others: Sequence[Song], songs: Sequence[Song]) -> tuple[Ints, int]:
-    """Return all tokens, each song before its mark, and where `songs` begin among them."""
-    parts: list[Song] = []
-    for some, mark in ((others, _BESIDE_TRAINING), (songs, _BESIDE_SONGS)):
-        for song in some:
-            parts += [song, np.array([mark])]
+def _blocks(songs: Iterable[Song], tokens: int) -> Iterator[list[Song]]:
+    """Yield the songs in lists that hold `tokens` tokens or a little more, the last one fewer."""
+    block: list[Song] = []
+    size = 0
+    for song in songs:
+        block.append(song)
+        size += len(song)
+        if size >= tokens:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def _laid_out(songs: Sequence[Song], mark: int) -> tuple[Ints, list[int]]:
+    """Return all tokens, `mark` after each song, and the place of each song's mark."""
+    parts = [part for song in songs for part in (song, np.array([mark]))]
     row = np.concatenate([np.zeros(0, np.int64), *parts]).astype(np.int64)
-    return row, sum(len(song) + 1 for song in others)
+    return row, (np.cumsum([len(song) + 1 for song in songs], dtype=np.int64) - 1).tolist()
 
 
 def _ranks(text: Ints, longest: int) -> list[NDArray[np.int32]]:

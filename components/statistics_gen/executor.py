@@ -2,8 +2,8 @@
 
 Transform counts what its songs add up to while it writes them. Here are the questions that need
 more than one song at once: does one of them fill the corpus, do the splits speak of the same music,
-does a held-out song stand in the training split. numpy alone, one pass over the held-out records
-and two over those to learn from.
+does a held-out song stand in the training split. numpy alone, two passes over the held-out records,
+and one more over those to learn from for each held-out split.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tunesmith.components.statistics_gen.component import (
     StatisticsGenInputs,
     StatisticsGenParameters,
 )
-from tunesmith.components.statistics_gen.copies import known_stretches
 from tunesmith.components.statistics_gen.drift import TokenCounts, measure_drift, pitch_class_table
+from tunesmith.music.copying import known_stretches, match_lengths
 
 STATISTICS_FILE = "statistics.json"
 
@@ -54,9 +54,9 @@ def execute(
     songs with their share of the split (copies in other keys count as one song), songs of which
     nothing but rests is left and songs of one frame held all along; ``drift`` and ``copies``, by
     held-out split, what :class:`tunesmith.components.statistics_gen.drift.Drift` and
-    :func:`tunesmith.components.statistics_gen.copies.known_stretches` say of it; ``files`` what
-    became of the MIDI files, ``notes`` what of their notes. Drift is measured against the
-    training songs in their own key.
+    :func:`tunesmith.music.copying.known_stretches` say of it; ``files`` what became of the MIDI
+    files, ``notes`` what of their notes. Drift is measured against the training songs in their own
+    key.
 
     Raises:
         ComponentError: the records are damaged.
@@ -210,10 +210,12 @@ def _copies(
     Frames are compared by the number of what they sound, however it is struck.
     """
     songs = list(read_songs(examples.shards(split)))
+    frames = [sounding[song.tokens] for song in songs]
+    training = (sounding[song.tokens] for song in read_songs(examples.shards(SPLITS[0])))
+    matches = match_lengths(frames, training, max(parameters.stretches))
     found = []
     for length in parameters.stretches:
-        training = (sounding[song.tokens] for song in read_songs(examples.shards(SPLITS[0])))
-        known = known_stretches([sounding[song.tokens] for song in songs], training, length)
+        known = [known_stretches(*each, length) for each in zip(frames, matches, strict=True)]
         stretches = sum(each.stretches for each in known)
         ordered = sorted(
             zip(known, songs, strict=True), key=lambda each: (-each[0].share, each[1].song_id)

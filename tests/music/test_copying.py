@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tunesmith.music import TrackChoice, Vocabulary, read_sequence
-from tunesmith.music.copying import Copied, copied_stretches, match_lengths
+from tunesmith.music import TrackChoice, Vocabulary, copying, read_sequence
+from tunesmith.music.copying import Copied, copied_stretches, known_stretches, match_lengths
 
 Song = NDArray[np.integer[Any]]
 SONGS = st.lists(st.lists(st.integers(0, 2), max_size=24).map(np.array), max_size=4)
@@ -42,6 +43,38 @@ def by_trying(song: Song, others: list[Song]) -> list[int]:
 def test_matches_are_those_that_trying_finds(songs: list[Song], others: list[Song]) -> None:
     found = match_lengths(songs, others)
     assert [each.tolist() for each in found] == [by_trying(song, others) for song in songs]
+
+
+@given(SONGS, SONGS, st.integers(1, 30))
+def test_with_a_bound_shorter_matches_are_exact(
+    songs: list[Song], others: list[Song], most: int
+) -> None:
+    bounded, whole = match_lengths(songs, others, most), match_lengths(songs, others)
+    for some, exact in zip(bounded, whole, strict=True):
+        assert np.minimum(some, most).tolist() == np.minimum(exact, most).tolist()
+
+
+def test_others_may_be_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(3)
+    songs, others = ([random.integers(0, 3, 20) for _ in range(count)] for count in (3, 40))
+    whole = match_lengths(songs, others)
+    monkeypatch.setattr(copying, "BLOCK_TOKENS", 100)
+    for some, exact in zip(match_lengths(songs, iter(others)), whole, strict=True):
+        np.testing.assert_array_equal(some, exact)
+
+
+@given(SONGS, SONGS, st.integers(1, 6))
+def test_known_stretches_are_those_that_trying_finds(
+    songs: list[Song], others: list[Song], length: int
+) -> None:
+    for song, matches in zip(songs, match_lengths(songs, others, length), strict=True):
+        places = range(len(song) - length + 1)
+        stretches = [song[at : at + length].tolist() for at in places]
+        counting = [each for each in stretches if np.count_nonzero(np.diff(each)) >= 2]
+        known = known_stretches(song, matches, length)
+        assert known.stretches == len(counting)
+        assert known.known == sum(is_found(each, others) for each in counting)
+        assert known.share == known.known / max(1, known.stretches)
 
 
 @given(SONGS, SONGS, st.integers(1, 5))

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tunesmith.components.artifacts import Examples, ExampleStatistics, Sequences
 from tunesmith.components.component import Context
@@ -25,7 +23,6 @@ from tunesmith.components.statistics_gen.component import (
     StatisticsGenInputs,
     StatisticsGenParameters,
 )
-from tunesmith.components.statistics_gen.copies import known_stretches
 from tunesmith.components.statistics_gen.drift import TokenCounts, divergence_bits, measure_drift
 from tunesmith.components.statistics_gen.executor import execute
 from tunesmith.components.transform.statistics import SplitStatistics, describe
@@ -156,17 +153,6 @@ def test_a_song_with_one_frame_changed_is_known_in_the_training_split(tmp_path: 
         {"song_id": "copy.mid", "known_share": (169 - 32) / 169},
         {"song_id": "other.mid", "known_share": 0.0},
     ]
-
-
-@given(st.lists(st.integers(0, 2), max_size=40), st.lists(st.integers(0, 2), max_size=40))
-def test_known_stretches_are_those_that_a_plain_search_finds(a: list[int], b: list[int]) -> None:
-    def stretches(song: list[int]) -> list[tuple[int, ...]]:
-        found = [tuple(song[at : at + 4]) for at in range(len(song) - 3)]
-        return [each for each in found if np.count_nonzero(np.diff(each)) >= 2]
-
-    (known,) = known_stretches([np.array(a, np.int32)], [np.array(b, np.int32)], 4)
-    assert known.stretches == len(stretches(a))
-    assert known.known == sum(each in stretches(b) for each in stretches(a))
 
 
 @pytest.mark.parametrize(

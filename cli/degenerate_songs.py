@@ -1,4 +1,4 @@
-"""Tells degenerate songs, and the option that mends each: silent, resting or dwelling too long."""
+"""Warnings of degenerate songs, with the option that makes another one of each."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from tunesmith.client import Song
 
 LONGEST_ADVISED = 16
-"""Frames in a row that a limit is advised of: no corpus's own limit is below it."""
+"""The limit that is advised, in frames: that of a corpus is never smaller."""
 
 
 def warn_of_degenerate(songs: Sequence[Song], paths: Sequence[Path]) -> bool:
-    """Write a line about each degenerate song, and return whether there is any.
+    """Print a warning for each degenerate song, and return whether there is any.
 
     Args:
         songs: the songs.
-        paths: where each was written.
+        paths: the file of each.
     """
     found = False
     for song, path in zip(songs, paths, strict=True):
@@ -31,7 +31,7 @@ def warn_of_degenerate(songs: Sequence[Song], paths: Sequence[Path]) -> bool:
 
 
 def remedy(song: Song) -> str:
-    """Return the option that makes another song of a degenerate one, by how it was drawn."""
+    """Return the option to try in place of a degenerate song's own, by how it was drawn."""
     sampling, found = song.sampling, song.degeneration
     if sampling is None or found is None:
         return "another --seed"
@@ -43,6 +43,8 @@ def remedy(song: Song) -> str:
         return "a larger --top-k"
     if sampling.top_p is not None and sampling.top_p < 1:
         return "--top-p 1"
+    if sampling.min_p:
+        return "a smaller --min-p"
     if found.of_rest and sampling.max_rests is None:
         return f"--max-rests {LONGEST_ADVISED}"
     if not found.of_rest and sampling.max_repeats is None:

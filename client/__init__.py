@@ -26,7 +26,7 @@ from tunesmith.client.errors import (
     UnknownStart,
     VersionGone,
 )
-from tunesmith.client.filters import RepetitionLimit, RestLimit, Temperature, TopK, TopP
+from tunesmith.client.filters import MinP, RepetitionLimit, RestLimit, Temperature, TopK, TopP
 from tunesmith.client.request import DrawOptions, SongOptions
 from tunesmith.client.sampling import Sampling
 from tunesmith.client.song import Song
@@ -46,6 +46,7 @@ __all__ = [
     "ConnectionClosed",
     "DrawOptions",
     "MessageTooLarge",
+    "MinP",
     "ModelNotFound",
     "NotAComposer",
     "RepetitionLimit",

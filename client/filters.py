@@ -1,8 +1,14 @@
-"""The filters between a model's probabilities and the draw: limits, temperature, top-k, nucleus.
+"""The sampling filters: functions between a model's probabilities and the draw.
 
-Each is a pure function of probability rows, float64 [n, V], and of the windows that they answer,
-int64 [n, window]. Of music they know that token 0 is the rest. Where two tokens are equally
-probable the smaller one, which is the more frequent frame, goes first.
+Each maps probability rows, float64 [n, V], and the windows that they answer, int64 [n, window], to
+rows of the same shape, and is pure. They know that token 0 is the rest, and nothing else of music.
+Of two tokens that are equally probable the smaller one, which is the more frequent frame, goes
+first.
+
+A class of :data:`FILTERS` also declares how it is set (:class:`FilterOption`). From that follow its
+keyword argument of :class:`tunesmith.client.Sampling`, the option of ``tunesmith generate`` and the
+check of its range. Only the types of the keyword arguments are written elsewhere, for type
+checkers: in ``Sampling`` and in ``DrawOptions``.
 """
 
 from __future__ import annotations
@@ -10,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +27,83 @@ Rows = NDArray[np.float64]
 Windows = NDArray[np.int64]
 
 Filter = Callable[[Rows, Windows], Rows]
-"""Rows that sum to one and the windows that they answer, to rows of the same shape.
-
-What it leaves has no negative values and something positive in each row.
-"""
+"""A function of rows that sum to one and of the windows that they answer; it returns rows of the
+same shape without negative values, each with a positive sum."""
 
 _REST = 0
+
+
+@dataclass(frozen=True)
+class FilterOption:
+    """How a filter is set.
+
+    Args:
+        keyword: the keyword argument; the option of the command line is the same with hyphens.
+        kind: the type of its value.
+        symbol: the value in the help: ``K``.
+        help: one sentence for the command line.
+        least: the smallest value.
+        most: the largest value.
+        above: the value must be greater than this one.
+        chosen_together: whether models recommend it together with the others of which this is true:
+            one of them given, nothing is recommended.
+        in_server_loop: whether the ``generate`` signature of a model has it.
+    """
+
+    keyword: str
+    kind: type[int] | type[float]
+    symbol: str
+    help: str
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    chosen_together: bool = False
+    in_server_loop: bool = False
+
+    def problem(self, value: float) -> str | None:
+        """Return what is wrong with a value: ``must be at least 1, not 0``; None if it is right."""
+        if not math.isfinite(value):
+            return f"must be a finite number, not {value}"
+        bounds = []
+        if self.above is not None:
+            bounds.append((value > self.above, f"above {self.above:g}"))
+        if self.least is not None:
+            bounds.append((value >= self.least, f"at least {self.least:g}"))
+        if self.most is not None:
+            bounds.append((value <= self.most, f"at most {self.most:g}"))
+        if all(kept for kept, _ in bounds):
+            return None
+        return f"must be {' and '.join(words for _, words in bounds)}, not {value}"
+
+    def check(self, value: float) -> None:
+        """Check a value.
+
+        Raises:
+            BadOption: it is out of range.
+        """
+        problem = self.problem(value)
+        if problem:
+            raise BadOption(f"{self.keyword} {problem}")
+
+
+class SamplingFilter(Protocol):
+    """A filter that is set by one number, its only argument."""
+
+    option: ClassVar[FilterOption]
+
+    def __init__(self, value: Any, /) -> None: ...
+
+    def __call__(self, rows: Rows, windows: Windows) -> Rows:
+        """Return the rows after the filter."""
+        ...
 
 
 @dataclass(frozen=True)
 class RepetitionLimit:
     """A sounding frame comes at most `longest` times in a row; rests have :class:`RestLimit`.
 
-    A row of which nothing would be left is left alone, so that a song can always go on: the limit
-    gives way where the model knows no other frame.
+    A row of which nothing would be left stays as it is, so that a song can always continue: the
+    limit is exceeded where the model knows no other frame.
 
     Raises:
         BadOption: `longest` is below 1, or a window is shorter than that.
@@ -41,22 +111,29 @@ class RepetitionLimit:
 
     longest: int
 
+    option: ClassVar[FilterOption] = FilterOption(
+        "max_repeats",
+        int,
+        "N",
+        "Maximum number of times in a row that a frame sounds.",
+        least=1,
+    )
+
     def __post_init__(self) -> None:
-        if self.longest < 1:
-            raise BadOption(f"max_repeats is 1 or more, not {self.longest}")
+        self.option.check(self.longest)
 
     def __call__(self, rows: Rows, windows: Windows) -> Rows:
-        """Return the rows without the frame that has come `longest` times just now."""
-        ending = _ending("max_repeats", windows, self.longest)
+        """Return the rows without the frame that came `longest` times just before."""
+        ending = _ending(self.option.keyword, windows, self.longest)
         over = (ending == ending[:, -1:]).all(axis=1) & (ending[:, -1] != _REST)
         return _without(rows, np.flatnonzero(over), ending[over, -1])
 
 
 @dataclass(frozen=True)
 class RestLimit:
-    """At most `longest` rests come in a row; those before a song's first frame count, too.
+    """At most `longest` rests come in a row, rests before a song's first frame included.
 
-    As with :class:`RepetitionLimit`, a row of which nothing would be left is left alone.
+    As with :class:`RepetitionLimit`, a row of which nothing would be left stays as it is.
 
     Raises:
         BadOption: `longest` is below 1, or a window is shorter than that.
@@ -64,13 +141,16 @@ class RestLimit:
 
     longest: int
 
+    option: ClassVar[FilterOption] = FilterOption(
+        "max_rests", int, "N", "Maximum number of rests in a row.", least=1
+    )
+
     def __post_init__(self) -> None:
-        if self.longest < 1:
-            raise BadOption(f"max_rests is 1 or more, not {self.longest}")
+        self.option.check(self.longest)
 
     def __call__(self, rows: Rows, windows: Windows) -> Rows:
         """Return the rows without the rest where the last `longest` frames are rests."""
-        over = (_ending("max_rests", windows, self.longest) == _REST).all(axis=1)
+        over = (_ending(self.option.keyword, windows, self.longest) == _REST).all(axis=1)
         return _without(rows, np.flatnonzero(over), np.full(int(over.sum()), _REST))
 
 
@@ -87,9 +167,19 @@ class Temperature:
 
     temperature: float
 
+    option: ClassVar[FilterOption] = FilterOption(
+        "temperature",
+        float,
+        "T",
+        "Sampling temperature: 1 = the model's distribution, 0 = the most probable frame. Without "
+        "--temperature, --top-k, --top-p and --min-p the model's recommended sampling is used.",
+        least=0,
+        chosen_together=True,
+        in_server_loop=True,
+    )
+
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise BadOption(f"temperature is 0 or a positive number, not {self.temperature}")
+        self.option.check(self.temperature)
 
     def __call__(self, rows: Rows, windows: Windows) -> Rows:
         """Return the rows made flatter (above 1) or steeper (below 1)."""
@@ -110,7 +200,7 @@ class Temperature:
 
 @dataclass(frozen=True)
 class TopK:
-    """Rows of which only the `k` most probable tokens are left; V or more leaves all.
+    """Rows with only the `k` most probable tokens; V or more leaves all.
 
     Fan, Lewis and Dauphin 2018, "Hierarchical Neural Story Generation", section 5.1.
 
@@ -120,9 +210,18 @@ class TopK:
 
     k: int
 
+    option: ClassVar[FilterOption] = FilterOption(
+        "top_k",
+        int,
+        "K",
+        "Keep only the K most probable frames.",
+        least=1,
+        chosen_together=True,
+        in_server_loop=True,
+    )
+
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise BadOption(f"top_k is 1 or more, not {self.k}")
+        self.option.check(self.k)
 
     def __call__(self, rows: Rows, windows: Windows) -> Rows:
         """Return the rows with all but the `k` most probable tokens at zero."""
@@ -134,10 +233,10 @@ class TopK:
 
 @dataclass(frozen=True)
 class TopP:
-    """Rows of which only the nucleus is left; `p` = 1 leaves all.
+    """Rows with only the nucleus; `p` = 1 leaves all.
 
-    The nucleus is the smallest set of most probable tokens whose probabilities add up to at least
-    `p` (Holtzman, Buys, Du, Forbes and Choi 2020, "The Curious Case of Neural Text Degeneration",
+    The nucleus is the smallest set of most probable tokens whose probabilities sum to at least `p`
+    (Holtzman, Buys, Du, Forbes and Choi 2020, "The Curious Case of Neural Text Degeneration",
     equations 2 and 3).
 
     Raises:
@@ -146,12 +245,22 @@ class TopP:
 
     p: float
 
+    option: ClassVar[FilterOption] = FilterOption(
+        "top_p",
+        float,
+        "P",
+        "Nucleus sampling: keep the most probable frames whose probabilities sum to P; 1 = all.",
+        above=0,
+        most=1,
+        chosen_together=True,
+        in_server_loop=True,
+    )
+
     def __post_init__(self) -> None:
-        if not 0 < self.p <= 1:
-            raise BadOption(f"top_p is above 0 and at most 1, not {self.p}")
+        self.option.check(self.p)
 
     def __call__(self, rows: Rows, windows: Windows) -> Rows:
-        """Return the rows with what lies outside the nucleus at zero."""
+        """Return the rows with all tokens outside the nucleus at zero."""
         del windows
         if self.p == 1:
             return rows
@@ -164,6 +273,53 @@ class TopP:
         return normalised(np.where(kept, rows, 0.0))
 
 
+@dataclass(frozen=True)
+class MinP:
+    """Rows with only the tokens of probability ``p * max(row)`` or more; `p` = 0 leaves all.
+
+    The bound falls with the model's certainty, so that many tokens stay where many are about as
+    probable (Nguyen, Baker, Neo, Roush, Kirsch and Shwartz-Ziv 2024, "Turning Up the Heat: Min-p
+    Sampling for Creative and Coherent LLM Outputs", arXiv 2407.01082, section 3).
+
+    Raises:
+        BadOption: `p` is outside [0, 1].
+    """
+
+    p: float
+
+    option: ClassVar[FilterOption] = FilterOption(
+        "min_p",
+        float,
+        "P",
+        "Keep the frames whose probability is at least P times that of the most probable one.",
+        least=0,
+        most=1,
+        chosen_together=True,
+    )
+
+    def __post_init__(self) -> None:
+        self.option.check(self.p)
+
+    def __call__(self, rows: Rows, windows: Windows) -> Rows:
+        """Return the rows with all tokens below the bound at zero."""
+        del windows
+        if self.p == 0:
+            return rows
+        return normalised(np.where(rows >= self.p * rows.max(axis=1, keepdims=True), rows, 0.0))
+
+
+FILTERS: tuple[type[SamplingFilter], ...] = (
+    RepetitionLimit,
+    RestLimit,
+    Temperature,
+    TopK,
+    TopP,
+    MinP,
+)
+"""The built-in filters, in the order in which they apply. The limits come first, so that what they
+forbid is not among the k most probable frames and has no share of the nucleus."""
+
+
 def normalised(rows: Rows) -> Rows:
     """Return rows of a positive sum as rows that sum to one."""
     result: Rows = rows / rows.sum(axis=1, keepdims=True)
@@ -173,12 +329,14 @@ def normalised(rows: Rows) -> Rows:
 def _ending(name: str, windows: Windows, length: int) -> Windows:
     """Return the last `length` tokens of each window."""
     if windows.shape[1] < length:
-        raise BadOption(f"{name} is at most {windows.shape[1]}, what the model looks back")
+        raise BadOption(
+            f"{name} must be at most {windows.shape[1]}, the model's window, not {length}"
+        )
     return windows[:, windows.shape[1] - length :]
 
 
 def _without(rows: Rows, at: NDArray[np.intp], tokens: NDArray[np.int64]) -> Rows:
-    """Return `rows` without one token of the rows `at`, unless nothing would be left of one."""
+    """Return `rows` with one token of each row `at` at zero, but for a row that would be empty."""
     if len(at) == 0:
         return rows
     allowed = rows.copy()

@@ -1,7 +1,6 @@
-"""What a caller asks for: how many songs, how long, from what, drawn how; checked before any call.
+"""The options of every method that composes, and the request that they make, checked before a call.
 
-The options of every method that composes are listed here, as the keyword arguments of
-:meth:`Drawing.of` and :meth:`Request.of`.
+They are the keyword arguments of :meth:`Drawing.of` and :meth:`Request.of`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 from tunesmith.client.errors import BadOption
+from tunesmith.client.filters import FILTERS
 from tunesmith.client.sampling import Filter, Sampling
 from tunesmith.client.starts import Start
 from tunesmith.music import Frame
@@ -28,18 +28,21 @@ class DrawOptions(TypedDict, total=False):
     """How frames are drawn.
 
     Attributes:
-        temperature: 1 is the model's own distribution, 0 always the most probable frame. Without
-            temperature, top_k and top_p all three are what the model's settings recommend; with any
-            of them the others are 1, all and 1.
-        top_k: draw among the k most probable frames only; all, if there are no more.
-        top_p: draw among the most probable frames that hold this share together; 1 for all.
-        max_repeats: a frame sounds at most so many frames in a row.
-        max_rests: at most so many rests come in a row.
-        sampling: a filter of one's own, or several in their order, in place of all of these; see
+        temperature: sampling temperature; 1 is the model's distribution, 0 always the most probable
+            frame. Without temperature, top_k, top_p and min_p the sampling that the model
+            recommends is used; with any of them the others are 1, all, 1 and 0.
+        top_k: keep only the k most probable frames.
+        top_p: keep the most probable frames whose probabilities sum to this; 1 for all.
+        max_repeats: maximum number of times in a row that a sounding frame comes.
+        max_rests: maximum number of rests in a row.
+        min_p: keep the frames whose probability is at least this share of the highest.
+        filters: filters of one's own, applied after these in the order given; see
             :mod:`tunesmith.client.filters`.
-        seed: 0 or more; None draws one, which the song remembers.
-        speculate: frames to guess ahead in each call, which only makes the same songs sooner; None
-            for as many as pay, 0 for none.
+        sampling: a filter, or several in their order, in place of temperature, top_k, top_p,
+            max_repeats, max_rests and min_p.
+        seed: random seed, 0 or more; None chooses one, which the song then has.
+        speculate: frames to guess ahead in each call, which gives the same songs in less time; None
+            chooses the number by measuring, 0 guesses none.
     """
 
     temperature: float | None
@@ -47,15 +50,17 @@ class DrawOptions(TypedDict, total=False):
     top_p: float | None
     max_repeats: int | None
     max_rests: int | None
+    min_p: float | None
+    filters: Sequence[Filter]
     sampling: Filter | Sequence[Filter] | None
     seed: int | None
     speculate: int | None
 
 
 class SongOptions(DrawOptions, total=False):
-    """What a song begins from, and how it is drawn. At most one start may be given.
+    """The start of a song, and how it is drawn. At most one start may be given.
 
-    Without any the song begins from silence, which is how every song of the training corpus begins.
+    Without one the song begins from silence, as every song of the training corpus does.
 
     Attributes:
         start_note: a pitch (0..127) to begin with, after rests; the song's first frame.
@@ -77,81 +82,90 @@ class Drawing:
     """How frames are drawn.
 
     Args:
-        filters: the chain between a model's row and the draw; :class:`Sampling` is the usual one.
-        seed: what the draws follow from; None where the song says it, or none is wanted.
-        speculate: frames to guess ahead in each call; None for as many as pay.
-        left_to_model: whether temperature, top_k and top_p are the model's to recommend. They are
-            chosen together, so that one of them given leaves nothing to recommend.
+        filters: the filters between a model's row and the draw; :class:`Sampling` for the built-in
+            ones.
+        seed: the random seed; None for the song's own, or for one that is chosen.
+        speculate: frames to guess ahead in each call; None chooses the number by measuring.
+        use_recommended: whether the sampling that the model recommends is used.
+        own_filters: filters of one's own that apply after `filters`.
     """
 
     filters: Sampling | tuple[Filter, ...]
     seed: int | None
     speculate: int | None = None
-    left_to_model: bool = False
+    use_recommended: bool = False
+    own_filters: tuple[Filter, ...] = ()
 
     @classmethod
     def of(
         cls,
         *,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        max_repeats: int | None = None,
-        max_rests: int | None = None,
+        filters: Sequence[Filter] = (),
         sampling: Filter | Sequence[Filter] | None = None,
         seed: int | None = None,
         speculate: int | None = None,
+        **values: float | None,
     ) -> Drawing:
-        """Return what :class:`DrawOptions` say.
+        """Return the drawing of :class:`DrawOptions`; `values` are those of the built-in filters.
 
         Raises:
-            BadOption: a value is out of its range, or there are two kinds of sampling.
+            BadOption: a value is out of its range, or both `sampling` and a built-in filter are
+                given.
+            TypeError: there is no such option.
         """
-        if seed is not None and seed < 0:
-            raise BadOption(f"a seed is 0 or more, not {seed}")
-        if speculate is not None and speculate < 0:
-            raise BadOption(f"speculate is 0 or more, not {speculate}")
-        values = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-        limits = {"max_repeats": max_repeats, "max_rests": max_rests}
-        given = {name: value for name, value in (values | limits).items() if value is not None}
+        for name, number in (("seed", seed), ("speculate", speculate)):
+            if number is not None and number < 0:
+                raise BadOption(f"{name} must be at least 0, not {number}")
+        unknown = values.keys() - {each.option.keyword for each in FILTERS}
+        if unknown:
+            raise TypeError(f"unexpected keyword arguments: {', '.join(sorted(unknown))}")
+        given = {name: value for name, value in values.items() if value is not None}
         if sampling is None:
-            usual = Sampling(**given)  # type: ignore[arg-type]
-            return cls(usual, seed, speculate, left_to_model=not values.keys() & given.keys())
+            built_in = Sampling(**given)  # type: ignore[arg-type]
+            together = {each.option.keyword for each in FILTERS if each.option.chosen_together}
+            recommended = not together & given.keys()
+            return cls(built_in, seed, speculate, recommended, own_filters=tuple(filters))
         if given:
-            raise BadOption("give sampling, or temperature, top_k, … alone, not both")
-        if isinstance(sampling, Sampling):
-            return cls(sampling, seed, speculate)
-        return cls((sampling,) if callable(sampling) else tuple(sampling), seed, speculate)
+            raise BadOption(f"give either sampling or {', '.join(given)}, not both")
+        if not isinstance(sampling, Sampling):
+            sampling = (sampling,) if callable(sampling) else tuple(sampling)
+        return cls(sampling, seed, speculate, own_filters=tuple(filters))
 
     def on(self, recommended: Sampling) -> Drawing:
         """Return the drawing on a model that recommends this sampling."""
-        if not (self.left_to_model and isinstance(self.filters, Sampling)):
+        if not (self.use_recommended and isinstance(self.filters, Sampling)):
             return self
-        limits = (self.filters.max_repeats, self.filters.max_rests)
-        filters = replace(recommended, max_repeats=limits[0], max_rests=limits[1])
-        return replace(self, filters=filters, left_to_model=False)
+        limits = {
+            each.option.keyword: getattr(self.filters, each.option.keyword)
+            for each in FILTERS
+            if not each.option.chosen_together
+        }
+        return replace(self, filters=replace(recommended, **limits), use_recommended=False)
 
     @property
     def sampling(self) -> Sampling | None:
-        """The usual sampling; None for filters of one's own."""
-        return self.filters if isinstance(self.filters, Sampling) else None
+        """The built-in filters; None if there are filters of one's own."""
+        if isinstance(self.filters, Sampling) and not self.own_filters:
+            return self.filters
+        return None
 
     @property
     def chain(self) -> tuple[Filter, ...]:
         """The filters, one after the other."""
-        return self.filters.chain if isinstance(self.filters, Sampling) else self.filters
+        first = self.filters.chain if isinstance(self.filters, Sampling) else self.filters
+        return (*first, *self.own_filters)
 
 
 @dataclass(frozen=True)
 class Request:
-    """Songs as they are asked for.
+    """A request for songs.
 
     Args:
-        count: songs, 1 or more.
+        count: number of songs, 1 or more.
         steps: frames of each, 1 or more; a start note counts as the first of them.
-        start: what they begin from.
+        start: the start of each.
         drawing: how their frames are drawn.
-        seed: what the draws follow from.
+        seed: the random seed.
     """
 
     count: int
@@ -173,14 +187,14 @@ class Request:
         start_frames: Sequence[Frame] | None = None,
         **drawn: Unpack[DrawOptions],
     ) -> Request:
-        """Return what :class:`SongOptions` say.
+        """Return the request of :class:`SongOptions`.
 
         Raises:
             BadOption: an argument is out of range.
             BadStart: two starts.
         """
         if count < 1:
-            raise BadOption(f"count is 1 or more, not {count}")
+            raise BadOption(f"count must be at least 1, not {count}")
         check_steps(steps)
         start = Start(start_note, start_chord, start_random, primer, start_frames)
         drawing = Drawing.of(**drawn)
@@ -195,9 +209,9 @@ def check_steps(steps: int) -> None:
         BadOption: it is below 1.
     """
     if steps < 1:
-        raise BadOption(f"steps is 1 or more, not {steps}")
+        raise BadOption(f"steps must be at least 1, not {steps}")
 
 
 def new_seed() -> int:
-    """Return a seed that nobody chose, short enough to be typed again."""
+    """Return a random seed of 32 bits, short enough to be typed."""
     return secrets.randbits(32)

@@ -1,13 +1,13 @@
-"""From probabilities to tokens: the chain of filters, the draw, and the noise that it draws with.
+"""From probabilities to tokens: the chain of filters, the draw, and the noise of the draw.
 
-Pure functions on a batch of probability rows, float64 [n, V]; the filters themselves are those of
+Pure functions of a batch of probability rows, float64 [n, V]; the filters themselves are those of
 :mod:`tunesmith.client.filters`. Nothing here knows a server.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -15,17 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.client.errors import BadOption
-from tunesmith.client.filters import (
-    Filter,
-    RepetitionLimit,
-    RestLimit,
-    Rows,
-    Temperature,
-    TopK,
-    TopP,
-    Windows,
-    normalised,
-)
+from tunesmith.client.filters import FILTERS, Filter, Rows, Windows, normalised
 
 __all__ = [
     "Filter",
@@ -42,18 +32,18 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Sampling:
-    """The usual chain, itself a filter: limits, temperature, top-k, top-p, in this order.
-
-    The limits come first, so that what they forbid takes no place among the k most probable frames
-    and no share of the nucleus.
+    """The built-in filters as one, in the order of :data:`tunesmith.client.filters.FILTERS`.
 
     Args:
-        temperature: 1 draws from the model's own distribution, less is tamer, more is wilder, 0
-            always takes the most probable frame.
-        top_k: draw among the k most probable frames only; None for all.
-        top_p: draw among the most probable frames that hold this share together; None for all.
-        max_repeats: a frame sounds at most so many frames in a row; None for no limit.
-        max_rests: at most so many rests come in a row; None for no limit.
+        temperature: 1 is the model's distribution, lower is closer to the most probable frame, 0
+            always takes it.
+        top_k: keep only the k most probable frames; None for all.
+        top_p: keep the most probable frames whose probabilities sum to this; None for all.
+        max_repeats: maximum number of times in a row that a sounding frame comes; None for no
+            limit.
+        max_rests: maximum number of rests in a row; None for no limit.
+        min_p: keep the frames whose probability is at least this share of the highest; None for
+            all.
 
     Raises:
         BadOption: a value is out of its range.
@@ -64,6 +54,7 @@ class Sampling:
     top_p: float | None = None
     max_repeats: int | None = None
     max_rests: int | None = None
+    min_p: float | None = None
 
     def __post_init__(self) -> None:
         # The filters check their own values.
@@ -71,29 +62,18 @@ class Sampling:
 
     @cached_property
     def chain(self) -> tuple[Filter, ...]:
-        """The filters, in the order in which they apply."""
-        filters: list[Filter] = []
-        if self.max_repeats is not None:
-            filters.append(RepetitionLimit(self.max_repeats))
-        if self.max_rests is not None:
-            filters.append(RestLimit(self.max_rests))
-        filters.append(Temperature(self.temperature))
-        if self.top_k is not None:
-            filters.append(TopK(self.top_k))
-        if self.top_p is not None:
-            filters.append(TopP(self.top_p))
-        return tuple(filters)
+        """The filters that are set, in the order in which they apply."""
+        values = [(each, getattr(self, each.option.keyword)) for each in FILTERS]
+        return tuple(each(value) for each, value in values if value is not None)
 
     def facts(self) -> list[str]:
-        """Return what of it changes the model's distribution: ``["temperature 0.9"]``."""
-        names = {
-            "temperature": None if self.temperature == 1 else self.temperature,
-            "top-k": self.top_k,
-            "top-p": self.top_p,
-            "max repeats": self.max_repeats,
-            "max rests": self.max_rests,
-        }
-        return [f"{name} {value:g}" for name, value in names.items() if value is not None]
+        """Return the values that are not the defaults: ``["temperature 0.9", "top-k 3"]``."""
+        values = {each.name: (getattr(self, each.name), each.default) for each in fields(self)}
+        return [
+            f"{name.replace('_', '-')} {value:g}"
+            for name, (value, default) in values.items()
+            if value != default
+        ]
 
     def __call__(self, rows: Rows, windows: Windows) -> Rows:
         """Return the rows after every filter."""
@@ -123,7 +103,7 @@ def apply(
     Args:
         chain: filters in the order in which they apply.
         probabilities: [n, V], no negative values, each row with a positive sum.
-        windows: int64 [n, window], what each row answers, oldest token first.
+        windows: int64 [n, window], the windows that the rows answer, oldest token first.
 
     Raises:
         BadOption: a filter left a row of which nothing can be drawn.
@@ -204,5 +184,5 @@ def start_stream(seed: int, index: int) -> np.random.Generator:
 
 def _seed_sequence(seed: int, index: int) -> np.random.SeedSequence:
     if seed < 0:
-        raise BadOption(f"a seed is 0 or more, not {seed}")
+        raise BadOption(f"seed must be at least 0, not {seed}")
     return np.random.SeedSequence(seed, spawn_key=(index,))

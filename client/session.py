@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tunesmith.client.composition import Composition
 from tunesmith.client.errors import BadOption, BadResponse, ModelNotFound, VersionGone
 from tunesmith.client.exchange import Exchange, Work
+from tunesmith.client.filters import FILTERS
 from tunesmith.client.model import Batches, Models, ServedModel, output
 from tunesmith.client.ngram import served_ngram
 from tunesmith.client.request import Drawing, Request, check_steps, new_seed
@@ -205,9 +206,17 @@ def _check_servable(request: Request) -> None:
     """
     sampling = request.drawing.sampling
     if sampling is None:
-        raise BadOption("the server's loop draws by temperature, top_k and top_p alone")
-    if sampling.max_repeats is not None or sampling.max_rests is not None:
-        raise BadOption("the server's loop has no max_repeats or max_rests: use loop='client'")
+        raise BadOption(
+            "the server's loop has no filters of one's own, only temperature, top_k and top_p: "
+            "use the client's loop"
+        )
+    unknown = [
+        each.option.keyword
+        for each in FILTERS
+        if not each.option.in_server_loop and getattr(sampling, each.option.keyword) is not None
+    ]
+    if unknown:
+        raise BadOption(f"the server's loop has no {' or '.join(unknown)}: use the client's loop")
     if request.drawing.speculate:
         raise BadOption("the server's loop does not speculate: it makes one call anyway")
     if request.steps > LONGEST_SERVER_LOOP:

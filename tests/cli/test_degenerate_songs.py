@@ -29,6 +29,7 @@ def song(frames: tuple[Frame, ...], sampling: Sampling | None) -> Song:
         (DWELLING, Sampling(1.0, top_k=2), "a larger --top-k"),
         (DWELLING, Sampling(1.0, top_p=0.5), "--top-p 1"),
         (DWELLING, Sampling(1.0, top_p=1.0), "--max-repeats 16"),
+        (DWELLING, Sampling(1.0, min_p=0.3), "a smaller --min-p"),
         (SILENT, Sampling(1.2), "--max-rests 16"),
         (RESTFUL, Sampling(), "--max-rests 16"),
         (RESTFUL, Sampling(max_rests=3), "another --seed"),

@@ -205,7 +205,7 @@ def test_limits_hold_on_the_real_model(composer: Composer) -> None:
     rests = [len([*same]) for frame, same in itertools.groupby(song.frames) if not frame]
     assert max(runs) <= 2
     assert max(rests, default=0) <= 1
-    with pytest.raises(BadOption, match="max_rests is at most 50"):
+    with pytest.raises(BadOption, match="max_rests must be at most 50"):
         composer.generate(steps=5, max_rests=51)
 
 
@@ -250,9 +250,9 @@ def test_the_models_own_loop_is_the_clients_where_nothing_is_drawn(composer: Com
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"max_repeats": 2}, "no max_repeats or max_rests"),
-        ({"max_rests": 2}, "no max_repeats or max_rests"),
-        ({"sampling": [TopK(2)]}, "temperature, top_k and top_p alone"),
+        ({"max_repeats": 2}, "no max_repeats: use"),
+        ({"max_rests": 2, "min_p": 0.1}, "no max_rests or min_p: use"),
+        ({"sampling": [TopK(2)]}, "only temperature, top_k and top_p"),
         ({"steps": 4097}, "4096 steps at most"),
         ({"speculate": 3}, "does not speculate"),
     ],

@@ -60,6 +60,7 @@ def test_what_is_given_is_drawn_as_it_is_without_what_is_recommended(recommend: 
         ({"temperature": 0.0}, Sampling(0.0)),
         ({"top_p": 1.0}, Sampling(top_p=1.0)),
         ({"top_k": 5, "max_rests": 3}, Sampling(top_k=5, max_rests=3)),
+        ({"min_p": 0.1}, Sampling(min_p=0.1)),
         ({"sampling": Sampling()}, Sampling()),
     ):
         song = composer.generate(20, seed=1, **given)
@@ -76,8 +77,10 @@ def test_limits_leave_the_sampling_to_the_model(recommend: Any) -> None:
 def test_filters_of_ones_own_and_the_usual_sampling_do_not_go_together(recommend: Any) -> None:
     composer = recommend(temperature=single(0.5))
     assert composer.generate(4, sampling=[Sampling()]).sampling is None
-    with pytest.raises(BadOption, match="not both"):
+    with pytest.raises(BadOption, match="either sampling or temperature"):
         composer.generate(4, sampling=Sampling(), temperature=1.0)
+    with pytest.raises(TypeError, match="heat"):
+        composer.generate(4, heat=1.0)
 
 
 def test_a_song_is_extended_as_the_model_recommends(recommend: Any) -> None:

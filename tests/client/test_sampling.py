@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,7 +13,16 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from tunesmith.client import BadOption, Sampling
-from tunesmith.client.filters import RepetitionLimit, RestLimit, Temperature, TopK, TopP
+from tunesmith.client.filters import (
+    FILTERS,
+    MinP,
+    RepetitionLimit,
+    RestLimit,
+    Temperature,
+    TopK,
+    TopP,
+)
+from tunesmith.client.request import DrawOptions
 from tunesmith.client.sampling import Noise, apply, draw, start_stream
 
 Rows = NDArray[np.float64]
@@ -100,6 +110,20 @@ def test_the_nucleus_of_a_known_row() -> None:
     np.testing.assert_allclose(TopP(0.41)(ROW, NO_WINDOWS), [[4 / 7, 0, 3 / 7, 0, 0, 0]])
 
 
+@given(rows(), st.floats(0.0, 1.0))
+def test_min_p_keeps_what_comes_up_to_a_share_of_the_most_probable(p: Rows, share: float) -> None:
+    for row, result in zip(p, MinP(share)(p, NO_WINDOWS), strict=True):
+        kept = [value if value >= share * max(row) else 0.0 for value in row]
+        np.testing.assert_allclose(result, np.array(kept) / math.fsum(kept), atol=1e-15)
+
+
+def test_min_p_of_a_known_row() -> None:
+    np.testing.assert_allclose(MinP(0.5)(ROW, NO_WINDOWS), [[4 / 9, 0, 3 / 9, 0, 2 / 9, 0]])
+    np.testing.assert_allclose(MinP(0.51)(ROW, NO_WINDOWS), [[4 / 7, 0, 3 / 7, 0, 0, 0]])
+    assert MinP(1.0)(np.array([[0.4, 0.4, 0.2]]), NO_WINDOWS).tolist() == [[0.5, 0.5, 0]]
+    assert MinP(0.0)(ROW, NO_WINDOWS) is ROW
+
+
 @given(answers(), st.integers(1, 6))
 def test_a_repetition_limit_forbids_what_has_sounded_so_often_and_nothing_else(
     answer: tuple[Rows, Windows], longest: int
@@ -138,15 +162,15 @@ def test_a_limit_that_would_leave_nothing_gives_way() -> None:
 def test_a_limit_longer_than_the_window_cannot_be_kept() -> None:
     silence = np.zeros((1, 4), dtype=np.int64)
     assert RestLimit(4)(ROW, silence)[0, 0] == 0
-    with pytest.raises(BadOption, match="max_rests is at most 4"):
+    with pytest.raises(BadOption, match="max_rests must be at most 4"):
         RestLimit(5)(ROW, silence)
-    with pytest.raises(BadOption, match="max_repeats is at most 4"):
+    with pytest.raises(BadOption, match="max_repeats must be at most 4"):
         Sampling(max_repeats=5).distribution(ROW, silence)
 
 
-def test_the_chain_is_limits_temperature_top_k_top_p() -> None:
-    sampling = Sampling(0.5, 3, 0.9, max_repeats=4, max_rests=2)
-    expected = (RepetitionLimit(4), RestLimit(2), Temperature(0.5), TopK(3), TopP(0.9))
+def test_the_chain_is_limits_temperature_top_k_top_p_min_p() -> None:
+    sampling = Sampling(0.5, 3, 0.9, max_repeats=4, max_rests=2, min_p=0.1)
+    expected = (RepetitionLimit(4), RestLimit(2), Temperature(0.5), TopK(3), TopP(0.9), MinP(0.1))
     assert sampling.chain == expected
     window = np.array([[1, 2, 0, 0]])
     by_hand = ROW
@@ -265,6 +289,9 @@ def test_songs_and_seeds_have_noise_of_their_own() -> None:
         {"top_p": math.nan},
         {"max_repeats": 0},
         {"max_rests": 0},
+        {"min_p": -0.1},
+        {"min_p": 1.01},
+        {"min_p": math.nan},
     ],
     ids=str,
 )
@@ -273,6 +300,30 @@ def test_an_option_out_of_range_is_refused(wrong: dict[str, float]) -> None:
         Sampling(**wrong)
 
 
+def test_what_is_wrong_with_a_value_is_said_by_its_range() -> None:
+    problems = {each.option.keyword: each.option.problem(-3) for each in FILTERS}
+    assert problems["top_k"] == "must be at least 1, not -3"
+    assert problems["top_p"] == "must be above 0 and at most 1, not -3"
+    assert problems["temperature"] == "must be at least 0, not -3"
+    assert TopP.option.problem(0.5) is None
+    assert Temperature.option.problem(math.inf) == "must be a finite number, not inf"
+
+
+def test_every_filter_has_a_typed_argument() -> None:
+    keywords = {each.option.keyword for each in FILTERS}
+    assert {field.name for field in dataclasses.fields(Sampling)} == keywords
+    assert keywords <= DrawOptions.__annotations__.keys()
+
+
+def test_what_differs_from_the_models_distribution_is_told() -> None:
+    assert Sampling().facts() == []
+    sampling = Sampling(0.9, 3, 0.95, max_repeats=4, max_rests=2, min_p=0.05)
+    assert sampling.facts() == [
+        *("temperature 0.9", "top-k 3", "top-p 0.95"),
+        *("max-repeats 4", "max-rests 2", "min-p 0.05"),
+    ]
+
+
 def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(BadOption, match="seed is 0 or more"):
+    with pytest.raises(BadOption, match="seed must be at least 0"):
         Noise(-1, 0, 5)

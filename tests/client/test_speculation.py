@@ -87,7 +87,7 @@ def test_a_stream_and_a_song_extended_are_guessed_alike(composer: Composer) -> N
 
 
 def test_a_negative_number_of_guesses_is_refused(composer: Composer) -> None:
-    with pytest.raises(BadOption, match="speculate is 0 or more, not -1"):
+    with pytest.raises(BadOption, match="speculate must be at least 0, not -1"):
         composer.generate(5, speculate=-1)
 
 

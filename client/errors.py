@@ -80,3 +80,11 @@ class BadResponse(ComposerError):
 
 class CannotWrite(ComposerError, OSError):
     """A file cannot be written where it was asked for."""
+
+
+class UnknownFormat(BadOption):
+    """A file whose suffix belongs to no format; the message lists the known suffixes."""
+
+
+class MissingLibrary(ComposerError, ImportError):
+    """A format needs a library that is not installed; the message has the command to install it."""

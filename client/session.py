@@ -264,4 +264,5 @@ def _begun(
         context=tuple(before[sounding[0] :]) if sounding else (),
         sampling=sampling,
         limits=model.settings.limits,
+        given_frames=len(given),
     )

@@ -1,4 +1,4 @@
-"""A song: frames, how fast they go, and where they came from; and the files it becomes."""
+"""A song: its frames, their speed, their origin, and the files that it can be written to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 from tunesmith.client.errors import BadOption
 from tunesmith.client.files import write_atomically
+from tunesmith.client.libraries import PILLOW
 from tunesmith.client.pitches import pitch_name
 from tunesmith.client.sampling import Sampling
 from tunesmith.music import (
@@ -34,16 +35,18 @@ from tunesmith.music.notation import (
 if TYPE_CHECKING:
     import pretty_midi
 
+    from tunesmith.client.formats.format import Format
+
 
 class Playing(TypedDict, total=False):
-    """How a song is to be played, where not as it says itself; every writer of a song takes them.
+    """How a song is played, in place of its own values; every method that writes one takes them.
 
     Attributes:
-        program: General MIDI program 0..127; or two, of the melody and of all else; or three, of
+        program: General MIDI program 0..127; or two, for the melody and for all else; or three, for
             the melody, the inner voices and the bass, each a track of its own.
         velocity: of every note, 1..127; or two or three by voice.
-        tempo: beats a minute, 4 to 1,000; they place the bar lines and move no note.
-        frames_per_second: how fast the song goes.
+        tempo: beats per minute, 4 to 1,000; it places the bar lines and moves no note.
+        frames_per_second: the song's speed.
     """
 
     program: ByVoice
@@ -54,29 +57,30 @@ class Playing(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Song:
-    """What a composer composed.
+    """A composed song.
 
-    Every method that makes a file of it takes :class:`Playing`'s arguments; what it is not told is
-    the song's own.
+    Every method that writes it takes :class:`Playing`'s arguments, which replace the song's own
+    values.
 
     Args:
         frames: the pitches that sound in each frame; the empty tuple is a rest. A
-            :class:`tunesmith.music.StruckFrame` also says which of them begin there; of a plain
-            frame those do that do not sound in the frame before.
-        frames_per_second: how long a frame lasts: ``1 / frames_per_second`` seconds.
+            :class:`tunesmith.music.StruckFrame` also says which of them begin there; in a plain
+            frame those begin that do not sound in the frame before.
+        frames_per_second: a frame lasts ``1 / frames_per_second`` seconds.
         program: General MIDI program 0..127 to play it with, or two or three by voice.
-        model: the name of the model that composed it, if one did.
+        model: the name of the model that composed it; None if no model did.
         model_version: the version of that model.
-        seed: the seed it was drawn with; the same seed on the same version gives it again.
-        index: which of the songs drawn together with that seed it is.
-        context: what the model heard before the first frame, at most a window of it; no part of the
-            song, but what it takes to continue one.
-        tempo: beats a minute, which place bar lines and move no note; None where a beat is the
-            power of two of frames that gives a tempo from 70 up to 140.
+        seed: the random seed; the same seed on the same version gives the same song.
+        index: the song's number among those composed together with that seed, from 0.
+        context: the frames before the song's first, at most the model's window; they are not part
+            of the song, but needed to continue it.
+        tempo: beats per minute, which place bar lines and move no note; None for a beat of a power
+            of two of frames, such that there are from 70 up to 140 of them a minute.
         velocity: 1..127 of every note, or two or three by voice.
-        sampling: how its frames were drawn, the last of them if it was extended; None where nobody
-            knows, or by filters of one's own.
-        limits: beyond which a song of this model is degenerate; None where the model does not say.
+        sampling: how its frames were drawn, the last of them if it was extended; None if that is
+            unknown, or if filters of one's own were used.
+        limits: beyond these a song of its model is degenerate; None if the model has none.
+        given_frames: how many of its first frames are the start note or chord, not composed.
     """
 
     frames: tuple[Frame, ...]
@@ -91,6 +95,7 @@ class Song:
     context: tuple[Frame, ...] = ()
     sampling: Sampling | None = field(default=None, compare=False)
     limits: SongLimits | None = field(default=None, compare=False)
+    given_frames: int = field(default=0, compare=False)
 
     @classmethod
     def read(
@@ -133,9 +138,9 @@ class Song:
 
     @property
     def degeneration(self) -> Degeneration | None:
-        """Why it is degenerate: silent, or resting or dwelling beyond what the corpus does.
+        """Why it is degenerate: silent, or beyond its model's limits of rests or of repetition.
 
-        None if it is not, or if its model has no limits. Silence is told in any case.
+        None if it is not. A song of a model without limits can be silent only.
         """
         return find_degeneration(self.frames, self.limits)
 
@@ -161,7 +166,7 @@ class Song:
         return f"{len(self.notes)} note{'s' * (len(self.notes) > 1)}, {reach}, {length}"
 
     def origin(self) -> str:
-        """Return one line of where it came from: ``tunesmith, version 3, seed 7``; or nothing."""
+        """Return model, version, seed and sampling: ``tunesmith, version 3, seed 7``."""
         facts = [self.model] if self.model is not None else []
         if self.model_version is not None:
             facts.append(f"version {self.model_version}")
@@ -172,7 +177,7 @@ class Song:
         return ", ".join(facts)
 
     def played(self, **playing: Unpack[Playing]) -> Self:
-        """Return the song as it is to be played otherwise.
+        """Return the song with other values for how it is played.
 
         Raises:
             BadOption: a value is out of range.
@@ -206,16 +211,45 @@ class Song:
         except MusicError as error:
             raise BadOption(str(error)) from error
 
+    def save(
+        self, path: str | Path, *, format: Format | None = None, **playing: Unpack[Playing]
+    ) -> None:
+        """Write the song in the format that the suffix names, completely or not at all.
+
+        The suffixes are .mid, .midi, .png, .wav, .html, .json, .musicxml and those of installed
+        plug-ins (:mod:`tunesmith.client.formats`).
+
+        Args:
+            path: the file.
+            format: a format to write in, whatever the suffix is; such as one of one's own.
+            playing: how the song is played, where that differs from the song.
+
+        Raises:
+            UnknownFormat: no format has the suffix.
+            MissingLibrary: the format needs a library that is not installed.
+            CannotWrite: the folder is missing or not writable.
+            BadOption: a value is out of range.
+        """
+        from tunesmith.client.formats.registry import format_of
+
+        found = format_of(path) if format is None else format
+        content = io.BytesIO()
+        try:
+            found.write(self.played(**playing), content)
+        except MusicError as error:
+            raise BadOption(str(error)) from error
+        write_atomically(path, content.getvalue())
+
     def write(self, path: str | Path, **playing: Unpack[Playing]) -> None:
-        """Write the song as a MIDI file, whole or not at all.
+        """Write the song as a MIDI file, whatever its suffix, completely or not at all.
 
         Raises:
             CannotWrite: the folder is missing or not writable.
             BadOption: a value is out of range.
         """
-        content = io.BytesIO()
-        self.to_pretty_midi(**playing).write(content)
-        write_atomically(path, content.getvalue())
+        from tunesmith.client.formats.midi import FORMAT
+
+        self.save(path, format=FORMAT, **playing)
 
     def picture(
         self, *, title: str | None = None, scale: int = 1, **playing: Unpack[Playing]
@@ -224,29 +258,22 @@ class Song:
 
         Args:
             title: the line above it; the summary if None.
-            scale: 2 is twice as large, for screens of small pixels and for print; 1 to 4.
+            scale: 2 is twice as large, for high-resolution screens and for print; 1 to 4.
             playing: tempo and speed place the bars and the seconds.
 
         Raises:
+            MissingLibrary: Pillow is not installed.
             BadOption: a value is out of range.
         """
-        from tunesmith.client.picture import Heading, draw_piano_roll
+        from tunesmith.client.formats.png import write_piano_roll
 
-        song = self.played(**playing)
-        image = draw_piano_roll(
-            song.frames,
-            song.frames_per_second,
-            Heading(*song.headlines(title)),
-            tempo=song.tempo,
-            scale=scale,
-        )
         content = io.BytesIO()
-        image.save(content, format="PNG", optimize=True)
+        write_piano_roll(self.played(**playing), content, title=title, scale=scale)
         return content.getvalue()
 
-    def _repr_png_(self) -> bytes:
-        """Show the piano roll where a notebook shows a value (IPython's rich display)."""
-        return self.picture()
+    def _repr_png_(self) -> bytes | None:
+        """Show the piano roll in a notebook (IPython's rich display); nothing without Pillow."""
+        return self.picture() if PILLOW.installed else None
 
     def write_picture(
         self,
@@ -256,9 +283,10 @@ class Song:
         scale: int = 1,
         **playing: Unpack[Playing],
     ) -> None:
-        """Write :meth:`picture` to a PNG file, whole or not at all.
+        """Write :meth:`picture` to a PNG file, completely or not at all.
 
         Raises:
+            MissingLibrary: Pillow is not installed.
             CannotWrite: the folder is missing or not writable.
             BadOption: a value is out of range.
         """
@@ -270,13 +298,13 @@ class Song:
         Raises:
             BadOption: a value is out of range.
         """
-        from tunesmith.client.sound import wav_bytes
+        from tunesmith.client.formats.wav import wav_bytes
 
         song = self.played(**playing)
         return wav_bytes(song.frames, song.frames_per_second, song.program, song.velocity)
 
     def write_sound(self, path: str | Path, **playing: Unpack[Playing]) -> None:
-        """Write :meth:`sound` to a WAV file, whole or not at all.
+        """Write :meth:`sound` to a WAV file, completely or not at all.
 
         Raises:
             CannotWrite: the folder is missing or not writable.
@@ -287,7 +315,7 @@ class Song:
     def player(self, *, title: str | None = None, **playing: Unpack[Playing]) -> str:
         """Return a page of HTML that plays the song: notes that fall onto a keyboard.
 
-        It is complete in itself and needs nothing but a browser.
+        The page is one file that loads nothing else.
 
         Args:
             title: its heading; the summary if None.
@@ -296,21 +324,14 @@ class Song:
         Raises:
             BadOption: a value is out of range.
         """
-        from tunesmith.client.player import player_page
+        from tunesmith.client.formats.html import song_page
 
-        song = self.played(**playing)
-        return player_page(
-            song.frames,
-            song.frames_per_second,
-            *song.headlines(title),
-            tempo=song.tempo,
-            velocity=song.velocity,
-        )
+        return song_page(self.played(**playing), title)
 
     def write_player(
         self, path: str | Path, *, title: str | None = None, **playing: Unpack[Playing]
     ) -> None:
-        """Write :meth:`player` to an HTML file, whole or not at all.
+        """Write :meth:`player` to an HTML file, completely or not at all.
 
         Raises:
             CannotWrite: the folder is missing or not writable.

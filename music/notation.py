@@ -40,11 +40,13 @@ _LEAST_TICKS_PER_FRAME = 8
 # pretty_midi takes a file of more than ten million ticks for a broken one.
 _MOST_TICKS = 9_900_000
 _ALL_NOTES_OFF = 123
-_PART_NAMES = {
+
+PART_NAMES = {
     1: ("",),
     2: ("melody", "accompaniment"),
     3: ("melody", "inner voices", "bass"),
 }
+"""The names of the parts of a written song, by how many there are."""
 
 
 class HeldNote(NamedTuple):
@@ -189,7 +191,7 @@ def to_pretty_midi(
     song = pretty_midi.PrettyMIDI(
         resolution=clock.ticks_per_beat, initial_tempo=60 / clock.seconds_per_beat
     )
-    names = _PART_NAMES[len(programs)]
+    names = PART_NAMES[len(programs)]
     parts = [
         pretty_midi.Instrument(each, name=name) for each, name in zip(programs, names, strict=True)
     ]

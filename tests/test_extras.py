@@ -179,7 +179,7 @@ def imported(package: str) -> set[str]:
     ("package", "extras"),
     [
         ("music", []),
-        ("client", ["pictures"]),
+        ("client", ["pictures", "scores"]),
         ("cli", ["cli"]),
         ("components", ["pipeline", "demo"]),
         ("pipeline", ["pipeline"]),

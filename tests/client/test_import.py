@@ -9,8 +9,8 @@ HEAVY = (
     *("tensorflow", "tensorflow_serving", "keras", "apache_beam"),
     *("pretty_midi", "mido", "matplotlib", "PIL", "rich", "click", "scipy"),
     *("tunesmith.components", "tunesmith.serving", "tunesmith.pipeline"),
-    *("tunesmith.client.aio", "tunesmith.client.picture", "tunesmith.client.sound"),
-    *("tunesmith.client.player", "tunesmith.music.reading"),
+    *("tunesmith.client.aio", "tunesmith.client.formats", "tunesmith.client.filter_plugins"),
+    *("music21", "tunesmith.music.reading"),
 )
 
 

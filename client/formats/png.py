@@ -1,8 +1,8 @@
-"""A song as a picture: its piano roll, laid out in lines like a score.
+"""PNG: the song as a picture of its piano roll, in lines of bars like a score; drawn by Pillow.
 
 The keyboard stands at the left of every line, a held note is a rounded bar from its start to its
-end, in the colour of its voice. Bars are counted as the written MIDI file counts them; seconds
-stand below. Where things lie is :mod:`tunesmith.client.roll_layout`'s.
+end, in the colour of its voice. Bars are counted as in the written MIDI file; seconds stand below.
+:mod:`tunesmith.client.formats.roll_layout` computes the positions.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from tunesmith.client.errors import BadOption
+from tunesmith.client.formats.roll_layout import Layout, pitch_span
+from tunesmith.client.libraries import PILLOW
 from tunesmith.client.pitches import is_black_key, pitch_name
-from tunesmith.client.roll_layout import Layout, pitch_span
 from tunesmith.music import Frame, notes_from_frames
 from tunesmith.music.notation import BEATS_PER_BAR, HeldNote, Voice, checked_tempo, voices_of
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
     from PIL.ImageFont import FreeTypeFont
+
+    from tunesmith.client.song import Song
 
 LARGEST_SCALE = 4
 """The picture of the longest song is then some 6,000 by 40,000 pixels."""
@@ -55,7 +58,7 @@ _VOICE_NAMES = {Voice.MELODY: "melody", Voice.INNER: "inner voices", Voice.BASS:
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands above a picture.
+    """The two lines above a picture.
 
     Args:
         title: the large line.
@@ -66,6 +69,44 @@ class Heading:
     subtitle: str = ""
 
 
+class PngFormat:
+    """``.png``: :func:`draw_piano_roll` with the song's summary and origin above it."""
+
+    name = "PNG"
+    suffixes = (".png",)
+    library = PILLOW
+
+    def write(self, song: Song, file: BinaryIO) -> None:
+        """Write the song."""
+        write_piano_roll(song, file)
+
+
+FORMAT = PngFormat()
+
+
+def write_piano_roll(
+    song: Song, file: BinaryIO, *, title: str | None = None, scale: int = 1
+) -> None:
+    """Write the piano roll of a song as PNG.
+
+    Args:
+        song: the song.
+        file: where to.
+        title: the line above the picture; the summary if None.
+        scale: 2 is twice as large; 1 to 4.
+
+    Raises:
+        MissingLibrary: Pillow is not installed.
+        BadOption: the scale is out of range.
+        MusicError: the speed or the tempo is out of range.
+    """
+    heading = Heading(*song.headlines(title))
+    image = draw_piano_roll(
+        song.frames, song.frames_per_second, heading, tempo=song.tempo, scale=scale
+    )
+    image.save(file, format="PNG", optimize=True)
+
+
 def draw_piano_roll(
     frames: Sequence[Frame],
     frames_per_second: float,
@@ -74,27 +115,29 @@ def draw_piano_roll(
     tempo: float | None = None,
     scale: int = 1,
 ) -> Image.Image:
-    """Return the piano roll of `frames`, an RGB image at most some 1,560 pixels times `scale` wide.
+    """Return the piano roll of `frames`, an RGB image of at most about 1,560 pixels in width.
 
     A song takes lines of about ten bars, of more bars where it is long; one of more than an hour is
     shown as far as 24 lines go, and the picture says so.
 
     Args:
-        frames: what sounds in each frame.
-        frames_per_second: how long a frame lasts: ``1 / frames_per_second`` seconds.
-        heading: what stands above; a string is the title alone.
+        frames: the pitches that sound in each frame.
+        frames_per_second: a frame lasts ``1 / frames_per_second`` seconds.
+        heading: the lines above the picture; a string is the title alone.
         tempo: beats a minute, which place the bars, four beats each; None for
             :func:`tunesmith.music.notation.checked_tempo`'s own.
         scale: 2 is twice as large, for screens of small pixels and for print; 1 to 4.
 
     Raises:
+        MissingLibrary: Pillow is not installed.
         BadOption: the scale is out of range.
         MusicError: the speed or the tempo is out of range.
     """
+    PILLOW.require("a PNG picture")
     from PIL import Image
 
     if scale not in range(1, LARGEST_SCALE + 1):
-        raise BadOption(f"the scale of a picture is 1 to {LARGEST_SCALE}, not {scale}")
+        raise BadOption(f"the scale of a picture must be 1 to {LARGEST_SCALE}, not {scale}")
     notes = notes_from_frames(frames)
     voices = voices_of(notes, frames)
     layout = Layout(

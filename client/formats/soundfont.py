@@ -1,8 +1,8 @@
-"""Reading a SoundFont 2 bank: which samples a General MIDI program plays for a pitch, and how.
+"""Reader of SoundFont 2 files: the samples that a General MIDI program plays for a pitch.
 
 The file is RIFF with nine tables of fixed-size records (SoundFont Technical Specification 2.01,
-sections 5 and 7). Read are the generators that decide a note's pitch, loudness, loop, envelope and
-brightness; modulators and low-frequency oscillators are not.
+sections 5 and 7). It reads the generators of a note's pitch, loudness, loop, envelope and
+brightness; it ignores modulators and low-frequency oscillators.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tunesmith.client.errors import MissingLibrary
 
 Generators = dict[int, int]
 
@@ -81,7 +83,7 @@ _RECORDS = {
 
 @dataclass(frozen=True)
 class Voice:
-    """One sample as a note plays it.
+    """One sample of a note.
 
     Args:
         samples: float32 [n], -1 to 1; of a looped sample, up to the loop's end.
@@ -121,7 +123,7 @@ class SoundFont:
         return {(int(each["bank"]), int(each["preset"])): i for i, each in enumerate(records)}
 
     def voices(self, program: int, pitch: int, velocity: int) -> list[Voice]:
-        """Return what sounds when a note is struck, usually one voice or a stereo pair.
+        """Return the samples that sound when a note is struck, usually one or a stereo pair.
 
         Args:
             program: General MIDI program 0..127.
@@ -212,8 +214,15 @@ def _sum(preset: Generators, instrument: Generators) -> Generators:
 
 @cache
 def general_midi() -> SoundFont:
-    """Return the bank that comes with pretty_midi (TimGM6mb, by Tim Brechbill), read once."""
+    """Return the soundfont that comes with pretty_midi (TimGM6mb, by Tim Brechbill), read once.
+
+    Raises:
+        MissingLibrary: this release of pretty_midi has no such file.
+    """
     spec = importlib.util.find_spec("pretty_midi")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("pretty_midi is not installed")
-    return SoundFont.read(Path(spec.origin).with_name("TimGM6mb.sf2"))
+        raise ModuleNotFoundError("pretty_midi is not installed", name="pretty_midi")
+    path = Path(spec.origin).with_name("TimGM6mb.sf2")
+    if not path.is_file():
+        raise MissingLibrary("pretty_midi has no TimGM6mb.sf2: pip install pretty_midi==0.2.11")
+    return SoundFont.read(path)

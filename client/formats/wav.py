@@ -1,7 +1,11 @@
-"""Sound: frames played with the General MIDI bank that comes with pretty_midi.
+"""WAV: the song as sound, played with the General MIDI soundfont that comes with pretty_midi.
 
-A note is its soundfont sample, resampled to the pitch, looped while it is held, under the bank's
-own low-pass filter and volume envelope. No reverberation, no chorus.
+A note is a sample of the soundfont, resampled to the pitch and looped while it is held, through the
+soundfont's low-pass filter and volume envelope. There is no reverb and no chorus.
+
+No library plays soundfonts on every platform that numpy has wheels for: tinysoundfont 0.3.7 sounds
+the same, but requires PyAudio, which pip has to compile on Linux, and has no wheels for Python 3.13
+or ARM there; symusic's synthesizer has neither the filter nor the release of a note.
 """
 
 from __future__ import annotations
@@ -9,11 +13,12 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.client.soundfont import Generator, SoundFont, Voice, general_midi
+from tunesmith.client.formats.soundfont import Generator, SoundFont, Voice, general_midi
 from tunesmith.music import DEFAULT_VELOCITY, Frame, notes_from_frames
 from tunesmith.music.notation import (
     ByVoice,
@@ -23,15 +28,33 @@ from tunesmith.music.notation import (
     voices_of,
 )
 
+if TYPE_CHECKING:
+    from tunesmith.client.song import Song
+
 SAMPLE_RATE = 44_100
 
 LONGEST_RELEASE = 2.0
-"""Seconds after the last note's end; the rest of a longer release is below hearing."""
+"""Seconds of sound after the last note's end; a longer release is inaudible by then."""
 
 PEAK = 0.89
-"""The loudest sample of a song, of full scale: one decibel of room for a player's resampling."""
+"""The largest sample of a song, of full scale: one decibel of headroom."""
 
 Samples = NDArray[np.float32]
+
+
+class WavFormat:
+    """``.wav``: one channel, 16 bits, 44.1 kHz, played by the song's programs."""
+
+    name = "WAV"
+    suffixes = (".wav",)
+    library = None
+
+    def write(self, song: Song, file: BinaryIO) -> None:
+        """Write the song."""
+        file.write(wav_bytes(song.frames, song.frames_per_second, song.program, song.velocity))
+
+
+FORMAT = WavFormat()
 
 
 def render(
@@ -42,11 +65,12 @@ def render(
 ) -> Samples:
     """Return the sound of `frames`, float32 [n] at 44,100 Hz, with its peak at 0.89.
 
-    The sound lasts as long as the frames, and a little longer where the last notes ring.
+    The sound lasts as long as the frames, and at most two seconds more while the last notes fade.
+    The same arguments give the same samples.
 
     Args:
-        frames: what sounds in each frame.
-        frames_per_second: how long a frame lasts: ``1 / frames_per_second`` seconds.
+        frames: the pitches that sound in each frame.
+        frames_per_second: a frame lasts ``1 / frames_per_second`` seconds.
         program: General MIDI program 0..127, or two or three by voice.
         velocity: of every note, 1..127, or two or three by voice.
 

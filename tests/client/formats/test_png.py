@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tunesmith.client import BadOption, Song
-from tunesmith.client.picture import draw_piano_roll
-from tunesmith.client.roll_layout import FEWEST_ROWS, MOST_LINES, Layout, pitch_span
+from tunesmith.client.formats.png import draw_piano_roll
+from tunesmith.client.formats.roll_layout import FEWEST_ROWS, MOST_LINES, Layout, pitch_span
 from tunesmith.music import Frame
 from tunesmith.music.notation import HeldNote
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -74,6 +75,78 @@ def test_the_options_reach_the_song(run: Run, server_address: str, tmp_path: Pat
     assert out == f"a.mid: {played.summary()}, seed 5, version 1\n"
 
 
+def test_each_out_is_written_in_the_format_of_its_suffix(
+    run: Run, server_address: str, tmp_path: Path
+) -> None:
+    arguments = ["--server", server_address, "--steps", 12, "--seed", 5, "--min-p", 0.01]
+    files = [f"song.{suffix}" for suffix in ("mid", "png", "wav", "html", "json", "musicxml")]
+    code, out, _ = run(*arguments, *(word for name in files for word in ("--out", name)))
+    assert code == 0
+    with Composer(server_address) as composer:
+        song = composer.generate(12, seed=5, min_p=0.01)
+    assert out == f"{', '.join(files)}: {song.summary()}, seed 5, version 1\n"
+    assert {path.name for path in tmp_path.iterdir()} == set(files)
+    assert same_files(song, tmp_path / "song.mid", tmp_path)
+    assert (tmp_path / "song.png").read_bytes() == song.picture()
+    assert (tmp_path / "song.wav").read_bytes() == song.sound()
+    assert json.loads((tmp_path / "song.json").read_text())["sampling"]["min_p"] == 0.01
+    assert (tmp_path / "song.musicxml").read_bytes().startswith(b"<?xml")
+
+
+def test_several_songs_get_numbers_in_every_format(
+    run: Run, server_address: str, tmp_path: Path
+) -> None:
+    files = ["--out", "a.mid", "--out", "b.json", "--png", "c.png"]
+    code, out, _ = run("--server", server_address, "--steps", 6, "--count", 2, "--seed", 2, *files)
+    assert code == 0
+    assert [line.partition(":")[0] for line in out.splitlines()] == [
+        f"a-{number}.mid, b-{number}.json" for number in (1, 2)
+    ]
+    kinds = {"a": "mid", "b": "json", "c": "png"}
+    names = {f"{stem}-{number}.{kind}" for stem, kind in kinds.items() for number in (1, 2)}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+PLUGIN = """
+import numpy as np
+
+
+class Text:
+    name = "text"
+    suffixes = (".txt",)
+    library = None
+
+    def write(self, song, file):
+        file.write(str(len(song.frames)).encode())
+
+
+def at_most(pitches):
+    return lambda rows, windows: rows * (np.arange(rows.shape[1]) <= pitches)
+"""
+
+
+def test_a_format_and_a_filter_of_ones_own(
+    run: Run,
+    server_address: str,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "own_plugins.py").write_text(PLUGIN, encoding="utf-8")
+    monkeypatch.setenv("TUNESMITH_PLUGIN_PATH", str(folder))
+    own = ["--format", "own_plugins:Text", "--filter", "own_plugins:at_most=3"]
+    arguments = ["--server", server_address, "--steps", 12, "--seed", 5]
+    assert run(*arguments, *own, "--out", "song.txt", "--out", "song.mid")[0] == 0
+    assert (tmp_path / "song.txt").read_text() == "12"
+    with Composer(server_address) as composer:
+        few = set(composer.model().vocabulary.frames[:4])
+    assert set(Song.read(tmp_path / "song.mid").frames) <= few
+    code, _, err = run(*arguments, *own, "--loop", "server")
+    assert code == 1
+    assert "the server's loop has no filters of one's own" in err
+
+
 def test_several_songs_get_numbers(run: Run, server_address: str, tmp_path: Path) -> None:
     code, out, _ = run("--server", server_address, "--steps", 8, "--count", 10, "--seed", 2)
     assert code == 0
@@ -112,7 +185,10 @@ def test_the_models_own_loop(run: Run, server_address: str, tmp_path: Path) -> N
     assert same_files(song, tmp_path / "song.mid", tmp_path)
     code, _, err = run(*arguments, "--max-repeats", 2)
     assert code == 1
-    assert "the server's loop has no max_repeats" in err
+    assert "the server's loop has no max_repeats: use the client's loop" in err
+    code, _, err = run(*arguments, "--min-p", 0.1, "--max-rests", 3)
+    assert code == 1
+    assert "the server's loop has no max_rests or min_p" in err
 
 
 @pytest.mark.parametrize(
@@ -125,6 +201,14 @@ def test_the_models_own_loop(run: Run, server_address: str, tmp_path: Path) -> N
         (("--tempo", "-3"), 1, "beats a minute"),
         (("--deadline", "0"), 1, "deadline is a positive number"),
         (("--server", "localhost"), 1, "write HOST:PORT"),
+        (("--out", "song.mp3"), 2, "song.mp3: the suffix .mp3 is unknown: choose .mid, "),
+        (("--out", "song"), 2, "song: it has no suffix: choose .mid, "),
+        (("--out", "a.mid", "--wav", "a.mid"), 2, "a.mid is given twice"),
+        (("--format", "absent:Text"), 2, "'--format': there is no module absent"),
+        (("--filter", "absent"), 2, "'--filter': no installed package has"),
+        (("--top-k", "0"), 2, "'--top-k': must be at least 1, not 0"),
+        (("--min-p", "1.5"), 2, "'--min-p': must be at least 0 and at most 1, not 1.5"),
+        (("--max-rests", "a"), 2, "'--max-rests': 'a' is not a valid integer"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -135,6 +219,24 @@ def test_a_mistake_is_told_before_anything_is_composed(
     assert (ended, out) == (code, "")
     assert words in err
     assert len(err.splitlines()) == 1
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("module", "suffix", "line"),
+    [
+        ("PIL", "png", "(PNG) needs Pillow: pip install 'tunesmith[pictures]'"),
+        ("music21", "musicxml", "(MusicXML) needs music21: pip install 'tunesmith[scores]'"),
+    ],
+)
+def test_a_missing_library_is_told_before_a_server_is_started(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, suffix: str, line: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    # The folder has no model, which is not looked at.
+    code, out, err = run("--model-dir", tmp_path, "--out", f"song.{suffix}")
+    assert (code, out) == (1, "")
+    assert err == f"tunesmith: error: song.{suffix} {line}\n"
     assert not [*tmp_path.iterdir()]
 
 

@@ -83,6 +83,8 @@ def test_the_page_is_one_program_that_runs(
     assert "Twenty-one" in Path("song.html").read_text(encoding="utf-8")
     assert Path("song.wav").stat().st_size > 20 * 44_100 * 2
     assert len(list(Path().glob("song-?.mid"))) == 8
+    assert Path("song.musicxml").read_bytes().startswith(b"<?xml")
+    assert len(Path("song.txt").read_text().splitlines()) == 60
     printed = capsys.readouterr().out
     assert "tunesmith version 1 50" in printed
     assert "tunesmith serve" in printed

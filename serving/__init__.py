@@ -1,6 +1,6 @@
-"""Everything that hosts an exported model: the embedded server, the engines, their settings.
+"""Model serving: the embedded server, the serving engines and their configuration.
 
-Importing this package imports gRPC but not TensorFlow; that waits until a server starts.
+Importing this package imports gRPC but not TensorFlow. TensorFlow is imported when a server starts.
 """
 
 from tunesmith.serving.engines.engine import (

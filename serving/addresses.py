@@ -1,7 +1,7 @@
-"""Where a server listens: TCP addresses and unix sockets, looked at before they are taken.
+"""Listening addresses: TCP ports and unix sockets, checked before the server binds them.
 
-What is in the way is said in one line, and before TensorFlow's seconds of import. Nothing here
-overwrites a file that is not a dead server's socket.
+The check runs before TensorFlow is imported, which takes seconds, and its errors are one line. The
+only file that is ever replaced is the socket of a server that no longer runs.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ def join(host: str, port: int) -> str:
 
 
 def require_free(host: str, port: int) -> None:
-    """Bind the address for a moment, to learn the reason if it cannot be.
+    """Check that a TCP address can be bound, by binding it for a moment.
 
     Raises:
-        AddressUnavailable: it cannot be listened on.
+        AddressUnavailable: the address cannot be bound; the message gives the reason.
     """
     if not 0 <= port <= _LARGEST_PORT:
         raise AddressUnavailable(f"cannot listen on port {port}: ports are 0 to {_LARGEST_PORT}")
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise AddressUnavailable(f"cannot listen on {host!r}: no such host is known") from error
+        raise AddressUnavailable(f"cannot listen on {host!r}: unknown host") from error
     failures: list[OSError] = []
     for family, kind, protocol, _, address in addresses:
         try:
@@ -49,12 +49,12 @@ def require_free(host: str, port: int) -> None:
                 probe.listen()
         except OSError as error:
             failures.append(error)
-    # A name may stand for several addresses. A foreign server on one of them is always in the way,
-    # while one that this machine lacks, such as IPv6's loopback, is not.
+    # A host name can have several addresses. If one of them is in use, binding fails. If this
+    # machine does not have one of them, such as the IPv6 loopback, the others are enough.
     for failure in failures:
         if failure.errno == errno.EADDRINUSE:
             raise AddressUnavailable(
-                f"port {port} on {host} is in use: stop the program that holds it, or choose "
+                f"port {port} on {host} is in use: stop the program that uses it, or choose "
                 "another port (0 for any free one)"
             ) from failure
     if len(failures) == len(addresses):
@@ -64,29 +64,34 @@ def require_free(host: str, port: int) -> None:
 
 
 def require_free_socket(path: Path) -> bool:
-    """Look at the path of a unix socket to be.
+    """Check that a unix socket can be created at `path`.
 
     Returns:
-        Whether a socket lies there that nobody listens on: what a killed server left.
+        True if `path` is a stale socket, left by a server that was killed; False if `path` is free.
 
     Raises:
-        AddressUnavailable: a server listens there, something else lies there, or it cannot be
-            written.
+        AddressUnavailable: a server listens on `path`, another kind of file exists there, or its
+            folder cannot be written.
     """
-    if max(len(os.fsencode(each)) for each in (path, _aside(path))) > _LONGEST_SOCKET_PATH:
+    if max(len(os.fsencode(each)) for each in (path, _temporary_name(path))) > _LONGEST_SOCKET_PATH:
         raise AddressUnavailable(
-            f"the socket path {path} is longer than {_LONGEST_SOCKET_PATH} bytes: choose another"
+            f"the socket path {path} is longer than {_LONGEST_SOCKET_PATH} bytes: "
+            "choose a shorter one"
         )
     if not path.parent.is_dir():
-        raise AddressUnavailable(f"cannot listen on {path}: there is no folder {path.parent}")
+        raise AddressUnavailable(
+            f"cannot listen on {path}: the folder {path.parent} does not exist"
+        )
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise AddressUnavailable(f"cannot listen on {path}: its folder cannot be written")
+        raise AddressUnavailable(
+            f"cannot listen on {path}: the folder {path.parent} is not writable"
+        )
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return False
     if not stat.S_ISSOCK(mode):
-        raise AddressUnavailable(f"{path} is there and is no socket: choose another path")
+        raise AddressUnavailable(f"{path} exists and is not a socket: choose another path")
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
@@ -95,27 +100,27 @@ def require_free_socket(path: Path) -> bool:
         except OSError as error:
             raise AddressUnavailable(f"cannot listen on {path}: {error.strerror}") from error
     raise AddressUnavailable(
-        f"the socket {path} is in use: stop the program that listens there, or choose another"
+        f"the socket {path} is in use: stop the program that listens on it, or choose another path"
     )
 
 
 @contextmanager
 def socket_put_in_place(path: Path, mode: int) -> Iterator[Path]:
-    """Yield where to bind a socket inside the context, which then appears at `path`.
+    """Yield a temporary path to bind; when the context ends, the socket is linked to `path`.
 
-    gRPC removes the file at the path it bound, whosever that is by then; so it binds another name,
-    and the socket is moved to its own, where it takes the place of a dead server's and of nothing
-    else.
+    gRPC removes the file at the path that it bound, even if another server has created a file there
+    since. So gRPC binds a temporary name, and the socket is then linked to `path`. Only a stale
+    socket is replaced.
 
     Args:
-        path: the socket to be.
-        mode: its permissions.
+        path: final path of the socket.
+        mode: permissions of the socket.
 
     Raises:
-        AddressUnavailable: what :func:`require_free_socket` raises.
+        AddressUnavailable: as :func:`require_free_socket`.
     """
-    aside = _aside(path)
-    # Between bind and chmod somebody could connect; a mask leaves no such moment.
+    aside = _temporary_name(path)
+    # With chmod after bind, another user could connect in between; umask avoids that.
     before = os.umask(0o777 & ~mode)
     try:
         yield aside
@@ -126,17 +131,19 @@ def socket_put_in_place(path: Path, mode: int) -> Iterator[Path]:
             path.unlink(missing_ok=True)
         os.link(aside, path)
     except FileExistsError as error:
-        raise AddressUnavailable(f"the socket {path} was taken just now: choose another") from error
+        raise AddressUnavailable(
+            f"another program created {path} at the same time: choose another path"
+        ) from error
     finally:
         aside.unlink(missing_ok=True)
 
 
-def _aside(path: Path) -> Path:
+def _temporary_name(path: Path) -> Path:
     return path.parent / f".{secrets.token_hex(4)}"
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells the file at `path` from a later one there; None where there is none."""
+    """Return device and inode of the file at `path`, or None if it does not exist."""
     try:
         found = path.lstat()
     except OSError:
@@ -145,6 +152,6 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def remove_socket(path: Path, ours: tuple[int, int] | None) -> None:
-    """Remove our socket; another server's that took its place stays."""
+    """Remove the socket if it is still the one with identity `ours`, not another server's."""
     if ours is not None and identity(path) == ours:
         path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""Which requests a server takes on: as many as it can answer soon, and no queue without bound.
+"""Load shedding: requests above a limit are refused at once instead of waiting in a long queue.
 
-One more is refused at once with RESOURCE_EXHAUSTED, in the words of TensorFlow Serving's gRPC
-(grpc/src/cpp/server/server_cc.cc), whose limit is --grpc_max_threads. Health and reflection are
-answered by threads of their own and are not counted: a busy server is not a dead one.
+They get RESOURCE_EXHAUSTED with the message of TensorFlow Serving's gRPC server
+(grpc/src/cpp/server/server_cc.cc), whose limit is --grpc_max_threads. Health checks and reflection
+have their own threads and are not counted, so a busy server still reports that it is healthy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Behaviour = Callable[..., Any]
 
 
 class RequestThreads(ThreadPoolExecutor):
-    """Threads for requests, which know how many of them are being answered or wait."""
+    """Thread pool for requests that counts the requests in flight (running or waiting)."""
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads, thread_name_prefix="request")
@@ -28,7 +28,7 @@ class RequestThreads(ThreadPoolExecutor):
         self.in_flight = 0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a request's answer in one of the threads, in its turn."""
+        """Queue a request for one of the threads."""
         with self._count:
             self.in_flight += 1
         try:
@@ -44,34 +44,35 @@ class RequestThreads(ThreadPoolExecutor):
             self.in_flight -= 1
 
 
-class Admission(grpc.GenericRpcHandler):
-    """gRPC handlers behind a limit on the requests in flight.
+class LoadShedding(grpc.GenericRpcHandler):
+    """gRPC handlers with a limit on the number of requests in flight.
 
     Attributes:
-        refused: how many requests were refused so far.
+        refused: number of requests refused so far.
     """
 
     def __init__(
         self, handlers: tuple[grpc.GenericRpcHandler, ...], threads: RequestThreads, limit: int
     ) -> None:
-        """Stand before `handlers`.
+        """Wrap `handlers`.
 
         Args:
-            threads: what the server runs them on.
-            limit: requests in flight at most.
+            handlers: the handlers of the services.
+            threads: the thread pool of the server.
+            limit: maximum number of requests in flight.
         """
         self._handlers = handlers
         self._threads = threads
         self._limit = limit
         self.refused = 0
-        # A method that takes a stream is called without waiting for the request's message, which a
-        # slow client may be long in sending, and which nobody is going to read.
+        # gRPC calls a streaming method before the request message has arrived. So a refusal does
+        # not wait for a large message from a slow client.
         self._refusal = grpc.stream_unary_rpc_method_handler(
             run_by(ThreadPoolExecutor(1, thread_name_prefix="refusal"), self._refuse)
         )
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """Return the handler of a method, or the refusal; gRPC calls it from one thread."""
+        """Return the handler of a method, or the refusal; gRPC calls this from a single thread."""
         for each in self._handlers:
             found = each.service(handler_call_details)
             if found is not None:
@@ -84,7 +85,7 @@ class Admission(grpc.GenericRpcHandler):
 
 
 def run_by(threads: ThreadPoolExecutor, behaviour: Behaviour) -> Behaviour:
-    """Return `behaviour` as one that gRPC runs by `threads` instead of the server's own."""
+    """Wrap `behaviour` so that gRPC runs it in `threads` instead of the server's thread pool."""
 
     def behave(request: Any, context: grpc.ServicerContext) -> Any:
         return behaviour(request, context)

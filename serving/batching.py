@@ -1,8 +1,8 @@
-"""Signatures whose requests are computed together, by TensorFlow's own batching kernel.
+"""Request batching with TensorFlow's own batching kernel.
 
-A signature's part of the graph is copied into a function, and an operation ``BatchFunction`` that
-calls it is put beside the original in the same graph. Calls of the session that reach the operation
-at the same time are joined, computed and taken apart again in C++; each caller gets its own rows.
+The subgraph of a signature is copied into a function, and a ``BatchFunction`` operation that calls
+the function is added to the same graph. The kernel concatenates the inputs of concurrent session
+calls, computes them as one batch and splits the result; each caller gets its own rows.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _UNKNOWN = -1
 
 @dataclass(frozen=True)
 class BatchedSignature:
-    """A signature's way into the graph through the batching kernel.
+    """Tensors of a signature that is computed through the batching kernel.
 
     Attributes:
-        feeds: the name of the tensor to feed, by input.
-        fetches: the name of the tensor to fetch, by output.
-        row_shapes: the shape of one row, by input.
+        feeds: name of the tensor to feed, by input.
+        fetches: name of the tensor to fetch, by output.
+        row_shapes: shape of one row, by input.
         outputs: numpy dtype and shape of one row, by output.
     """
 
@@ -38,9 +38,10 @@ class BatchedSignature:
     outputs: Mapping[str, tuple[Any, tuple[int, ...]]]
 
     def takes(self, inputs: Mapping[str, NDArray[Any]]) -> bool:
-        """Return whether these rows can be joined with those of other requests.
+        """Return whether these rows can be batched with rows of other requests.
 
-        Others are left to the graph itself, where they can fail nobody but themselves.
+        Requests of another row shape are computed without batching, so that an error in them does
+        not fail other requests.
         """
         return all(
             array.ndim > 0 and array.shape[1:] == self.row_shapes[alias]
@@ -48,10 +49,10 @@ class BatchedSignature:
         )
 
     def rows(self, inputs: Mapping[str, NDArray[Any]]) -> int:
-        """Return how many rows a request has.
+        """Return the number of rows of a request.
 
         Raises:
-            RequestError: INVALID_ARGUMENT, its inputs disagree.
+            RequestError: INVALID_ARGUMENT: the inputs have different numbers of rows.
         """
         sizes = {len(array) for array in inputs.values()}
         if len(sizes) > 1:
@@ -62,20 +63,20 @@ class BatchedSignature:
         return sizes.pop()
 
     def no_rows(self, outputs: tuple[str, ...]) -> list[NDArray[Any]]:
-        """Return the answer to a request of no rows.
+        """Return the answer to a request with no rows.
 
-        The kernel forgets the other dimensions, and TensorFlow Serving's never answers.
+        The kernel would drop the other dimensions, and TensorFlow Serving never answers.
         """
         rows = (self.outputs[alias] for alias in outputs)
         return [np.empty((0, *shape), dtype) for dtype, shape in rows]
 
 
 def batchable(signature: Any) -> bool:
-    """Return whether requests for `signature`, a SignatureDef, can be computed together.
+    """Return whether requests for `signature`, a SignatureDef, can be batched.
 
-    The first dimension of every input and output has to be the batch, that is unknown, and the
-    others known: rows of different shapes cannot be joined, and an output whose rows grow with
-    those beside them (the composer's ``generate``) would not be what its caller gets alone.
+    The first dimension of every input and output must be unknown (the batch), the others known:
+    rows of different shapes cannot be concatenated. An output whose row length depends on the other
+    rows (the composer's ``generate``) would differ from that of an unbatched request.
     """
     infos = [*signature.inputs.values(), *signature.outputs.values()]
     return (
@@ -88,7 +89,7 @@ def batchable(signature: Any) -> bool:
 
 
 def _sizes(info: Any) -> tuple[int, ...]:
-    """Return a TensorInfo's dimensions, none where not even their number is known."""
+    """Return the dimensions of a TensorInfo; empty if its rank is unknown."""
     if info.tensor_shape.unknown_rank:
         return ()
     return tuple(dim.size for dim in info.tensor_shape.dim)
@@ -101,17 +102,17 @@ def add_batched(
     *,
     capture_variables: bool,
 ) -> dict[str, BatchedSignature]:
-    """Put the batching kernel before every signature that allows it.
+    """Add a batching kernel for every signature that can be batched.
 
     Args:
-        graph: the session's graph, loaded; it grows.
+        graph: the loaded graph of the session; operations are added to it.
         signatures: SignatureDefs by name.
-        parameters: the kernel's.
-        capture_variables: hand the variables in, which says what device they lie on, instead of
-            finding them by name, which saves a call some microseconds.
+        parameters: parameters of the kernel.
+        capture_variables: pass the variables to the function as captured inputs, which records
+            their device. False looks them up by name, which saves some microseconds a call.
 
     Returns:
-        The batched signatures by name; one that cannot be batched is left out.
+        The batched signatures by name, without those that cannot be batched.
     """
     definition = graph.as_graph_def()
     batched = {}
@@ -121,16 +122,16 @@ def add_batched(
                 continue
             outputs = {each.name.split(":")[0] for each in signature.outputs.values()}
             part = tf.compat.v1.graph_util.extract_sub_graph(definition, sorted(outputs))
-            # The functions that it calls are in the session's graph already.
+            # The session's graph already has the functions that the subgraph calls.
             part.ClearField("library")
-            if _by_reference(graph, part):
+            if _has_reference_variables(graph, part):
                 continue
             batched[name] = _add(graph, name, signature, part, parameters, capture_variables)
     return batched
 
 
-def _by_reference(graph: Any, part: Any) -> bool:
-    """Return whether `part` of `graph` has variables of the oldest kind, unknown to functions."""
+def _has_reference_variables(graph: Any, part: Any) -> bool:
+    """Return whether `part` of `graph` has reference variables, which functions do not support."""
     return any(
         output.dtype._is_ref_dtype
         for node in part.node
@@ -192,9 +193,9 @@ def _add(
 
 
 def _resources(graph: Any, part: Any, capture_variables: bool) -> list[Any]:
-    """Return the resources that a function is handed: tables always, variables if told to.
+    """Return the resources to pass to a function: lookup tables, and variables if asked for.
 
-    A variable that has a name is found by it wherever the operation stands.
+    Without `capture_variables`, the function finds a variable by its shared name.
     """
     return [
         output
@@ -206,12 +207,12 @@ def _resources(graph: Any, part: Any, capture_variables: bool) -> list[Any]:
 
 
 def _allowed_sizes(parameters: BatchingParameters) -> list[int]:
-    """Return the kernel's ``allowed_batch_sizes``, whose last entry limits the size of a batch."""
+    """Return ``allowed_batch_sizes`` for the kernel; the last one is the largest batch size."""
     largest = parameters.execution_batch_size
     sizes = [size for size in parameters.allowed_batch_sizes if size < largest]
     if parameters.allowed_batch_sizes:
         return [*sizes, largest]
-    # Every size is allowed, so that nothing is padded.
+    # All sizes are allowed, so that batches are not padded.
     return list(range(1, largest + 1)) if largest != parameters.max_batch_size else []
 
 

@@ -1,6 +1,6 @@
-"""How requests are computed together: TensorFlow Serving's batching parameters and their file.
+"""Batching parameters, in the format of TensorFlow Serving's ``--batching_parameters_file``.
 
-Light to import: a file that is wrong is found before TensorFlow's seconds of import.
+This module does not import TensorFlow, so an invalid file is reported without that delay.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ def _cores() -> int:
 
 @dataclass(frozen=True)
 class BatchingParameters:
-    """The parameters of TensorFlow's batching kernel; the values are checked when it is made.
+    """Parameters of TensorFlow's batching kernel, validated when the object is created.
 
-    The defaults are this server's own, for the exported network on two cores: measured with
-    benchmarks/serve.py. A file's are TensorFlow Serving's instead, see :func:`read_parameters`.
+    The defaults were measured for the exported network on two cores with benchmarks/serve.py. A
+    parameter that a file leaves out gets TensorFlow Serving's default instead, see
+    :func:`read_parameters`.
 
     Attributes:
-        max_batch_size: rows that one request may have; one with more is INVALID_ARGUMENT. A
-            thousand is TensorFlow Serving's default, so the two refuse the same requests.
-        batch_timeout_micros: microseconds that a request waits for others while a batch thread is
-            idle. 0 costs a lone client nothing; under load, requests gather while a batch is
-            computed.
-        max_enqueued_batches: batches that may wait; a request beyond them is UNAVAILABLE at once.
-            The largest request that is taken needs as many as it is split into.
-        num_batch_threads: batches computed at the same time.
+        max_batch_size: maximum number of rows in one request; a larger request is INVALID_ARGUMENT.
+            1000 is TensorFlow Serving's default, so both servers refuse the same requests.
+        batch_timeout_micros: microseconds that an idle batch thread waits for more requests. With
+            0, a single client never waits; under load, requests queue while a batch is computed.
+        max_enqueued_batches: maximum number of waiting batches; a request above it is UNAVAILABLE
+            at once. A large request that is split counts once for each of its parts.
+        num_batch_threads: number of batches computed at the same time.
         allowed_batch_sizes: sizes to which a batch is padded, ascending, for devices that compile
-            or tune for each size; none by default.
-        enable_large_batch_splitting: whether a request of more rows than a batch is spread over
-            several batches, between which those of other requests find their place.
-        max_execution_batch_size: rows that one batch may have where large ones are split; None for
+            or tune for each size; empty means no padding.
+        enable_large_batch_splitting: split a request with more rows than
+            `max_execution_batch_size` into several batches.
+        max_execution_batch_size: maximum number of rows in one batch, with splitting; None means
             `max_batch_size`.
 
     Raises:
@@ -69,7 +69,7 @@ class BatchingParameters:
         for name, least in at_least.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= _LARGEST:
-                raise ValueError(f"{name} must lie in {least}..{_LARGEST}, but is {value}")
+                raise ValueError(f"{name} must be between {least} and {_LARGEST}, but is {value}")
         sizes = self.allowed_batch_sizes
         if any(size < 1 for size in sizes) or list(sizes) != sorted(set(sizes)):
             raise ValueError("allowed_batch_sizes must be positive and ascending")
@@ -88,17 +88,17 @@ class BatchingParameters:
 
     @property
     def execution_batch_size(self) -> int:
-        """Rows that one batch may have."""
+        """Maximum number of rows in one batch."""
         if self.enable_large_batch_splitting and self.max_execution_batch_size is not None:
             return self.max_execution_batch_size
         return self.max_batch_size
 
 
 def parameters(options: ServerOptions) -> BatchingParameters | None:
-    """Return how a server of these options batches, None where it does not.
+    """Return the batching parameters for these server options, or None without batching.
 
     Raises:
-        ConfigInvalid: what :func:`read_parameters` raises.
+        ConfigInvalid: as :func:`read_parameters`.
     """
     if not options.batching:
         return None
@@ -108,19 +108,20 @@ def parameters(options: ServerOptions) -> BatchingParameters | None:
 
 
 def read_parameters(path: Path) -> BatchingParameters:
-    """Read a file of TensorFlow Serving's ``--batching_parameters_file``.
+    """Read a file in the format of TensorFlow Serving's ``--batching_parameters_file``.
 
-    What the file leaves out takes TensorFlow Serving's default (shared_batch_scheduler.h), so that
-    a file means the same to both servers. ``pad_variable_length_inputs`` changes nothing here: a
-    signature whose rows may differ in shape is not batched, so nothing needs padding.
+    A parameter that the file leaves out gets TensorFlow Serving's default
+    (shared_batch_scheduler.h), so that a file means the same to both servers.
+    ``pad_variable_length_inputs`` has no effect here: a signature whose rows can differ in shape is
+    not batched.
 
     Raises:
-        ConfigInvalid: the file cannot be read, parsed, or contradicts itself.
+        ConfigInvalid: the file cannot be read or parsed, or its values are invalid.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise ConfigInvalid(f"cannot read the batching parameters {path}: {reason}") from error
     try:
         message = text_format.Parse(text, _Message())
@@ -133,10 +134,10 @@ def read_parameters(path: Path) -> BatchingParameters:
 
 
 def _parse_failure(path: Path, error: text_format.ParseError) -> str:
-    # The parser's words open with "line:column : "; a line may hold anything.
+    # The parser's message begins with "line:column : ".
     line = error.GetLine()
     words = " ".join(str(error).split()).split(" : ", 1)[-1]
-    return f"{path}{f', line {line}' if line else ''}: no batching parameters: {words}"
+    return f"{path}{f', line {line}' if line else ''}: invalid batching parameters: {words}"
 
 
 def _from_message(message: _Message) -> BatchingParameters:

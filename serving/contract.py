@@ -1,10 +1,10 @@
-"""What the exported composer promises, checked before a session runs.
+"""Input checks of the exported model's contract, made before a request is batched.
 
-TensorFlow Serving does not compare a request with the signature's shapes, and a row that is wrong
-may fail or change the rows of other requests in its batch. The embedded server says which input or
-row is wrong instead, before anything is batched.
-Window length and vocabulary size come from the loaded signatures; this module is the only one that
-knows the names of the contract.
+TensorFlow Serving does not compare a request with the shapes of the signature, and an invalid row
+can fail or change the rows of other requests in its batch. The embedded server checks first, and
+its error names the input or the row.
+Window length and vocabulary size come from the loaded signatures. Only this module knows the tensor
+names of the contract.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNKNOWN = -1
 
 
 def vocabulary_size(signatures: Mapping[str, Any]) -> int | None:
-    """Return V, the static last dimension of ``probabilities``; None for any other model.
+    """Return V, the static last dimension of ``probabilities``, or None for another kind of model.
 
     Args:
         signatures: the SavedModel's SignatureDefs by name.
@@ -37,15 +37,15 @@ def vocabulary_size(signatures: Mapping[str, Any]) -> int | None:
 
 
 def check_shape(alias: str, info: Any, shape: tuple[int, ...]) -> None:
-    """Compare the shape of an input with what its signature says of it.
+    """Compare the shape of an input with its signature.
 
     Args:
-        alias: the input's name.
-        info: its TensorInfo; one without a shape, or of unknown rank, allows any.
-        shape: as it was sent.
+        alias: name of the input.
+        info: its TensorInfo; without a shape or of unknown rank, every shape is valid.
+        shape: shape of the tensor in the request.
 
     Raises:
-        RequestError: INVALID_ARGUMENT, the rank or a dimension that is known differs.
+        RequestError: INVALID_ARGUMENT: the rank or a known dimension differs.
     """
     declared = info.tensor_shape
     if declared.unknown_rank or not info.HasField("tensor_shape"):
@@ -66,16 +66,16 @@ def check_shape(alias: str, info: Any, shape: tuple[int, ...]) -> None:
 def check_values(
     signature: Any, inputs: Mapping[str, NDArray[Any]], vocabulary: int | None
 ) -> None:
-    """Look for what is wrong with the values of inputs that have the signature's shapes.
+    """Check batch sizes and token values of inputs whose shapes match the signature.
 
     Args:
         signature: a SignatureDef.
-        inputs: the request's arrays by input name.
-        vocabulary: V, or None where tokens have no known range.
+        inputs: arrays of the request by input name.
+        vocabulary: V, or None if tokens have no known range.
 
     Raises:
-        RequestError: INVALID_ARGUMENT. Inputs whose first dimension is the batch differ in it, or a
-            token lies outside 0..V-1; the message names the sizes, or the row.
+        RequestError: INVALID_ARGUMENT: the inputs have different batch sizes, or a token is outside
+            0..V-1. The message gives the sizes or the row.
     """
     if len(inputs) > 1:
         _check_batch(signature, inputs)
@@ -84,9 +84,9 @@ def check_values(
 
 
 def _check_batch(signature: Any, inputs: Mapping[str, NDArray[Any]]) -> None:
-    """Refuse inputs of unequal batches, in the words of batching_util.h's ComputeTensorBatchSize.
+    """Refuse inputs of different batch sizes; the message is that of ComputeTensorBatchSize.
 
-    A signature with an input or an output that has no batch is left to its graph.
+    (batching_util.h.) Signatures with an input or output without a batch dimension are not checked.
     """
     infos = [*signature.inputs.values(), *signature.outputs.values()]
     if not all(_is_batched(info) for info in infos):
@@ -107,11 +107,11 @@ def _is_batched(info: Any) -> bool:
 def _check_range(tokens: NDArray[Any], vocabulary: int) -> None:
     if tokens.dtype.kind != "i" or tokens.ndim != 2:
         return
-    # Without its sign a negative number is a large one: one comparison finds both.
+    # As unsigned integers, negative tokens are large: one comparison finds both.
     wrong = tokens.view(f"u{tokens.itemsize}") >= vocabulary
     if wrong.any():
         row, position = np.argwhere(wrong)[0]
         raise invalid_argument(
-            f"row {row} of input {TOKENS} holds token {tokens[row, position]} at position "
-            f"{position}: tokens lie in 0..{vocabulary - 1}"
+            f"row {row} of input {TOKENS} has token {tokens[row, position]} at position "
+            f"{position}: tokens must be between 0 and {vocabulary - 1}"
         )

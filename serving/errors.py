@@ -1,29 +1,29 @@
-"""The errors of the serving package: what can keep a model from being served.
+"""Errors of the serving package: the reasons why a server cannot start or continue.
 
-Each message is one line that says what to do, fit for a command line to print as it is. An answer
-to a single request that is not OK is a :class:`tunesmith.serving.status.RequestError` instead.
+Each message is one line that says what to do; the command line prints it unchanged. An error in the
+answer to a single request is a :class:`tunesmith.serving.status.RequestError` instead.
 """
 
 from __future__ import annotations
 
 
 class ServingError(Exception):
-    """Any error of :mod:`tunesmith.serving` that stops a server from starting or going on."""
+    """Base class of the errors that keep a server from starting or continuing."""
 
 
 class ModelFolderMissing(ServingError):
-    """The base path that should hold a model's versions is not a readable folder."""
+    """The model folder (the base path of its versions) is not a readable folder."""
 
 
 class ModelVersionMissing(ServingError):
-    """The base path is there, but no ``<integer version>/`` folder is in it."""
+    """The model folder has no version folder ``<integer>/``."""
 
 
 class ModelNotLoadable(ServingError):
-    """There are versions, and none of them loads.
+    """None of the versions in the model folder loads.
 
     Attributes:
-        code: the gRPC status code number that GetModelStatus reports for the failure.
+        code: gRPC status code number of the failure, as GetModelStatus reports it.
     """
 
     def __init__(self, message: str, code: int) -> None:
@@ -32,15 +32,15 @@ class ModelNotLoadable(ServingError):
 
 
 class AddressUnavailable(ServingError):
-    """The host and port cannot be listened on: in use, not this machine's, or not permitted."""
+    """The address cannot be bound: in use, not an address of this machine, or not permitted."""
 
 
 class EngineMissing(ServingError):
-    """The engine that was asked for by name is not on this machine."""
+    """The requested serving engine is not installed on this machine."""
 
 
 class ExtraMissing(ServingError):
-    """A package of the ``serving`` extra is not installed."""
+    """A package of the extra ``serving`` is not installed."""
 
 
 class ConfigInvalid(ServingError):
@@ -48,8 +48,8 @@ class ConfigInvalid(ServingError):
 
 
 class LabelNotAssignable(ServingError):
-    """A version label is for a version that is not available."""
+    """A version label refers to a version that is not available."""
 
 
 class ServerStopping(ServingError):
-    """Nothing can be changed any more."""
+    """The server is stopping and accepts no more changes."""

@@ -1,4 +1,4 @@
-"""A model's base path: which versions lie in it. Plain file system, no TensorFlow."""
+"""Version folders below the base path of a model. File system only, no TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Fingerprint = tuple[tuple[str, int, int], ...]
 
 
 def versions_in(base: Path) -> dict[int, Path]:
-    """Return the version folders of `base` by number, the newest (largest) first.
+    """Return the version folders in `base` by version number, the newest (largest) first.
 
-    A version is a folder whose whole name is decimal digits; every other name is somebody's
-    half-written copy or notes and is passed over. ``07`` is version 7; where both are there, ``7``
-    is taken, as TensorFlow Serving's file_system_storage_path_source.cc does.
+    The name of a version folder consists of decimal digits; other names are ignored, such as those
+    of incomplete copies. ``07`` is version 7; if ``7`` exists too, ``7`` is taken, as in TensorFlow
+    Serving's file_system_storage_path_source.cc.
 
-    A version may be a symbolic link to somewhere else, as it may be there: volumes of Kubernetes
-    and stores that share files are made of them, and whoever can write a link here can write a
-    model. No part of a path comes from a request.
+    A version folder may be a symbolic link, as in TensorFlow Serving: Kubernetes volumes use links.
+    This is safe, because anyone who can create a link here could also write a model, and no part of
+    a path comes from a request.
 
     Raises:
         OSError: `base` cannot be listed.
@@ -36,36 +36,36 @@ def versions_in(base: Path) -> dict[int, Path]:
 
 
 def require_versions(base: Path) -> dict[int, Path]:
-    """Return :func:`versions_in`, at least one.
+    """Return :func:`versions_in`, and fail if there is no version.
 
     Raises:
-        ModelFolderMissing: `base` is not a folder that can be read.
-        ModelVersionMissing: `base` holds no version.
+        ModelFolderMissing: `base` is not a readable folder.
+        ModelVersionMissing: `base` has no version folder.
     """
     try:
         found = versions_in(base)
     except OSError as error:
         raise ModelFolderMissing(
-            f"{base} is not a model folder ({error.strerror}): name the folder that holds "
+            f"{base} is not a model folder ({error.strerror}): use the folder that contains "
             "<version>/saved_model.pb"
         ) from error
     if found:
         return found
     if (base / "saved_model.pb").exists():
         raise ModelVersionMissing(
-            f"{base} is itself one version of a model: name its parent folder, and give this one "
-            "a number for a name, such as 1"
+            f"{base} is a version folder: use its parent folder, and rename this folder to a "
+            "version number, such as 1"
         )
     raise ModelVersionMissing(
-        f"{base} holds no version of a model: export one there as {base / '1' / 'saved_model.pb'}"
+        f"{base} has no model version: export a model as {base / '1' / 'saved_model.pb'}"
     )
 
 
 def fingerprint(version: Path) -> Fingerprint:
     """Return the relative path, size and modification time (ns) of each file below `version`.
 
-    A version that failed to load is tried again when this changes, that is when a slow copy went on
-    or the number was published anew.
+    A version that failed to load is loaded again when its fingerprint changes: a slow copy went on,
+    or the version was replaced.
     """
     entries = []
     for folder, _, names in os.walk(version):
@@ -74,7 +74,7 @@ def fingerprint(version: Path) -> Fingerprint:
             try:
                 status = path.stat()
             except OSError:
-                # Deleted between the listing and the look: the next poll sees the new state.
+                # Deleted since it was listed: the next poll sees the new state.
                 continue
             entries.append((str(path.relative_to(version)), status.st_size, status.st_mtime_ns))
     return tuple(sorted(entries))

@@ -1,4 +1,4 @@
-"""A server as a program of its own: it serves until a signal, and ends well."""
+"""The embedded server as a foreground process that stops gracefully at a signal."""
 
 from __future__ import annotations
 
@@ -24,28 +24,27 @@ def serve(
     *,
     ready: Callable[[EmbeddedServer], None] | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then let running requests finish; for the command line.
+    """Serve until SIGTERM or SIGINT, then finish the running requests; for the command line.
 
-    A second signal does not wait for them: it ends the process, with the exit code 128 and its
-    number. One that comes while the models are loading ends the loading. Requests that outlast
-    ``drain_seconds`` end with the process, whose exit code is 1 then. Only the main thread may call
-    this.
+    A second signal ends the process at once, with exit code 128 plus the signal number. A signal
+    during loading stops the loading. Requests still running after ``drain_seconds`` are abandoned,
+    and the exit code is 1. Must be called from the main thread.
 
     Args:
-        model_dir: the base path that holds ``<version>/saved_model.pb``; None where the options
-            name a model configuration.
-        options: how the server is set up.
-        ready: called once with the server when it answers.
+        model_dir: base path that contains ``<version>/saved_model.pb``; None if the options name a
+            model configuration file.
+        options: options of the server.
+        ready: called once with the server, when it accepts requests.
 
     Raises:
-        ServingError: what :meth:`EmbeddedServer.start` raises.
-        KeyboardInterrupt, SystemExit: SIGINT or SIGTERM came before the server answered.
+        ServingError: as :meth:`EmbeddedServer.start`.
+        KeyboardInterrupt, SystemExit: SIGINT or SIGTERM before the server accepts requests.
     """
     server = EmbeddedServer(model_dir, options)
     started, signalled = threading.Event(), threading.Event()
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        # Handled here at all times: a container's first process is spared the default action.
+        # Always handled: the kernel gives process 1 of a container no default action.
         if not started.is_set():
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
         if signalled.is_set():
@@ -61,7 +60,7 @@ def serve(
         signalled.wait()
         server.stop()
         if server.in_flight:
-            # Python would wait at its end for the threads that compute for nobody any more.
+            # At a normal exit Python would wait for the threads of the abandoned requests.
             _LOG.warning("requests abandoned", extra={"in_flight": server.in_flight})
             os._exit(1)
     finally:

@@ -1,6 +1,7 @@
-"""From a server's options to a store of loaded models.
+"""Model loading: opens a :class:`ModelStore` from the options of a server.
 
-Light to import: what can be found wrong on disk is found before TensorFlow's seconds of import.
+This module imports TensorFlow only after files and folders have been checked, so that errors in
+them are reported without that delay.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from tunesmith.serving import batching_parameters
 from tunesmith.serving.batching_parameters import BatchingParameters
 from tunesmith.serving.errors import ModelFolderMissing, ServingError
 from tunesmith.serving.model_config import ModelConfig
-from tunesmith.serving.model_config_file import ModelConfigFile, Models, parse, read
+from tunesmith.serving.model_config_file import ModelConfigFile, ModelConfigs, parse, read
 from tunesmith.serving.options import ServerOptions
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def require_models(model_dir: Path | None, options: ServerOptions) -> None:
-    """Look at the model configuration and the models' folders without TensorFlow.
+    """Check the configuration files and the model folders, without TensorFlow.
 
     Raises:
-        ConfigInvalid: a configuration file cannot be read or is wrong.
-        ModelFolderMissing: no model was named, or a base path is not a folder.
-        ModelVersionMissing: none of the versions to be served is in it.
+        ConfigInvalid: a configuration file cannot be read or is invalid.
+        ModelFolderMissing: no model folder was given, or a base path is not a folder.
+        ModelVersionMissing: a base path has none of the versions to serve.
     """
     batching_parameters.parameters(options)
     file = options.model_config_file
@@ -37,18 +38,18 @@ def require_models(model_dir: Path | None, options: ServerOptions) -> None:
 
 
 def open_store(model_dir: Path | None, options: ServerOptions) -> ModelStore:
-    """Load every model that the options name, and follow them from then on.
+    """Load all configured models and start polling for changes.
 
     Args:
-        model_dir: the base path of the one model, served as ``options.model_name``; not looked at
-            where the options name a configuration file.
-        options: how sessions are made, and how often folders and that file are looked at.
+        model_dir: base path of the model to serve as ``options.model_name``; ignored if the options
+            name a model configuration file.
+        options: options of the server, including session threads and polling intervals.
 
     Returns:
-        A started store; the caller stops it.
+        A started store; the caller must stop it.
 
     Raises:
-        ServingError: what :func:`require_models` raises, or that no version of a model loads.
+        ServingError: as :func:`require_models`, or no version of a model loads.
     """
     require_models(model_dir, options)
     from tunesmith.serving.store import ModelStore
@@ -66,28 +67,30 @@ def open_store(model_dir: Path | None, options: ServerOptions) -> ModelStore:
         file.apply(store.reload)
         if options.model_config_poll_seconds > 0:
 
-            def look() -> None:
-                # A version that failed is left alone until its files change.
+            def poll() -> None:
+                # A version that failed to load is not retried until its files change.
                 file.follow(lambda models: store.reload(models, retry=False))
 
-            store.poll("config-polling", options.model_config_poll_seconds, look)
+            store.poll("config-polling", options.model_config_poll_seconds, poll)
     store.start()
     return store
 
 
-def _one_model(model_dir: Path | None, options: ServerOptions) -> Models:
+def _one_model(model_dir: Path | None, options: ServerOptions) -> ModelConfigs:
     if model_dir is None:
-        raise ModelFolderMissing("no model to serve: name the folder that holds its versions")
+        raise ModelFolderMissing(
+            "no model folder: give the folder that contains <version>/saved_model.pb"
+        )
     return (ModelConfig(options.model_name, model_dir),)
 
 
 def _load(
     version: int, path: Path, options: ServerOptions, batching: BatchingParameters | None
 ) -> Servable:
-    """Return a version, loaded and warmed up.
+    """Load and warm up a version.
 
     Raises:
-        ModelNotLoadable: it does not load, or a warm-up request fails.
+        ModelNotLoadable: the version does not load, or a warm-up request fails.
     """
     from tunesmith.serving import metrics
     from tunesmith.serving.servable import Servable

@@ -1,8 +1,8 @@
-"""One served model: its folder is followed, its versions are loaded and take over.
+"""One served model: polls its folder, loads new versions and switches to them.
 
-A change has two steps, so that several models can change together or not at all: new versions are
-loaded and warmed up beside the serving ones (:meth:`Model.prepare`), then all of them take over at
-once (:meth:`Model.commit`).
+A change has two steps, so that several models change together or not at all. First, the new
+versions are loaded and warmed up while the old ones still serve (:meth:`HostedModel.prepare`). Then
+all models switch at once (:meth:`HostedModel.commit`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tunesmith.serving.errors import (
 from tunesmith.serving.folder import Fingerprint, fingerprint, versions_in
 from tunesmith.serving.model_config import ModelConfig
 from tunesmith.serving.servable import Servable
-from tunesmith.serving.versions import Loaded, State, Versions, VersionStatus
+from tunesmith.serving.versions import LoadedVersion, State, Versions, VersionStatus
 
 _LOG = logging.getLogger(__name__)
 _INTERNAL = 13
@@ -30,32 +30,37 @@ Load = Callable[[str, int, Path], Servable]
 
 
 @dataclass
-class Prepared:
-    """Versions that are ready to serve under `config`, and those found broken on the way."""
+class PendingVersions:
+    """Result of preparing a configuration, not yet in effect.
+
+    Attributes:
+        config: the configuration.
+        serving: versions that are ready to serve, by version number.
+        broken: statuses of the versions that failed to load.
+    """
 
     config: ModelConfig
-    serving: dict[int, Loaded] = field(default_factory=dict)
+    serving: dict[int, LoadedVersion] = field(default_factory=dict)
     broken: list[VersionStatus] = field(default_factory=list)
 
 
-class Model:
-    """What is to be served under one name, and the versions that serve.
+class HostedModel:
+    """A model name, its configuration and its loaded versions.
 
-    Requests go to `versions`, from many threads; the methods here are called by one thread at a
-    time.
+    Many threads use `versions`; the methods of this class are called by one thread at a time.
 
     Attributes:
-        name: the model's name in requests.
-        config: what is to be served; None while nothing is.
-        versions: those in memory.
+        name: name of the model in requests.
+        config: current configuration; None if the model is not served.
+        versions: the loaded versions.
     """
 
     def __init__(self, name: str, load: Load) -> None:
-        """Make a model of which nothing is served yet.
+        """Create a model without any served version.
 
         Args:
-            name: the model's name in requests.
-            load: makes a servable of (model name, version, folder), loaded and warmed up, or raises
+            name: name of the model in requests.
+            load: loads and warms up the servable of (model name, version, folder), or raises
                 ModelNotLoadable.
         """
         self.name = name
@@ -65,32 +70,32 @@ class Model:
         self._failed: dict[Path, tuple[Fingerprint, VersionStatus]] = {}
         self._folder_gone = False
 
-    def prepare(self, config: ModelConfig, *, retry: bool) -> Prepared:
-        """Load what `config` asks for beside what serves; requests notice nothing.
+    def prepare(self, config: ModelConfig, *, retry: bool) -> PendingVersions:
+        """Load the versions of `config` while the current versions still serve.
 
         Args:
-            config: what the model is to become.
-            retry: load a version that failed before even if its files are still the same.
+            config: the new configuration.
+            retry: load a version that failed before, even if its files have not changed.
 
         Raises:
             ModelFolderMissing: the base path is not a folder.
-            ModelVersionMissing: none of the versions asked for is in it.
-            ModelNotLoadable: there are versions, and none loads; the message is the newest one's.
-            LabelNotAssignable: a label is for a version that would not be served.
+            ModelVersionMissing: the base path has none of the requested versions.
+            ModelNotLoadable: no version loads; the message is about the newest one.
+            LabelNotAssignable: a label refers to a version that would not be served.
         """
         found = config.require_versions()
         if retry:
             self._failed.clear()
-        prepared = self._ready(config, found)
+        prepared = self._load_missing(config, found)
         try:
-            self._check(prepared, found)
+            self._validate(prepared, found)
         except ServingError:
             self.discard(prepared)
             raise
         return prepared
 
-    def commit(self, prepared: Prepared) -> None:
-        """Let the prepared versions take over, labels included, in one step."""
+    def commit(self, prepared: PendingVersions) -> None:
+        """Switch to the prepared versions and labels in one step."""
         self.config = prepared.config
         for each in prepared.broken:
             _LOG.warning(
@@ -99,8 +104,8 @@ class Model:
             )
         self.versions.take_over(prepared.serving, prepared.config.labels)
 
-    def discard(self, prepared: Prepared) -> None:
-        """Unload what was prepared in vain."""
+    def discard(self, prepared: PendingVersions) -> None:
+        """Unload prepared versions that are not going to serve."""
         serving = self.versions.serving()
         for number, each in prepared.serving.items():
             if serving.get(number) is not each:
@@ -108,30 +113,30 @@ class Model:
                 self.versions.report(VersionStatus(number, State.END))
 
     def refresh(self) -> None:
-        """Look at the folder once and act on it.
+        """Poll the folder once: load new versions and unload removed ones.
 
-        A folder that cannot be read changes nothing: it may be a mount that comes back. A folder
-        without versions unloads the model. One whose versions all fail to load leaves the newest in
-        memory serving, as TensorFlow Serving's availability_preserving_policy.cc does.
+        An unreadable folder changes nothing, because it may be a mount that comes back. If the
+        folder has no version, the model is unloaded. If no version loads, the newest loaded version
+        keeps serving, as in TensorFlow Serving's availability_preserving_policy.cc.
         """
         if self.config is None:
             return
-        found = self._look(self.config)
+        found = self._list_versions(self.config)
         if found is None:
             return
-        prepared = self._ready(self.config, found)
+        prepared = self._load_missing(self.config, found)
         serving = self.versions.serving()
         if found and not prepared.serving and serving:
             prepared.serving[max(serving)] = serving[max(serving)]
         self.commit(prepared)
 
     def close(self) -> None:
-        """Unload whatever serves, and serve nothing from here on."""
+        """Unload all versions and stop serving the model."""
         self.config = None
         self.versions.take_over({}, {})
 
-    def _look(self, config: ModelConfig) -> dict[int, Path] | None:
-        """Return the versions on disk that are asked for; None where the folder is unreadable."""
+    def _list_versions(self, config: ModelConfig) -> dict[int, Path] | None:
+        """Return the requested versions on disk, or None if the folder cannot be read."""
         try:
             found = versions_in(config.base)
         except OSError as error:
@@ -147,24 +152,24 @@ class Model:
             del self._failed[path]
         return config.policy.candidates(found)
 
-    def _ready(self, config: ModelConfig, found: dict[int, Path]) -> Prepared:
-        """Load those of `found` that are to serve and do not yet."""
-        prepared = Prepared(config)
-        most = len(found) if config.policy.most is None else config.policy.most
+    def _load_missing(self, config: ModelConfig, found: dict[int, Path]) -> PendingVersions:
+        """Load the versions of `found` that should serve and are not loaded."""
+        prepared = PendingVersions(config)
+        limit = len(found) if config.policy.limit is None else config.policy.limit
         kept = {
             number: each
             for number, each in self.versions.serving().items()
             if found.get(number) == each.path
         }
-        sound = [number for number, path in found.items() if path not in self._failed]
-        for number in sound[:most]:
+        loadable = [number for number, path in found.items() if path not in self._failed]
+        for number in loadable[:limit]:
             if number not in kept:
                 self.versions.report(VersionStatus(number, State.START))
         try:
             for number, path in found.items():
-                if len(prepared.serving) == most:
+                if len(prepared.serving) == limit:
                     break
-                each = kept.get(number) or self._try(number, path, prepared.broken)
+                each = kept.get(number) or self._load_version(number, path, prepared.broken)
                 if each is not None:
                     prepared.serving[number] = each
         except BaseException:
@@ -172,8 +177,13 @@ class Model:
             raise
         return prepared
 
-    def _try(self, number: int, path: Path, broken: list[VersionStatus]) -> Loaded | None:
-        """Load a version, or append it to `broken`; None also where nothing changed since then."""
+    def _load_version(
+        self, number: int, path: Path, broken: list[VersionStatus]
+    ) -> LoadedVersion | None:
+        """Load a version; on failure return None and append its status to `broken`.
+
+        A version that failed before is not loaded again until its files change.
+        """
         seen = fingerprint(path)
         if path in self._failed and self._failed[path][0] == seen:
             return None
@@ -199,10 +209,10 @@ class Model:
                 "seconds": round(time.monotonic() - started, 2),
             },
         )
-        return Loaded(servable, path)
+        return LoadedVersion(servable, path)
 
-    def _check(self, prepared: Prepared, found: dict[int, Path]) -> None:
-        """Raise where a model prepared for a new configuration does not live up to it."""
+    def _validate(self, prepared: PendingVersions, found: dict[int, Path]) -> None:
+        """Raise if no version loaded, or if a label refers to a version that is not served."""
         config = prepared.config
         if not prepared.serving:
             newest = next(self._failed[path][1] for path in found.values() if path in self._failed)
@@ -213,7 +223,7 @@ class Model:
             )
         for number in config.labels.values():
             if number not in prepared.serving:
-                # The words are those of TensorFlow Serving's server_core.cc.
+                # The message is that of TensorFlow Serving's server_core.cc.
                 raise LabelNotAssignable(
                     f"Request to assign label to version {number} of model {self.name}, which is "
                     "not currently available for inference"

@@ -1,6 +1,6 @@
-"""What a server is asked to serve: a name, a base path, a version policy and labels for each model.
+"""Model configuration: name, base path, version policy and labels of each served model.
 
-Plain values; they know the folders that they name, but no file format and no TensorFlow.
+Plain dataclasses that can list the version folders; no file format and no TensorFlow here.
 """
 
 from __future__ import annotations
@@ -18,49 +18,49 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class VersionPolicy:
-    """Which of the versions on disk are served side by side.
+    """Version policy: selects the versions on disk that are served at the same time.
 
     The three policies are those of TensorFlow Serving's file_system_storage_path_source.proto.
 
     Attributes:
-        most: how many, the newest that load; None for as many as there are.
-        only: the numbers that come into question; None for every number.
+        limit: number of newest loadable versions to serve; None serves all of them.
+        numbers: version numbers to serve; None means any number.
     """
 
-    most: int | None = 1
-    only: frozenset[int] | None = None
+    limit: int | None = 1
+    numbers: frozenset[int] | None = None
 
     @staticmethod
     def latest(count: int = 1) -> VersionPolicy:
         """Serve the `count` newest versions that load; 0 means 1, as an unset field does."""
-        return VersionPolicy(most=max(count, 1))
+        return VersionPolicy(limit=max(count, 1))
 
     @staticmethod
     def every() -> VersionPolicy:
         """Serve every version on disk."""
-        return VersionPolicy(most=None)
+        return VersionPolicy(limit=None)
 
     @staticmethod
     def specific(*versions: int) -> VersionPolicy:
-        """Serve these versions, as far as they are on disk."""
-        return VersionPolicy(most=None, only=frozenset(versions))
+        """Serve those of these versions that are on disk."""
+        return VersionPolicy(limit=None, numbers=frozenset(versions))
 
     def candidates(self, found: Mapping[int, Found]) -> dict[int, Found]:
-        """Return those of `found` that come into question, in its order."""
-        if self.only is None:
+        """Return the items of `found` that the policy admits, in the same order."""
+        if self.numbers is None:
             return dict(found)
-        return {number: each for number, each in found.items() if number in self.only}
+        return {number: each for number, each in found.items() if number in self.numbers}
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One model of a server.
+    """Configuration of one served model.
 
     Attributes:
-        name: the name that requests put into ``model_spec``; a key and never a path.
-        base: the folder that holds ``<version>/saved_model.pb``.
-        policy: which versions are served.
-        labels: names for version numbers, for requests' ``version_label``.
+        name: model name in ``model_spec`` of requests; a key, never used as a path.
+        base: folder that contains ``<version>/saved_model.pb``.
+        policy: version policy.
+        labels: version numbers by label, for ``version_label`` of requests.
     """
 
     name: str
@@ -69,17 +69,17 @@ class ModelConfig:
     labels: Mapping[str, int] = field(default_factory=dict)
 
     def require_versions(self) -> dict[int, Path]:
-        """Return the versions on disk that are asked for, the newest first, at least one.
+        """Return the requested versions on disk, the newest first; fail if there is none.
 
         Raises:
-            ModelFolderMissing: the base path is not a folder that can be read.
-            ModelVersionMissing: none of the versions asked for is in it.
+            ModelFolderMissing: the base path is not a readable folder.
+            ModelVersionMissing: the base path has none of the requested versions.
         """
         found = self.policy.candidates(require_versions(self.base))
         if not found:
-            asked = ", ".join(map(str, sorted(self.policy.only or ())))
+            wanted = ", ".join(map(str, sorted(self.policy.numbers or ())))
             raise ModelVersionMissing(
-                f"{self.base} holds none of the versions that model {self.name} is to serve "
-                f"({asked}): publish one, or name others"
+                f"{self.base} has none of the versions configured for model {self.name} "
+                f"({wanted}): publish one of them, or change its version policy"
             )
         return found

@@ -1,8 +1,8 @@
-"""Models, version policies and labels from TensorFlow Serving's own ModelServerConfig messages.
+"""Model configuration from TensorFlow Serving's ModelServerConfig messages.
 
-They come in a text file (``--model-config-file``) or in a ReloadConfigRequest. TensorFlow is not
-imported: a file that is wrong is refused before those seconds. The words of errors are those of
-TensorFlow Serving's server_core.cc where it has some.
+They come from a text file (``--model-config-file``) or from a ReloadConfigRequest. TensorFlow is
+not imported, so an invalid file is refused without that delay. Error messages that begin with a
+capital letter are those of TensorFlow Serving's server_core.cc.
 """
 
 from __future__ import annotations
@@ -20,57 +20,57 @@ from tunesmith.serving.model_config import ModelConfig, VersionPolicy
 
 _LOG = logging.getLogger(__name__)
 _PLATFORM = "tensorflow"
-# ModelType.TENSORFLOW of model_server_config.proto, the older way to say it.
+# ModelType.TENSORFLOW of model_server_config.proto, deprecated in favour of model_platform.
 _TENSORFLOW = 1
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 
-Models = tuple[ModelConfig, ...]
+ModelConfigs = tuple[ModelConfig, ...]
 
 
 class ModelConfigFile:
-    """A file of models that is read again while a server runs."""
+    """A model configuration file that is polled while the server runs."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._applied: bytes | None = None
-        self._complaint: str | None = None
+        self._last_error: str | None = None
 
-    def apply(self, use: Callable[[Models], None]) -> None:
-        """Read the file and hand its models to `use`; once that returned, the file is applied.
+    def apply(self, use: Callable[[ModelConfigs], None]) -> None:
+        """Read the file and call `use` with its models.
 
         Raises:
-            ConfigInvalid: the file cannot be read or is wrong.
-            Exception: whatever `use` raises.
+            ConfigInvalid: the file cannot be read or is invalid.
+            Exception: any exception of `use`.
         """
         content = read(self._path)
         use(parse(content, self._path))
         self._applied = content
 
-    def follow(self, use: Callable[[Models], None]) -> None:
-        """Apply the file if it is not what was applied last; what is wrong is logged, once.
+    def follow(self, use: Callable[[ModelConfigs], None]) -> None:
+        """Apply the file if its content has changed; log an error once, not at each call.
 
-        A file that could not be applied is tried again at each call: the model that it names may
-        be on its way. What a request changed in between stays until somebody edits the file;
-        TensorFlow Serving goes back to the file at each look.
+        A file that could not be applied is tried again at each call, because its model may be
+        published soon. A change by a ReloadConfigRequest stays until the file is edited; TensorFlow
+        Serving would go back to the file at each poll.
         """
         try:
             if read(self._path) == self._applied:
                 return
             self.apply(use)
         except ServingError as error:
-            if str(error) != self._complaint:
+            if str(error) != self._last_error:
                 _LOG.warning("model config kept", extra={"path": self._path, "reason": error})
-            self._complaint = str(error)
+            self._last_error = str(error)
         else:
-            self._complaint = None
+            self._last_error = None
             _LOG.info("model config applied", extra={"path": self._path})
 
 
 def read(path: Path) -> bytes:
-    """Return what the file holds.
+    """Return the content of the file.
 
     Raises:
-        ConfigInvalid: it cannot be read.
+        ConfigInvalid: the file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -80,49 +80,52 @@ def read(path: Path) -> bytes:
         ) from error
 
 
-def parse(content: bytes, path: Path) -> Models:
+def parse(content: bytes, path: Path) -> ModelConfigs:
     """Return the models of a ModelServerConfig in protobuf's text format.
 
     Args:
-        content: what the file holds.
-        path: the file, for messages, and for base paths that are relative: its folder is where they
-            start. TensorFlow Serving takes absolute ones alone.
+        content: content of the file.
+        path: path of the file, for error messages. Relative base paths are relative to its folder;
+            TensorFlow Serving accepts only absolute ones.
 
     Raises:
-        ConfigInvalid: it does not parse, or a model in it is wrong.
-        ExtraMissing: TensorFlow Serving's messages are not installed.
+        ConfigInvalid: the file cannot be parsed, or a model in it is invalid.
+        ExtraMissing: the package tensorflow-serving-api is not installed.
     """
     config = _message_type()()
     try:
         text_format.Parse(content.decode(), config)
     except UnicodeDecodeError as error:
-        raise ConfigInvalid(f"{path} is no model configuration: it is not text") from error
+        raise ConfigInvalid(
+            f"{path} is not a model configuration: it is not a text file"
+        ) from error
     except text_format.ParseError as error:
         reason = " ".join(str(error).split())
         raise ConfigInvalid(
-            f"{path} is no ModelServerConfig in protobuf's text format: {reason}"
+            f"{path} is not a ModelServerConfig in protobuf's text format: {reason}"
         ) from error
     if config.WhichOneof("config") != "model_config_list":
         raise ConfigInvalid(
-            f"{path} has no model_config_list: list at least one config {{ name base_path }} in it"
+            f"{path} has no model_config_list: add one with at least one "
+            "config { name base_path }"
         )
     try:
-        return models(config.model_config_list.config, path.absolute().parent)
+        return model_configs(config.model_config_list.config, path.absolute().parent)
     except ConfigInvalid as error:
         raise ConfigInvalid(f"{path}: {error}") from error
 
 
-def models(configs: Iterable[Any], folder: Path | None) -> Models:
-    """Return the models that a ModelConfigList's entries stand for.
+def model_configs(configs: Iterable[Any], folder: Path | None) -> ModelConfigs:
+    """Return the models of the entries of a ModelConfigList.
 
     Args:
         configs: ``ModelConfig`` messages. An unset model_platform means ``tensorflow``, the only
-            one there is.
-        folder: where relative base paths start; None allows absolute ones alone.
+            platform.
+        folder: folder of relative base paths; with None, base paths must be absolute.
 
     Raises:
-        ConfigInvalid: a name or base path is missing or unusable, a model is listed twice, or
-            another platform is asked for.
+        ConfigInvalid: a name or base path is missing or invalid, a model is listed twice, or
+            model_platform is not ``tensorflow``.
     """
     found: dict[str, ModelConfig] = {}
     for config in configs:
@@ -196,6 +199,6 @@ def _message_type() -> Any:
         from tensorflow_serving.config import model_server_config_pb2
     except ModuleNotFoundError as error:
         raise ExtraMissing(
-            f"a model configuration needs {error.name}: pip install 'tunesmith[serving]'"
+            f"--model-config-file needs {error.name}: pip install 'tunesmith[serving]'"
         ) from error
     return model_server_config_pb2.ModelServerConfig

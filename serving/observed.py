@@ -1,4 +1,4 @@
-"""PredictionService and ModelService as they are, each Predict request counted and logged."""
+"""Metrics and request log of PredictionService."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _LOG = logging.getLogger(__name__)
 
 
 class ObservedServices(Services):
-    """Services that tell :mod:`tunesmith.serving.metrics` and the log what they answered.
+    """Services that record each Predict request in :mod:`tunesmith.serving.metrics` and the log.
 
-    Like TensorFlow Serving's prediction_service_impl.cc it counts requests for computation, and not
-    those for metadata or status.
+    Requests for metadata or status are not counted, as in TensorFlow Serving's
+    prediction_service_impl.cc.
     """
 
     def predict(self, request: Any) -> Any:
         """Run a signature of the model that the request names.
 
         Raises:
-            RequestError: with TensorFlow Serving's code and words.
+            RequestError: with TensorFlow Serving's status code and message.
         """
         started = time.perf_counter()
         status = "UNKNOWN"

@@ -1,4 +1,4 @@
-"""How an embedded server is set up: one frozen value, read once at the start."""
+"""Options of the embedded server: a frozen dataclass, read once at the start."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ DEFAULT_PORT = 8500
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """The parameters of an embedded server.
+    """Options of the embedded server.
 
     Attributes:
-        model_name: the name that clients put into ``model_spec``.
-        host: the interface to listen on; loopback unless told otherwise.
-        port: TCP port, 0 for a free one (the server reports which); None for none, where there is
-            a socket.
-        socket: also listen on a unix socket of this path.
-        socket_mode: that socket's permissions; its owner's alone unless told otherwise.
-        model_config_file: models, version policies and labels in TensorFlow Serving's text format;
-            it takes the place of the one model that a server is otherwise given.
-        model_config_poll_seconds: seconds between two looks at that file; 0 reads it once.
-        batching_parameters_file: how windows of several requests are computed together, in
-            TensorFlow Serving's text format; None takes the defaults of this package.
-        batching: False computes each request by itself.
-        reload_requests: whether a client may change which models are served; None lets those of
-            this machine do so, that is where the server listens on loopback or a socket alone.
-        ssl_config_file: the server's key and certificate, and whose clients it takes, in TensorFlow
-            Serving's text format, for the port and the socket alike; plain text if None.
-        metrics_port: TCP port on ``host`` for Prometheus, 0 for a free one; none if None.
-        log_format: lines of words and ``key=value`` pairs, or one JSON object a line.
+        model_name: model name in ``model_spec`` of requests.
+        host: interface to listen on; loopback by default.
+        port: TCP port; 0 chooses a free one (the server reports it), None opens no port.
+        socket: path of a unix socket to listen on as well.
+        socket_mode: permissions of the socket; by default only its owner can connect.
+        model_config_file: models, version policies and labels in TensorFlow Serving's text format,
+            instead of a single model folder.
+        model_config_poll_seconds: interval at which that file is read again; 0 reads it only once.
+        batching_parameters_file: batching parameters in TensorFlow Serving's text format; None uses
+            the defaults of this package.
+        batching: compute windows of concurrent requests as one batch.
+        reload_requests: accept requests to change the served models; None accepts them only if the
+            server listens on loopback or a unix socket alone.
+        ssl_config_file: server key, certificate and client CA in TensorFlow Serving's text format,
+            for the port and the socket; None serves without TLS.
+        metrics_port: TCP port on ``host`` for Prometheus; 0 chooses a free one, None opens none.
+        log_format: ``text`` (a message and ``key=value`` pairs) or ``json`` (an object per line).
         log_level: minimum level of the log lines written; debug logs each request.
-        inter_op_threads: operations that one session runs side by side; 0 lets TensorFlow choose.
-        intra_op_threads: threads inside one operation; 0 lets TensorFlow choose. TensorFlow shares
-            both pools among the sessions of a process, so the first one in a process decides.
-            2 and 1 were measured on two cores for the exported network (benchmarks/forward.py).
-        poll_seconds: seconds between two looks at the model's folder.
-        drain_seconds: how long a stop waits for requests that are being answered.
-        max_receive_bytes: the longest request message; a longer one is RESOURCE_EXHAUSTED.
-        max_send_bytes: the longest response message.
-        workers: requests that are answered at the same time, each by a thread that waits for its
-            batch; as many as clients whose windows are to be computed together, and then some.
-        max_requests: requests that are being answered or wait; one more is RESOURCE_EXHAUSTED.
-        tensor_content: write outputs as raw bytes (TensorFlow Serving's
-            ``--enable_serialization_as_tensor_content``) instead of typed values.
+        inter_op_threads: operations that a session runs in parallel; 0 lets TensorFlow choose.
+        intra_op_threads: threads within one operation; 0 lets TensorFlow choose. All sessions of a
+            process share both thread pools, so the first session decides their sizes. 2 and 1 were
+            measured on two cores for the exported network (benchmarks/forward.py).
+        poll_seconds: interval at which the model folder is polled for new versions.
+        drain_seconds: maximum time that a stop waits for running requests.
+        max_receive_bytes: maximum size of a request message; above it, RESOURCE_EXHAUSTED.
+        max_send_bytes: maximum size of a response message.
+        workers: number of requests processed at the same time. Each one occupies a thread while it
+            waits for its batch, so use more workers than clients whose windows are batched.
+        max_requests: maximum number of requests in flight (processed or waiting); above it,
+            RESOURCE_EXHAUSTED.
+        tensor_content: write outputs as raw bytes instead of typed values (TensorFlow Serving's
+            ``--enable_serialization_as_tensor_content``).
     """
 
     model_name: str = DEFAULT_MODEL_NAME
@@ -76,14 +76,14 @@ class ServerOptions:
 
     @property
     def takes_reload_requests(self) -> bool:
-        """Whether HandleReloadConfigRequest is answered, or refused with PERMISSION_DENIED."""
+        """True if HandleReloadConfigRequest is accepted; else it is PERMISSION_DENIED."""
         if self.reload_requests is not None:
             return self.reload_requests
         return self.port is None or is_loopback(self.host)
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether `host` is reached from this machine alone, by its address or usual name."""
+    """Return whether `host` is a loopback address or ``localhost``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

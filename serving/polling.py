@@ -1,4 +1,4 @@
-"""Something that is looked at again and again, in a thread of its own."""
+"""Periodic polling in a background thread."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ _LOG = logging.getLogger(__name__)
 
 
 class Polling:
-    """Calls a function every so many seconds, from start to stop."""
+    """Calls a function at a fixed interval, from start to stop."""
 
-    def __init__(self, name: str, seconds: float, look: Callable[[], None]) -> None:
-        """Name the thread `name` and call `look` each time `seconds` have passed."""
+    def __init__(self, name: str, seconds: float, poll: Callable[[], None]) -> None:
+        """Call `poll` every `seconds` seconds, in a thread named `name`."""
         self._name = name
         self._seconds = seconds
-        self._look = look
+        self._poll = poll
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Start the thread; the first call is `seconds` from now."""
+        """Start the thread; the first call is `seconds` later."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Wait for a call that is running, and make no more."""
+        """Stop polling; wait for a call that is running."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -33,7 +33,7 @@ class Polling:
     def _run(self) -> None:
         while not self._stopping.wait(self._seconds):
             try:
-                self._look()
+                self._poll()
             except Exception:  # noqa: BLE001
-                # Logged in full: one surprise must not end the polling.
+                # Logged with its traceback: an unexpected error must not stop the polling.
                 _LOG.exception("polling failed", extra={"poll": self._name})

@@ -1,4 +1,4 @@
-"""Predict on one servable: the checks of TensorFlow Serving's predict_util.cc, in its order."""
+"""Predict: the input checks of TensorFlow Serving's predict_util.cc, in its order."""
 
 from __future__ import annotations
 
@@ -26,17 +26,20 @@ _METHODS = (
 def predict(
     servable: Servable, request: predict_pb2.PredictRequest, *, tensor_content: bool = False
 ) -> predict_pb2.PredictResponse:
-    """Answer `request` with `servable`.
+    """Run the requested signature of `servable`.
 
     Args:
-        servable: the version that ``request.model_spec`` resolved to.
+        servable: the version that ``request.model_spec`` refers to.
         request: an empty signature name means ``serving_default``.
         tensor_content: write the outputs as raw bytes.
 
+    Returns:
+        The response, with name, version and signature in its ``model_spec``.
+
     Raises:
-        RequestError: FAILED_PRECONDITION for an unknown signature, INTERNAL for one that is not for
-            prediction, INVALID_ARGUMENT for inputs or an output filter that do not match it, and
-            whatever the graph itself fails with.
+        RequestError: FAILED_PRECONDITION for an unknown signature, INTERNAL for a signature of
+            another method than prediction, INVALID_ARGUMENT for inputs or an output filter that do
+            not match the signature, and the error of the graph if it fails.
     """
     name = request.model_spec.signature_name or SERVING_DEFAULT
     signature = _signature(servable, name)
@@ -79,7 +82,7 @@ def _signature(servable: Servable, name: str) -> Any:
 def _inputs(
     signature: Any, sent: Mapping[str, tensor_pb2.TensorProto]
 ) -> dict[str, tensor_pb2.TensorProto]:
-    """Return the tensor of each of the signature's inputs by name, sent or by default."""
+    """Return the tensor of each input by name: from the request, or the signature's default."""
     wanted, defaults = signature.inputs, signature.defaults
     if len(sent) > len(wanted) or (len(sent) < len(wanted) and not defaults):
         names, known = set(sent), set(wanted)
@@ -90,7 +93,7 @@ def _inputs(
         )
     protos = {}
     for alias in sorted(wanted):
-        # A protobuf map makes the entry that it is asked for and does not have.
+        # Reading a missing key of a protobuf map would create it.
         if alias in sent:
             protos[alias] = sent[alias]
         elif alias in defaults:
@@ -110,7 +113,7 @@ def _inputs(
 
 
 def _outputs(signature: Any, wanted: Iterable[str]) -> list[str]:
-    """Return the names of the outputs asked for, all of them where no filter is given."""
+    """Return the names of the requested outputs; without a filter, of all outputs."""
     chosen: list[str] = []
     for alias in wanted:
         if alias not in signature.outputs:
@@ -125,9 +128,9 @@ def _outputs(signature: Any, wanted: Iterable[str]) -> list[str]:
 
 
 def _array(index: int, alias: str, proto: tensor_pb2.TensorProto, info: Any) -> NDArray[Any]:
-    """Return the values of the input `alias`, the `index`-th, if they are what `info` declares.
+    """Decode the input `alias`, the `index`-th, after comparing dtype and shape with `info`.
 
-    Dtype and shape are compared before a value is read, so that what is refused costs nothing.
+    The comparison comes first, so that an invalid tensor is refused without decoding it.
     """
     try:
         shape = shape_of(proto)

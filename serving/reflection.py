@@ -1,7 +1,6 @@
-"""gRPC reflection: a generic client, such as grpcurl, learns the services from the server itself.
+"""gRPC reflection: lists the services for generic clients such as grpcurl.
 
-Under both names that clients ask for, ``grpc.reflection.v1`` and ``v1alpha``, whose messages are
-the same.
+It is registered as ``grpc.reflection.v1`` and ``v1alpha``, whose messages are the same.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 import grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-# Imported for what they leave in the descriptor pool: the descriptions that reflection hands out.
+# Imported to register their descriptors, which reflection returns, in the descriptor pool.
 from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2
 
 from tunesmith.serving.admission import run_by
@@ -25,18 +24,18 @@ DESCRIBED = tuple(
     for file in (prediction_service_pb2, model_service_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 )
-"""The services of TensorFlow Serving whose descriptions are at hand."""
+"""Names of TensorFlow Serving's services whose descriptors are registered."""
 
-# A client may keep its stream open for as long as it likes; it takes none of the requests' threads.
+# Threads of their own: a client can keep its stream open without using up the request threads.
 _STREAMS = 8
 
 
 class Reflection(reflection.ReflectionServicer):
-    """Descriptions of services; open streams are ended at the server's stop."""
+    """Reflection service; open streams are ended when the server stops."""
 
     def __init__(self, services: Iterable[str]) -> None:
-        """Describe `services`, and reflection itself."""
-        # The library knows v1alpha alone; v1's description is the same but for its name.
+        """Describe `services` and the reflection service itself."""
+        # The library knows only v1alpha; the descriptor of v1 differs only in its name.
         super().__init__([*services, reflection.SERVICE_NAME])
         self._open: set[grpc.ServicerContext] = set()
         self._lock = threading.Lock()
@@ -44,7 +43,7 @@ class Reflection(reflection.ReflectionServicer):
     def ServerReflectionInfo(
         self, request_iterator: Iterator[Any], context: grpc.ServicerContext
     ) -> Iterator[Any]:
-        """Answer the questions of one client, until it or the server ends the stream."""
+        """Answer the requests of one stream until the client or the server ends it."""
         with self._lock:
             self._open.add(context)
         try:
@@ -54,14 +53,14 @@ class Reflection(reflection.ReflectionServicer):
                 self._open.discard(context)
 
     def end(self) -> None:
-        """End the streams that clients keep open, which would hold up a graceful stop."""
+        """Cancel open streams, which would delay a graceful stop."""
         with self._lock:
-            still = tuple(self._open)
-        for context in still:
+            contexts = tuple(self._open)
+        for context in contexts:
             context.cancel()
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
-        """Return what a gRPC server registers."""
+        """Return the handlers to register with a gRPC server."""
         threads = ThreadPoolExecutor(_STREAMS, thread_name_prefix="reflection")
         method = grpc.stream_stream_rpc_method_handler(
             run_by(threads, self.ServerReflectionInfo),

@@ -1,7 +1,7 @@
-"""TensorFlow and TensorFlow Serving's messages, imported quietly: the only place that does so.
+"""The only import of TensorFlow and TensorFlow Serving's messages in this package.
 
-The modules that need them import them from here, and are themselves imported only when a server
-starts, because TensorFlow's import takes seconds.
+Other modules import them from here. Those modules are imported only when a server starts, because
+importing TensorFlow takes seconds. Output of its C++ library during the import is suppressed.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from contextlib import contextmanager
 
 from tunesmith.serving.errors import ExtraMissing
 
-# Read by TensorFlow's C++ library when it is loaded, so it has to be set before the import. What
-# goes wrong later arrives as a Python exception.
+# TensorFlow's C++ library reads it when it is loaded, so it must be set before the import. Errors
+# after that are raised as Python exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @contextmanager
-def _standard_error_closed() -> Iterator[None]:
-    """Drop what C++ writes to file descriptor 2, as it does before it heeds its log level."""
+def _standard_error_discarded() -> Iterator[None]:
+    """Discard C++ output to file descriptor 2, some of which ignores the log level."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    stderr = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)
 
 
 try:
-    with _standard_error_closed():
+    with _standard_error_discarded():
         import tensorflow as tf
         from tensorflow.core.framework import tensor_pb2, types_pb2
         from tensorflow.core.protobuf import config_pb2
@@ -51,7 +51,7 @@ except ModuleNotFoundError as error:
         f"the embedded server needs {error.name}: pip install 'tunesmith[serving]'"
     ) from error
 
-# The version-1 loader says "deprecated" and "Restoring parameters" at each load.
+# The version-1 loader logs "deprecated" and "Restoring parameters" at each load.
 tf.get_logger().setLevel("ERROR")
 
 __all__ = [

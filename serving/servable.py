@@ -1,7 +1,7 @@
-"""One loaded version of a model: a SavedModel in a session, as TensorFlow Serving runs it.
+"""One loaded model version: a SavedModel in a session, as in TensorFlow Serving.
 
-The version-1 loader and a Session of its own graph are what TensorFlow Serving uses; a model that
-only works under ``tf.saved_model.load`` fails here as it would fail there.
+Like TensorFlow Serving, it uses the version-1 loader and a Session. So a model that only works
+with ``tf.saved_model.load`` fails here too.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from tunesmith.serving.status import RequestError, from_tensorflow
 _INVALID_ARGUMENT = 3
 _SERVE = "serve"
 
-# The line that TensorFlow adds to an error for the operation of serving/batching.py.
+# The line that TensorFlow adds to an error message for the operation of serving/batching.py.
 _KERNEL = re.compile(r"\n\t \[\[(\{\{node )?batched_\w+/BatchFunction(\}\})?\]\]$")
 
 
-# What the loader was seen to raise on missing, truncated, random and foreign files.
+# Exceptions of the loader for missing, truncated, random and foreign files, found by trying.
 _LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, TypeError, DecodeError)
 
 
@@ -40,19 +40,19 @@ def _session_config(inter_op: int, intra_op: int) -> config_pb2.ConfigProto:
         inter_op_parallelism_threads=inter_op, intra_op_parallelism_threads=intra_op
     )
     if not tf.config.list_physical_devices("GPU"):
-        # The graph's optimizer finds nothing to speed up in a written-out CPU graph of thousands of
-        # operations, and looks for seconds before the first answer. It is what takes a GPU's half.
+        # The graph optimizer takes seconds on the unrolled CPU graph of thousands of operations and
+        # does not make it faster. On a GPU it is needed: it selects the cuDNN branch of the graph.
         config.graph_options.rewrite_options.disable_meta_optimizer = True
     return config
 
 
 class Servable:
-    """A SavedModel that answers, safe to call from many threads.
+    """A loaded SavedModel; its methods may be called from many threads.
 
     Attributes:
-        version: its number.
-        signatures: every SignatureDef of the ``serve`` graph, by name.
-        vocabulary: V, where the model keeps the composer's contract, else None.
+        version: version number.
+        signatures: SignatureDefs of the ``serve`` graph, by name.
+        vocabulary: vocabulary size V if the model follows the composer's contract, else None.
     """
 
     def __init__(
@@ -67,12 +67,14 @@ class Servable:
         """Load version `version` from the folder `path`.
 
         Args:
-            inter_op: operations run side by side; 0 lets TensorFlow choose.
-            intra_op: threads inside one operation; 0 lets TensorFlow choose.
-            batching: how requests are computed together; None computes each by itself.
+            version: version number.
+            path: version folder.
+            inter_op: operations run in parallel; 0 lets TensorFlow choose.
+            intra_op: threads within one operation; 0 lets TensorFlow choose.
+            batching: batching parameters; None computes each request separately.
 
         Raises:
-            ModelNotLoadable: `path` holds no SavedModel, or a broken one.
+            ModelNotLoadable: `path` contains no SavedModel, or a damaged one.
         """
         self.version = version
         self._graph = tf.Graph()
@@ -99,10 +101,10 @@ class Servable:
             self._batched = add_batched(
                 self._graph, self.signatures, batching, capture_variables=has_gpu
             )
-        # Calls do not extend the session's graph by themselves.
+        # SessionCall does not extend the session's graph, as Session.run would.
         self._session._extend_graph()
         self._calls: dict[tuple[str, tuple[str, ...], bool], SessionCall] = {}
-        # On a GPU a thread only hands operations over, and there is nothing to leave to others.
+        # On a GPU a thread only launches operations, so spreading them takes no cores from others.
         self._spread_batches = has_gpu
         self._running = 0
         self._lock = threading.Lock()
@@ -114,15 +116,15 @@ class Servable:
 
         Args:
             signature_name: a key of `signatures`.
-            inputs: an array for each of the signature's inputs, of its dtype.
-            outputs: the names of the outputs to compute.
+            inputs: one array for each input of the signature, of its dtype.
+            outputs: names of the outputs to compute.
 
         Returns:
-            An array for each of `outputs`; strings are object arrays of bytes.
+            One array for each of `outputs`; strings are object arrays of bytes.
 
         Raises:
-            RequestError: the graph failed, or the batching kernel's queue is full (UNAVAILABLE) or
-                the request longer than it takes (INVALID_ARGUMENT); the words are TensorFlow's.
+            RequestError: the graph failed, the queue of the batching kernel is full (UNAVAILABLE),
+                or the request has too many rows (INVALID_ARGUMENT). The message is TensorFlow's.
         """
         wanted = tuple(sorted(outputs))
         batched = self._batched.get(signature_name)
@@ -136,17 +138,17 @@ class Servable:
             if batched is None:
                 values = call(arrays, spread=True)
             else:
-                with self._beside_others() as alone:
+                with self._count_batched_call() as alone:
                     values = call(arrays, spread=alone or self._spread_batches)
         except tf.errors.OpError as error:
             refused = from_tensorflow(error)
-            # As if the operation in front were not there.
+            # Without the line about the batching operation, as in an unbatched error.
             raise RequestError(refused.code, _KERNEL.sub("", refused.message)) from error
         return dict(zip(wanted, values, strict=True))
 
     @contextmanager
-    def _beside_others(self) -> Iterator[bool]:
-        """Count a batched call, and yield whether it is the only one."""
+    def _count_batched_call(self) -> Iterator[bool]:
+        """Count the batched calls that run; yield True if this is the only one."""
         with self._lock:
             self._running += 1
             alone = self._running == 1
@@ -159,7 +161,7 @@ class Servable:
     def _call(
         self, signature_name: str, outputs: tuple[str, ...], batched: BatchedSignature | None
     ) -> SessionCall:
-        """Return the call of a signature for these outputs, prepared at its first use."""
+        """Return the cached session call for a signature and its outputs."""
         key = (signature_name, outputs, batched is not None)
         found = self._calls.get(key)
         if found is None:
@@ -176,7 +178,7 @@ class Servable:
         return found
 
     def close(self) -> None:
-        """Free the session; the caller sees to it that nothing runs any more."""
+        """Close the session; the caller must make sure that no request is running."""
         self._session.close()
 
 

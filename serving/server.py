@@ -1,6 +1,6 @@
-"""The embedded server: TensorFlow's own runtime behind gRPC, started with pip and nothing else.
+"""The embedded server: TensorFlow's own runtime behind gRPC; needs only packages from pip.
 
-This module is light; TensorFlow is imported when a server starts, not before.
+Importing this module does not import TensorFlow; starting a server does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from tunesmith.serving import addresses
-from tunesmith.serving.admission import Admission, RequestThreads
+from tunesmith.serving.admission import LoadShedding, RequestThreads
 from tunesmith.serving.errors import AddressUnavailable
 from tunesmith.serving.loading import open_store, require_models
 from tunesmith.serving.options import ServerOptions
@@ -29,34 +29,34 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _CONNECTION = (
-    # Calls that Python has not looked at yet. From a thousand up gRPC would end some of them
-    # with CANCELLED, which says nothing to a client; here each gets an answer or a refusal.
+    # Calls that gRPC has received and Python has not. By default gRPC cancels some of them above
+    # 1,000, with CANCELLED; with this limit each call gets an answer or RESOURCE_EXHAUSTED.
     ("grpc.server.max_pending_requests", 10_000),
     ("grpc.server.max_pending_requests_hard_limit", 10_000),
-    # Without it a second server takes the port too, and gets every other connection.
+    # By default a second server can bind the same port and gets part of the connections.
     ("grpc.so_reuseport", 0),
-    # Clients behind proxies and address translators ping to keep a quiet connection open; gRPC's
-    # own limit, one ping in five minutes, would answer them with a closed connection.
+    # Clients behind proxies ping to keep an idle connection open. gRPC's default limit, one ping in
+    # five minutes, would close the connection.
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-    # And a client that went without a word is noticed, after a minute and a half instead of hours.
+    # A vanished client is detected after 80 seconds instead of hours.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
 )
 
 
 class EmbeddedServer:
-    """A server of models over TensorFlow Serving's gRPC services.
+    """A model server with TensorFlow Serving's gRPC services.
 
-    Use it as a context manager, or call :meth:`start` and :meth:`stop`; once stopped it stays so.
+    Use it as a context manager, or call :meth:`start` and :meth:`stop`. It cannot be started again.
 
     Attributes:
-        model_dir: the base path that holds ``<version>/saved_model.pb``; None where the options
-            name a model configuration.
-        options: how it is set up.
-        port: the TCP port it listens on; the chosen one after a start with port 0; None for none.
-        metrics_url: where Prometheus finds the metrics, while started and if asked for.
+        model_dir: base path that contains ``<version>/saved_model.pb``; None if the options name a
+            model configuration file.
+        options: options of the server.
+        port: TCP port; after a start with port 0, the chosen port; None without a port.
+        metrics_url: URL of the Prometheus metrics while the server runs; None without metrics.
     """
 
     def __init__(self, model_dir: Path | str | None, options: ServerOptions | None = None) -> None:
@@ -72,12 +72,12 @@ class EmbeddedServer:
 
     @property
     def address(self) -> str:
-        """``host:port`` for a client's channel, or ``unix:PATH`` where there is no port."""
+        """Address for a client's channel: ``host:port``, or ``unix:PATH`` without a port."""
         return next(iter(self.addresses), "")
 
     @property
     def addresses(self) -> list[str]:
-        """Every address for a client's channel, the port's first."""
+        """All addresses for a client's channel, the TCP address first."""
         found = []
         if self.port is not None:
             found.append(addresses.join(self.options.host, self.port))
@@ -87,20 +87,20 @@ class EmbeddedServer:
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being answered or wait for a thread."""
+        """Number of requests that are running or waiting for a thread."""
         return self._threads.in_flight
 
     def start(self) -> EmbeddedServer:
-        """Load the models, then open the port: the first answer a client gets is a real one.
+        """Load the models, then open the port; so a client that can connect gets answers.
 
         Returns:
             The server itself.
 
         Raises:
-            ModelFolderMissing, ModelVersionMissing, ModelNotLoadable: there is nothing to serve.
-            ConfigInvalid: a configuration file is wrong.
-            AddressUnavailable: an address cannot be listened on.
-            ExtraMissing: TensorFlow or TensorFlow Serving's messages are not installed.
+            ModelFolderMissing, ModelVersionMissing, ModelNotLoadable: no model can be served.
+            ConfigInvalid: a configuration file is invalid.
+            AddressUnavailable: an address cannot be bound.
+            ExtraMissing: TensorFlow or tensorflow-serving-api is not installed.
         """
         credentials = self.check()
         _LOG.info("starting", extra={"address": ",".join(self.addresses)})
@@ -123,13 +123,13 @@ class EmbeddedServer:
         return self
 
     def check(self) -> grpc.ServerCredentials | None:
-        """Look at all that can be wrong before TensorFlow's seconds of import and a model's load.
+        """Check files, folders and addresses, without importing TensorFlow or loading a model.
 
         Returns:
-            The credentials to listen with, None for plain text.
+            The server credentials, or None without TLS.
 
         Raises:
-            ServingError: what :meth:`start` would raise of it.
+            ServingError: as :meth:`start`.
         """
         require_models(self.model_dir, self.options)
         credentials = None
@@ -139,10 +139,11 @@ class EmbeddedServer:
         return credentials
 
     def stop(self, drain_seconds: float | None = None) -> None:
-        """Refuse new requests, let running ones finish, close the port and unload the models.
+        """Refuse new requests, finish the running ones, close the port and unload the models.
 
         Args:
-            drain_seconds: how long to wait for running requests; the option of that name if None.
+            drain_seconds: maximum time to wait for running requests; None uses the option of the
+                same name.
         """
         if self._server is None or self._health is None or self._reflection is None:
             return
@@ -158,10 +159,10 @@ class EmbeddedServer:
         _LOG.info("stopped", extra={"address": ",".join(self.addresses)})
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block until the server is stopped by another thread, or `timeout` seconds passed.
+        """Block until another thread stops the server, or for at most `timeout` seconds.
 
         Returns:
-            True if the time ran out first.
+            True if the timeout expired.
         """
         if self._server is None:
             return False
@@ -179,10 +180,10 @@ class EmbeddedServer:
         self.stop()
 
     def _require_addresses(self) -> None:
-        """Look at every address.
+        """Check all addresses.
 
         Raises:
-            AddressUnavailable: one cannot be listened on.
+            AddressUnavailable: an address cannot be bound.
         """
         if self.port is not None:
             addresses.require_free(self.options.host, self.port)
@@ -192,10 +193,10 @@ class EmbeddedServer:
             addresses.require_free(self.options.host, self.options.metrics_port)
             if self.options.metrics_port == self.port != 0:
                 raise AddressUnavailable(
-                    f"port {self.port} cannot be both for requests and for metrics: name two"
+                    f"port {self.port} is set for requests and for metrics: use two different ports"
                 )
         if not self.addresses:
-            raise AddressUnavailable("nothing to listen on: name a port or a socket")
+            raise AddressUnavailable("no address to listen on: set a port or a socket")
 
     def _open_metrics(self, opened: ExitStack) -> Monitor | None:
         if self.options.metrics_port is None:
@@ -230,14 +231,14 @@ class EmbeddedServer:
             tensor_content=self.options.tensor_content,
             reload_requests=self.options.takes_reload_requests,
         )
-        admission = Admission(handlers(services), self._threads, self.options.max_requests)
+        limited = LoadShedding(handlers(services), self._threads, self.options.max_requests)
         self._health = Health((PREDICTION_SERVICE, MODEL_SERVICE))
         self._reflection = Reflection((PREDICTION_SERVICE, MODEL_SERVICE, HEALTH_SERVICE))
-        server.add_generic_rpc_handlers((admission, *self._reflection.handlers()))
+        server.add_generic_rpc_handlers((limited, *self._reflection.handlers()))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if monitor is not None:
             monitor.in_flight = lambda: self.in_flight
-            monitor.refused = lambda: admission.refused
+            monitor.refused = lambda: limited.refused
             monitor.versions = store.available
         return server
 
@@ -247,7 +248,7 @@ class EmbeddedServer:
         """Open the port and the socket.
 
         Raises:
-            AddressUnavailable: one of them was taken while the models were loading.
+            AddressUnavailable: another program took one of them while the models were loading.
         """
 
         def listen(address: str) -> int:

@@ -1,6 +1,6 @@
-"""TensorFlow Serving's gRPC services over a model store, with its own messages.
+"""PredictionService and ModelService of TensorFlow Serving, with its own messages.
 
-Only the methods that are served are registered; gRPC answers UNIMPLEMENTED to the others by itself.
+Only the implemented methods are registered; gRPC answers UNIMPLEMENTED for the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tunesmith.serving.errors import (
     ServerStopping,
     ServingError,
 )
-from tunesmith.serving.model_config_file import models
+from tunesmith.serving.model_config_file import model_configs
 from tunesmith.serving.prediction import predict
 from tunesmith.serving.runtime import get_model_metadata_pb2 as metadata_pb2
 from tunesmith.serving.runtime import get_model_status_pb2 as status_pb2
@@ -45,14 +45,15 @@ _RELOAD_CODES: dict[type[ServingError], grpc.StatusCode] = {
     ServerStopping: grpc.StatusCode.UNAVAILABLE,
 }
 
-# A status travels in a header, at up to three bytes a byte, and gRPC's clients take 8 KiB of them.
+# A status message is sent in a header, in up to three bytes for each byte, and gRPC clients accept
+# headers of 8 KiB.
 _LONGEST_MESSAGE = 2000
 
 Answer = Callable[[Any], Any]
 
 
 class Services:
-    """The answers of PredictionService and ModelService, free of gRPC's plumbing."""
+    """The methods of PredictionService and ModelService as plain functions of their messages."""
 
     def __init__(
         self, store: ModelStore, *, tensor_content: bool = False, reload_requests: bool = True
@@ -65,7 +66,7 @@ class Services:
         """Run a signature of the model that the request names.
 
         Raises:
-            RequestError: with TensorFlow Serving's code and words.
+            RequestError: with TensorFlow Serving's status code and message.
         """
         _require_spec(request)
         with self._store.lease(request.model_spec) as servable:
@@ -77,7 +78,7 @@ class Services:
         """Return the signatures of the model that the request names.
 
         Raises:
-            RequestError: with TensorFlow Serving's code and words.
+            RequestError: with TensorFlow Serving's status code and message.
         """
         _require_spec(request)
         if not request.metadata_field:
@@ -103,7 +104,7 @@ class Services:
         """Return the state of each version of the model that the request names.
 
         Raises:
-            RequestError: with TensorFlow Serving's code and words.
+            RequestError: with TensorFlow Serving's status code and message.
         """
         _require_spec(request)
         response = status_pb2.GetModelStatusResponse()
@@ -116,19 +117,19 @@ class Services:
     def handle_reload_config_request(
         self, request: management_pb2.ReloadConfigRequest
     ) -> management_pb2.ReloadConfigResponse:
-        """Serve the models that the request lists and no others, once each of them is available.
+        """Replace the served models by those of the request; returns when all are available.
 
-        A request that is refused changes nothing.
+        A refused request changes nothing.
 
         Raises:
-            RequestError: with TensorFlow Serving's code, and its words where it has some.
+            RequestError: with TensorFlow Serving's status code, and its message if it has one.
         """
         if not self._reload_requests:
-            # A SavedModel is a program: who may name a folder may have it run.
+            # A SavedModel is a program: a client that can choose the folder can run any program.
             raise RequestError(
                 grpc.StatusCode.PERMISSION_DENIED,
-                "this server listens beyond its own machine and takes no reload requests: change "
-                "its --model-config-file, or start it with --reload-requests",
+                "reload requests are disabled because this server listens on a network: edit its "
+                "--model-config-file, or start it with --reload-requests",
             )
         if request.config.WhichOneof("config") != "model_config_list":
             raise invalid_argument(
@@ -136,7 +137,7 @@ class Services:
                 "ModelConfigList is currently supported"
             )
         try:
-            self._store.reload(models(request.config.model_config_list.config, None))
+            self._store.reload(model_configs(request.config.model_config_list.config, None))
         except ServingError as error:
             _LOG.warning("reload refused", extra={"reason": error})
             message = str(error)
@@ -150,7 +151,7 @@ class Services:
 
 
 def handlers(services: Services) -> tuple[grpc.GenericRpcHandler, ...]:
-    """Return `services` as what a gRPC server registers."""
+    """Return the handlers of `services` to register with a gRPC server."""
     return (
         grpc.method_handlers_generic_handler(
             PREDICTION_SERVICE,
@@ -178,8 +179,11 @@ def handlers(services: Services) -> tuple[grpc.GenericRpcHandler, ...]:
 def _method(answer: Answer, request_type: Any) -> grpc.RpcMethodHandler:
     def behaviour(data: bytes, context: grpc.ServicerContext) -> Any:
         if not context.is_active():
-            # Its deadline passed, or its client left, while it waited for a thread.
-            context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "nobody waits for the answer any more")
+            # While it waited for a thread, its deadline passed or its client cancelled.
+            context.abort(
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                "the deadline passed before the request was processed",
+            )
         try:
             return answer(_message(request_type, data))
         except RequestError as error:
@@ -193,16 +197,16 @@ def _method(answer: Answer, request_type: Any) -> grpc.RpcMethodHandler:
 
 
 def _message(request_type: Any, data: bytes) -> Any:
-    """Return the request that came as `data`; gRPC would log a traceback and answer INTERNAL."""
+    """Parse a request. (If gRPC did it, an error would be a logged traceback and INTERNAL.)"""
     try:
         return request_type.FromString(data)
     except DecodeError as error:
         name = request_type.DESCRIPTOR.full_name
-        raise invalid_argument(f"the request is not a message {name}") from error
+        raise invalid_argument(f"the request is not a valid {name} message") from error
 
 
 def _shortened(message: str) -> str:
-    """Return `message`, or its beginning where a client could not receive it."""
+    """Return `message`, truncated if it is too long for a client to receive."""
     data = message.encode(errors="replace")
     if len(data) <= _LONGEST_MESSAGE:
         return message

@@ -1,7 +1,7 @@
-"""A call of a session with the same feeds and fetches each time, on either kind of threads.
+"""Session calls with fixed feeds and fetches.
 
-``Session.run`` looks its feeds and fetches up and copies them, at a quarter of a millisecond a
-call; this is the step of it that calls TensorFlow.
+``Session.run`` looks up its feeds and fetches and copies them, which takes 0.25 ms a call. This
+module does the lookup once and calls the step of ``Session.run`` that calls TensorFlow.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _IN_THIS_THREAD = pywrap_tf_session.TF_NewBufferFromString(
 
 
 class SessionCall:
-    """Calls a session; safe to use from many threads until the session is closed."""
+    """A session call, usable from many threads until the session is closed."""
 
     def __init__(self, session: Any, feeds: Sequence[str], fetches: Sequence[str]) -> None:
-        """Look tensors up.
+        """Look up the tensors.
 
         Args:
-            session: a version-1 session; its graph is not extended afterwards.
-            feeds: the names of the tensors to feed.
-            fetches: the names of the tensors to fetch.
+            session: a version-1 session; its graph must not be extended afterwards.
+            feeds: names of the tensors to feed.
+            fetches: names of the tensors to fetch.
         """
         graph = session.graph
         self._session = session
@@ -36,14 +36,14 @@ class SessionCall:
         self._fetches = [graph.get_tensor_by_name(name)._as_tf_output() for name in fetches]
 
     def __call__(self, values: Sequence[NDArray[Any]], *, spread: bool) -> list[NDArray[Any]]:
-        """Return an array for each fetch.
+        """Return one array for each fetch.
 
         Args:
-            values: an array for each feed, of its dtype.
-            spread: run operations side by side, in the session's threads, which answers sooner
-                where nothing else is to be done. False runs them one by one in this thread, or, for
-                what a batching kernel computes, in its thread: less work in all, and the other
-                cores are left to other calls.
+            values: one array for each feed, of its dtype.
+            spread: run operations in parallel in the threads of the session, which has the lowest
+                latency if there is no other load. False runs them one after another in this thread
+                (or the thread of the batching kernel), which needs less CPU time in all and leaves
+                the other cores to other calls.
 
         Raises:
             tf.errors.OpError: the graph failed.

@@ -1,7 +1,7 @@
-"""Answers that are not OK: a gRPC status code with TensorFlow Serving's words.
+"""Errors of requests: a gRPC status code with TensorFlow Serving's message.
 
-The words are those that TensorFlow Serving answered when asked over gRPC, so that a client's
-handling of errors works against either engine.
+The messages are those that TensorFlow Serving sends over gRPC, so that the error handling of a
+client works with every engine.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _FUNCTION_NODES = re.compile(r"^(\{\{function_node [^}]*\}\} ?)+")
 
 
 class RequestError(Exception):
-    """A request that is answered with a status other than OK.
+    """The status of a request that failed.
 
     Attributes:
-        code: the gRPC status code.
-        message: the status message.
+        code: gRPC status code, not OK.
+        message: status message.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
@@ -43,9 +43,10 @@ def not_found(message: str) -> RequestError:
 
 
 def from_tensorflow(error: Any) -> RequestError:
-    """Return the status that a ``tf.errors.OpError`` stands for: same code, same message.
+    """Return the status of a ``tf.errors.OpError``, with the same code and message.
 
-    Where in the graph it happened is left out in front, as it is where functions are inlined.
+    Names of functions at the start of the message are removed; errors in inlined functions have
+    none.
     """
     message = _FUNCTION_NODES.sub("", error.message)
     return RequestError(_CODES.get(error.error_code, grpc.StatusCode.UNKNOWN), message)

@@ -1,4 +1,4 @@
-"""The models of a server: found by a request's ``model_spec``, changed together or not at all."""
+"""The served models: looked up by ``model_spec``, changed together or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 from tunesmith.serving.errors import ServerStopping
-from tunesmith.serving.model import Load, Model, Prepared
+from tunesmith.serving.model import Load, PendingVersions, HostedModel
 from tunesmith.serving.model_config import ModelConfig
 from tunesmith.serving.polling import Polling
 from tunesmith.serving.runtime import model_pb2
@@ -20,38 +20,38 @@ _LOG = logging.getLogger(__name__)
 
 
 class ModelStore:
-    """Models by name, polled for new versions while started.
+    """Served models by name; their folders are polled for new versions while started.
 
-    A name is a key here and nothing else: no path is ever made of what a request says.
+    A name is only a key: no path is built from data of a request.
     """
 
     def __init__(self, load: Load, poll_seconds: float) -> None:
-        """Hold no model yet.
+        """Create an empty store.
 
         Args:
-            load: makes a servable of (model name, version, folder), loaded and warmed up, or raises
+            load: loads and warms up the servable of (model name, version, folder), or raises
                 ModelNotLoadable.
-            poll_seconds: seconds between two looks at the models' folders.
+            poll_seconds: interval at which the model folders are polled.
         """
         self._load = load
-        # Replaced, never changed, so that requests read it without a lock. A model that is served
-        # no more stays, for its versions' states.
-        self._models: dict[str, Model] = {}
+        # The dict is replaced, never changed, so that requests can read it without a lock. A
+        # removed model stays in it, because GetModelStatus still reports its versions.
+        self._models: dict[str, HostedModel] = {}
         self._changing = threading.Lock()
         self._stopping = False
         self._polls = [Polling("version-polling", poll_seconds, self._refresh)]
 
-    def poll(self, name: str, seconds: float, look: Callable[[], None]) -> None:
-        """Call `look` every so many seconds as well, from start to stop, in a thread `name`."""
-        self._polls.append(Polling(name, seconds, look))
+    def poll(self, name: str, seconds: float, poll: Callable[[], None]) -> None:
+        """Call `poll` too, every `seconds` seconds from start to stop, in a thread `name`."""
+        self._polls.append(Polling(name, seconds, poll))
 
     def start(self) -> None:
-        """Keep looking for new versions from here on."""
+        """Start polling for new versions."""
         for each in self._polls:
             each.start()
 
     def stop(self) -> None:
-        """Stop polling and unload every model; requests still running keep theirs until done."""
+        """Stop polling and unload every model; running requests keep theirs until they finish."""
         self._stopping = True
         for each in self._polls:
             each.stop()
@@ -60,28 +60,30 @@ class ModelStore:
                 model.close()
 
     def reload(self, configs: Iterable[ModelConfig], *, retry: bool = True) -> None:
-        """Serve these models and no others, or change nothing if one of them cannot be had.
+        """Replace the served models by `configs`; if one of them fails, change nothing.
 
-        Returns once each of them has a version that serves. Models whose configuration is the one
-        they have are left alone.
+        Returns when each model has a version that serves. Models whose configuration has not
+        changed are not touched.
 
         Args:
-            configs: each with a name of its own.
-            retry: load versions that failed before even if their files are still the same.
+            configs: configurations with different names.
+            retry: load versions that failed before, even if their files have not changed.
 
         Raises:
-            ServingError: what :meth:`Model.prepare` raises.
+            ServingError: as :meth:`HostedModel.prepare`.
             ServerStopping: :meth:`stop` was called.
         """
         wanted = {config.name: config for config in configs}
         with self._changing:
-            new = {name: Model(name, self._load) for name in wanted if name not in self._models}
+            new = {
+                name: HostedModel(name, self._load) for name in wanted if name not in self._models
+            }
             self._models = {**self._models, **new}
-            prepared: list[tuple[Model, Prepared]] = []
+            prepared: list[tuple[HostedModel, PendingVersions]] = []
             try:
                 for name, config in wanted.items():
                     if self._stopping:
-                        raise ServerStopping("the server is stopping: ask another one")
+                        raise ServerStopping("the server is stopping: use another server")
                     model = self._models[name]
                     if model.config != config:
                         prepared.append((model, model.prepare(config, retry=retry)))
@@ -98,11 +100,11 @@ class ModelStore:
                     _LOG.info("model removed", extra={"model": name})
 
     def lease(self, spec: model_pb2.ModelSpec) -> AbstractContextManager[Servable]:
-        """Return a context that holds the servable which `spec` names.
+        """Return a context manager that keeps the servable of `spec` loaded.
 
         Raises:
             RequestError: INVALID_ARGUMENT for an empty name or an unknown label, NOT_FOUND for a
-                model or version that is not loaded (entering the context may raise it too).
+                model or version that is not loaded (also when the context is entered).
         """
         if not spec.name:
             raise invalid_argument("ModelSpec has no name specified.")
@@ -117,12 +119,12 @@ class ModelStore:
         return model.versions.lease(version, label)
 
     def statuses(self, spec: model_pb2.ModelSpec) -> list[VersionStatus]:
-        """Return the states of the versions that `spec` names, the newest first.
+        """Return the statuses of the versions of `spec`, the newest first.
 
-        A label is not looked at, as in TensorFlow Serving's get_model_status_impl.cc.
+        A label is ignored, as in TensorFlow Serving's get_model_status_impl.cc.
 
         Raises:
-            RequestError: NOT_FOUND, no such model or version.
+            RequestError: NOT_FOUND: no such model or version.
         """
         model = self._models.get(spec.name)
         found = model.versions.statuses() if model is not None else []
@@ -136,7 +138,7 @@ class ModelStore:
         return found
 
     def available(self) -> dict[str, list[int]]:
-        """Return the numbers of the versions that serve, of each model that has one."""
+        """Return the numbers of the serving versions by model name."""
         found = {name: sorted(model.versions.serving()) for name, model in self._models.items()}
         return {name: numbers for name, numbers in found.items() if numbers}
 
@@ -146,5 +148,5 @@ class ModelStore:
                 try:
                     model.refresh()
                 except Exception:  # noqa: BLE001
-                    # Logged in full: one model's surprise must not keep the others from polling.
+                    # Logged with its traceback: an unexpected error must not stop other models.
                     _LOG.exception("polling failed", extra={"model": model.name})

@@ -1,8 +1,7 @@
-"""TensorProto to numpy and back, as TensorFlow's ``Tensor::FromProto`` and ``AsProtoField`` do it.
+"""TensorProto to numpy and back, as TensorFlow's ``Tensor::FromProto`` and ``AsProtoField``.
 
-``tf.make_ndarray`` refuses value lists that TensorFlow Serving accepts, and
-``tf.make_tensor_proto`` writes raw bytes where TensorFlow Serving writes typed values; besides,
-both are slow.
+``tf.make_ndarray`` refuses value lists that TensorFlow Serving accepts, ``tf.make_tensor_proto``
+writes raw bytes where TensorFlow Serving writes typed values, and both are slow.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from numpy.typing import NDArray
 
 from tunesmith.serving.runtime import tensor_pb2, tf, types_pb2
 
-# A short value list is padded to the shape with its last value, so a few bytes can ask for any
-# amount of memory. TensorFlow Serving allows it; this is twenty thousand windows.
+# A short value list is padded to the shape with its last value, so a few bytes could allocate any
+# amount of memory, as they do in TensorFlow Serving. This limit is twenty thousand windows.
 MAX_PADDED_ELEMENTS = 2**20
 
 _LARGEST_COUNT = 2**63 - 1
 
-# A number above 100 is a reference to a variable, which no message can hold.
+# Numbers above 100 are reference dtypes, which a message cannot hold.
 _DTYPES = frozenset(number for number in types_pb2.DataType.values() if 0 < number < 100)
 
 
 class _Field(NamedTuple):
-    """Where a dtype's typed values lie in a TensorProto."""
+    """The TensorProto field of the typed values of a dtype."""
 
     name: str
     dtype: Any
@@ -49,35 +48,34 @@ _FIELDS: dict[int, _Field] = {
 
 
 def shape_of(proto: tensor_pb2.TensorProto) -> tuple[int, ...]:
-    """Return the shape of `proto`, before any of its values is looked at.
+    """Return the shape of `proto`, without reading its values.
 
     Raises:
-        ValueError: the shape is negative, unknown or too large, or the dtype is none that a tensor
-            can have: what ``Tensor::FromProto`` refuses without reading values.
+        ValueError: the shape is negative, unknown or too large, or the dtype is invalid: the checks
+            of ``Tensor::FromProto`` that need no values.
     """
     if proto.dtype not in _DTYPES:
-        raise ValueError(f"{proto.dtype} is not the number of a tensor's dtype")
+        raise ValueError(f"{proto.dtype} is not a valid dtype number")
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
-        raise ValueError("a tensor's shape must be known and not negative")
+        raise ValueError("the shape of a tensor must be known and not negative")
     if math.prod(shape) > _LARGEST_COUNT:
-        raise ValueError("a tensor's shape must be of fewer than 2**63 elements")
+        raise ValueError("a tensor must have fewer than 2**63 elements")
     return shape
 
 
 def decode(proto: tensor_pb2.TensorProto, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return the array that `proto` stands for, from ``tensor_content`` or from typed values.
+    """Return the array of `proto`, from ``tensor_content`` or from typed values.
 
-    A list shorter than the shape is padded with its last value (an empty one with zeros), and a
-    longer one is cut, as ``Tensor::FromProto`` does.
+    As in ``Tensor::FromProto``, a value list shorter than the shape is padded with its last value
+    (an empty one with zeros), and a longer one is truncated.
 
     Args:
         proto: the tensor.
-        shape: what :func:`shape_of` returned for it.
+        shape: its shape, from :func:`shape_of`.
 
     Raises:
-        ValueError: the bytes do not fill the shape, or the values would have to be padded to more
-            than is reasonable.
+        ValueError: the bytes do not match the shape, or padding would exceed MAX_PADDED_ELEMENTS.
     """
     count = math.prod(shape)
     if count > MAX_PADDED_ELEMENTS and count > proto.ByteSize() + MAX_PADDED_ELEMENTS:
@@ -89,7 +87,7 @@ def decode(proto: tensor_pb2.TensorProto, shape: tuple[int, ...]) -> NDArray[Any
         return np.zeros(shape, field.dtype)
     if proto.tensor_content:
         return np.frombuffer(proto.tensor_content, field.dtype).reshape(shape)
-    # Left to itself, numpy would take a list with values on both sides of 2**63 for floats.
+    # By default numpy converts a list with values below and above 2**63 to floats.
     wide = np.uint64 if field.name == "uint64_val" else None
     values = np.array(getattr(proto, field.name)[:count], dtype=wide).astype(field.dtype)
     if len(values) < count:
@@ -100,14 +98,14 @@ def decode(proto: tensor_pb2.TensorProto, shape: tuple[int, ...]) -> NDArray[Any
 def _decode_in_tensorflow(proto: tensor_pb2.TensorProto) -> NDArray[Any]:
     """Decode with ``Tensor::FromProto`` itself, through an operation.
 
-    For strings, half precision and rarer dtypes, and for booleans, whose every byte it looks at.
+    For strings, half precision and rarer dtypes, and for booleans, whose bytes it validates.
     """
     dtype = tf.dtypes.as_dtype(proto.dtype)
     try:
         value = tf.io.parse_tensor(proto.SerializeToString(), dtype).numpy()
     except (tf.errors.OpError, TypeError) as error:
         raise ValueError(f"not a tensor: {error}") from error
-    # A string without dimensions comes as bytes, whose zeros at the end numpy would drop.
+    # A scalar string is returned as bytes; numpy would drop its trailing zero bytes.
     array: NDArray[Any] = np.asarray(value, object if dtype == tf.string else None)
     return array
 
@@ -115,16 +113,16 @@ def _decode_in_tensorflow(proto: tensor_pb2.TensorProto) -> NDArray[Any]:
 def encode(
     array: NDArray[Any], dtype: int, into: tensor_pb2.TensorProto, *, as_content: bool = False
 ) -> None:
-    """Write `array` into an empty TensorProto, as one of TensorFlow `dtype`.
+    """Write `array` into an empty TensorProto of dtype `dtype`.
 
     Args:
-        array: any shape; strings are an object array of bytes.
+        array: array of any shape; strings are an object array of bytes.
         dtype: the ``types_pb2`` number of the array's dtype.
-        into: a field of the message that it is sent in, so that nothing is copied there.
-        as_content: write ``tensor_content`` instead of typed values; strings never are.
+        into: a field of the response message, so that the tensor is not copied into it.
+        as_content: write ``tensor_content`` instead of typed values (except for strings).
     """
     if dtype == types_pb2.DT_STRING:
-        # A session returns a string without dimensions as bytes.
+        # A session returns a scalar string as bytes.
         array = np.asarray(array, object)
     into.dtype = dtype
     dims = into.tensor_shape.dim
@@ -143,9 +141,9 @@ def encode(
 
 
 def _packed(number: int, payload: bytes) -> bytes:
-    """Return a packed repeated fixed-width field on the wire: key, length, the values' bytes.
+    """Return the wire format of a packed repeated fixed-width field: key, length, values.
 
-    Twenty thousand probabilities cost a copy this way, and a Python object each through ``extend``.
+    This copies the bytes of the array once; ``extend`` would create a Python object for each value.
     """
     if not payload:
         return b""

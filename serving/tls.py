@@ -1,9 +1,9 @@
-"""TLS and mutual TLS, from a file in TensorFlow Serving's own text format.
+"""TLS and mutual TLS, configured in TensorFlow Serving's text format.
 
-The file holds an ``SSLConfig`` (tensorflow_serving/config/ssl_config.proto) whose fields are PEM
-text. It is checked, key against certificate, without TensorFlow, so that a server fails at once and
-in one line; and it is read again when it changes, so that certificates are renewed without a
-restart. No message says anything of what the file holds: one part of it is a private key.
+The file contains an ``SSLConfig`` (tensorflow_serving/config/ssl_config.proto) whose fields are PEM
+texts. It is checked without TensorFlow (for example, that the key belongs to the certificate), so
+that an invalid file is reported at once. A changed file is read again, so that certificates can be
+renewed without a restart. No error message quotes the file, because it contains a private key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tunesmith.serving.protos.ssl_config_pb2 import SslConfig
 
 _LOG = logging.getLogger(__name__)
 
-# A comment or a string, in either kind of quotes, over as many lines as it takes.
+# A comment, or a string in single or double quotes, which can span several lines.
 _COMMENT_OR_STRING = re.compile(r"#[^\n]*|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'", re.DOTALL)
 
 _Stamp = tuple[int, int, int]
@@ -31,12 +31,12 @@ _Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Certificates:
-    """What a server shows and whom it takes; every text is PEM.
+    """Private key, certificate chain and client CA of a server, as PEM texts.
 
     Attributes:
-        key: the private key.
-        chain: the certificate, followed by those that lead to its authority.
-        client_authorities: whose clients are taken; None takes every client.
+        key: private key of the server.
+        chain: certificate of the server, followed by intermediate certificates.
+        client_authorities: certificates of the client CA; None does not verify clients.
     """
 
     key: bytes
@@ -48,22 +48,22 @@ def read_certificates(path: Path) -> Certificates:
     """Read and check an SSLConfig file.
 
     Raises:
-        ConfigInvalid: the file cannot be read or parsed, a field that is needed is missing or no
-            PEM, or the key is not the certificate's.
+        ConfigInvalid: the file cannot be read or parsed, a required field is missing or not PEM, or
+            the key does not belong to the certificate.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise ConfigInvalid(f"cannot read the TLS configuration {path}: {reason}") from error
     try:
         config = text_format.Parse(_on_one_line_each(text), SslConfig())
     except text_format.ParseError as error:
-        # The parser's own words quote the line, which may be the key's.
+        # The parser's message would quote the line, which may be part of the key.
         where = f" (line {error.GetLine()})" if error.GetLine() else ""
         raise ConfigInvalid(
-            f"{path} is no SSLConfig in protobuf's text format{where}: it sets server_key, "
-            "server_cert, custom_ca and client_verify"
+            f"{path} is not an SSLConfig in protobuf's text format{where}: its fields are "
+            "server_key, server_cert, custom_ca and client_verify"
         ) from None
     _check(path, config)
     authorities = config.custom_ca.encode() if config.client_verify else None
@@ -71,15 +71,15 @@ def read_certificates(path: Path) -> Certificates:
 
 
 def server_credentials(path: Path) -> grpc.ServerCredentials:
-    """Return credentials that follow the file: what it holds at a handshake is what is shown.
+    """Return server credentials that are read again when the file changes.
 
-    Whether clients need a certificate is settled now. A file that goes bad is logged, once, and
-    what was read before stays.
+    The file is checked for a change at each handshake. An invalid new file is logged once, and the
+    previous certificates stay in use. `client_verify` cannot change while the server runs.
 
     Raises:
-        ConfigInvalid: what :func:`read_certificates` raises.
+        ConfigInvalid: as :func:`read_certificates`.
     """
-    source = _Followed(path)
+    source = _ReloadedCertificates(path)
     return grpc.dynamic_ssl_server_credentials(
         _configuration(source.certificates),
         source.changed,
@@ -87,8 +87,8 @@ def server_credentials(path: Path) -> grpc.ServerCredentials:
     )
 
 
-class _Followed:
-    """The certificates of a file, read again when the file is another one."""
+class _ReloadedCertificates:
+    """Certificates of a file, read again when the file changes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -96,7 +96,7 @@ class _Followed:
         self.certificates = read_certificates(path)
 
     def changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """Return the new configuration, or None where there is none; called at each handshake."""
+        """Return the new configuration, or None if unchanged; called at each handshake."""
         stamp = _stamp(self._path)
         if stamp == self._stamp:
             return None
@@ -104,7 +104,9 @@ class _Followed:
         try:
             found = read_certificates(self._path)
             if (found.client_authorities is None) != (self.certificates.client_authorities is None):
-                raise ConfigInvalid(f"{self._path} changes client_verify, which needs a restart")
+                raise ConfigInvalid(
+                    f"{self._path} changes client_verify: restart the server to apply it"
+                )
         except ConfigInvalid as error:
             _LOG.warning("certificates kept", extra={"reason": error})
             return None
@@ -128,10 +130,10 @@ def _stamp(path: Path) -> _Stamp | None:
 
 
 def _on_one_line_each(text: str) -> str:
-    """Write the line breaks inside strings as escapes.
+    """Escape the line breaks inside strings.
 
-    TensorFlow Serving's parser takes them as they are, and so PEM is usually pasted; Python's does
-    not.
+    TensorFlow Serving's parser allows line breaks in strings, and PEM texts are usually pasted with
+    them; Python's parser does not.
     """
 
     def escaped(found: re.Match[str]) -> str:
@@ -142,20 +144,20 @@ def _on_one_line_each(text: str) -> str:
 
 
 def _check(path: Path, config: SslConfig) -> None:
-    """Let OpenSSL judge the PEM texts.
+    """Check the PEM texts with OpenSSL.
 
     Raises:
-        ConfigInvalid: it would not serve with them.
+        ConfigInvalid: a field is missing, or OpenSSL does not accept it.
     """
     needed = ["server_key", "server_cert", *(["custom_ca"] if config.client_verify else [])]
     for field in needed:
         value = getattr(config, field)
         if not value:
-            why = " (client_verify needs it)" if field == "custom_ca" else ""
-            raise ConfigInvalid(f"{path} sets no {field}{why}: give it as PEM text")
+            why = " (client_verify requires it)" if field == "custom_ca" else ""
+            raise ConfigInvalid(f"{path} does not set {field}{why}: set it to a PEM text")
         if "-----BEGIN " not in value:
             raise ConfigInvalid(
-                f"{field} in {path} is no PEM text: it begins with -----BEGIN, and is not a path"
+                f"{field} in {path} is not a PEM text: it must contain -----BEGIN, not a path"
             )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _load_chain(context, path, config)
@@ -164,15 +166,15 @@ def _check(path: Path, config: SslConfig) -> None:
             context.load_verify_locations(cadata=config.custom_ca)
         except ssl.SSLError as error:
             raise ConfigInvalid(
-                f"custom_ca in {path} is no certificate that OpenSSL can read ({error.reason})"
+                f"OpenSSL cannot read the certificates of custom_ca in {path} ({error.reason})"
             ) from error
 
 
 def _load_chain(context: ssl.SSLContext, path: Path, config: SslConfig) -> None:
     def no_password() -> str:
-        raise ConfigInvalid(f"server_key in {path} is encrypted: give it without a pass phrase")
+        raise ConfigInvalid(f"server_key in {path} is encrypted: use a key without a pass phrase")
 
-    # Python's OpenSSL reads these from files alone; the folder is for its owner's eyes.
+    # Python's ssl module reads these only from files. Only the owner can read the folder.
     with tempfile.TemporaryDirectory() as folder:
         key, chain = Path(folder, "key.pem"), Path(folder, "chain.pem")
         key.write_text(config.server_key)
@@ -181,10 +183,10 @@ def _load_chain(context: ssl.SSLContext, path: Path, config: SslConfig) -> None:
             context.load_cert_chain(chain, key, password=no_password)
         except ssl.SSLError as error:
             if error.reason == "KEY_VALUES_MISMATCH":
-                message = f"server_key in {path} is not the key of its server_cert"
+                message = f"server_key in {path} does not belong to its server_cert"
             else:
                 message = (
-                    f"server_key or server_cert in {path} is not what OpenSSL can read "
-                    f"({error.reason or error.strerror or 'no PEM'})"
+                    f"OpenSSL cannot read server_key or server_cert in {path} "
+                    f"({error.reason or error.strerror or 'not PEM'})"
                 )
             raise ConfigInvalid(message) from error

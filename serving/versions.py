@@ -1,6 +1,6 @@
-"""The versions of one model in memory: which serve, which requests hold them, what became of them.
+"""The loaded versions of one model, their requests and their statuses.
 
-Knows nothing of folders or of loading.
+Independent of folders and of loading.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class State(IntEnum):
-    """Where a version is in its life; the numbers are ``ModelVersionStatus.State``'s."""
+    """State of a version; the numbers are those of ``ModelVersionStatus.State``."""
 
     START = 10
     LOADING = 20
@@ -31,7 +31,7 @@ class State(IntEnum):
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """What GetModelStatus says of one version; `code` is a gRPC status code number, 0 for OK."""
+    """Status of one version for GetModelStatus; `code` is a gRPC status code number, 0 is OK."""
 
     version: int
     state: State
@@ -40,8 +40,15 @@ class VersionStatus:
 
 
 @dataclass(eq=False)
-class Loaded:
-    """A servable, the folder it came from, and the number of requests inside it."""
+class LoadedVersion:
+    """A loaded servable.
+
+    Attributes:
+        servable: the servable.
+        path: version folder.
+        running: number of requests that use it.
+        retired: True if it no longer serves and is to be freed after its last request.
+    """
 
     servable: Servable
     path: Path
@@ -50,38 +57,39 @@ class Loaded:
 
 
 class Versions:
-    """The serving versions of a model, safe to use from many threads."""
+    """The serving versions of a model; its methods may be called from many threads."""
 
     def __init__(self, name: str) -> None:
-        """Serve nothing yet under the model name `name`."""
+        """Create an empty set of versions for the model `name`."""
         self._name = name
         self._lock = threading.Lock()
-        self._serving: dict[int, Loaded] = {}
+        self._serving: dict[int, LoadedVersion] = {}
         self._labels: Mapping[str, int] = {}
         self._statuses: dict[int, VersionStatus] = {}
 
-    def serving(self) -> dict[int, Loaded]:
-        """Return what serves at the moment, by number."""
+    def serving(self) -> dict[int, LoadedVersion]:
+        """Return the serving versions by number."""
         with self._lock:
             return dict(self._serving)
 
     def statuses(self) -> list[VersionStatus]:
-        """Return the state of each version seen so far, the newest first."""
+        """Return the status of each version seen so far, the newest first."""
         with self._lock:
             return [self._statuses[number] for number in sorted(self._statuses, reverse=True)]
 
     def report(self, status: VersionStatus) -> None:
-        """Set the state of a version, unless that number is serving: then it stays available."""
+        """Set the status of a version; a serving version stays AVAILABLE."""
         with self._lock:
             if status.version not in self._serving:
                 self._statuses[status.version] = status
 
     @contextmanager
     def lease(self, version: int | None, label: str | None) -> Iterator[Servable]:
-        """Hold a version so that it is not freed: by number, by label, or else the newest.
+        """Keep a version loaded: the one of this number or label, or else the newest.
 
         Raises:
-            RequestError: NOT_FOUND, that version is not loaded; INVALID_ARGUMENT, no such label.
+            RequestError: NOT_FOUND if the version is not loaded, INVALID_ARGUMENT if the label is
+                unknown.
         """
         with self._lock:
             held = self._find(version, label)
@@ -95,11 +103,10 @@ class Versions:
             if last:
                 self._free(held)
 
-    def take_over(self, serving: dict[int, Loaded], labels: Mapping[str, int]) -> None:
-        """Serve these versions under these labels from here on, and no other.
+    def take_over(self, serving: dict[int, LoadedVersion], labels: Mapping[str, int]) -> None:
+        """Replace the serving versions and labels in one step.
 
-        A request gets either all of the old state or all of the new one. A version that serves no
-        more is freed when its last request is done.
+        A version that no longer serves is freed after its last request.
         """
         with self._lock:
             old = self._serving
@@ -116,7 +123,7 @@ class Versions:
         for each in idle:
             self._free(each)
 
-    def _find(self, version: int | None, label: str | None) -> Loaded:
+    def _find(self, version: int | None, label: str | None) -> LoadedVersion:
         if label is not None:
             version = self._labels.get(label)
             if version is None:
@@ -126,22 +133,22 @@ class Versions:
             raise servable_not_found(self._name, version)
         return self._serving[number]
 
-    def _free(self, old: Loaded) -> None:
+    def _free(self, old: LoadedVersion) -> None:
         old.servable.close()
         number = old.servable.version
         with self._lock:
-            # The same number may have been loaded again while the last request was running.
+            # The same version may have been loaded again while its last request was running.
             if self._statuses[number].state is State.UNLOADING:
                 self._statuses[number] = VersionStatus(number, State.END)
         _LOG.info("version unloaded", extra={"model": self._name, "version": number})
 
 
 def servable_not_found(name: str, version: int | None) -> RequestError:
-    """Return NOT_FOUND in the words of TensorFlow Serving's ``ServableRequest``."""
+    """Return NOT_FOUND with the message of TensorFlow Serving's ``ServableRequest``."""
     request = f"Latest({name})" if version is None else f"Specific({name}, {version})"
     return not_found(f"Servable not found for request: {request}")
 
 
 def unrecognized_label(label: str) -> RequestError:
-    """Return INVALID_ARGUMENT in the words of TensorFlow Serving's server_core.cc."""
+    """Return INVALID_ARGUMENT with the message of TensorFlow Serving's server_core.cc."""
     return invalid_argument(f"Unrecognized servable version label: {label}")

@@ -1,8 +1,8 @@
-"""Warm-up requests that travel inside a SavedModel, replayed before it takes over.
+"""Warm-up requests of a SavedModel, replayed before the version serves.
 
-The file is TensorFlow Serving's: TFRecords of PredictionLog in
-``assets.extra/tf_serving_warmup_requests``, at most 1,000 (saved_model_warmup_util.cc). A record
-that cannot be read or answered fails the version, as it does there.
+The file is that of TensorFlow Serving: TFRecords of PredictionLog in
+``assets.extra/tf_serving_warmup_requests``, at most 1,000 (saved_model_warmup_util.cc). As there, a
+record that cannot be read or answered makes the version fail to load.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _INVALID_ARGUMENT = 3
 
 
 def warm_up(servable: Servable, path: Path) -> int:
-    """Answer the warm-up requests of the version folder `path` and return how many there were.
+    """Replay the warm-up requests of the version folder `path` and return their number.
 
     Raises:
-        ModelNotLoadable: the file is damaged or too long, or one of its requests fails.
+        ModelNotLoadable: the file is damaged or has too many records, or a request fails.
     """
     file = path / WARMUP_FILE
     if not file.exists():
@@ -62,7 +62,7 @@ def _replay(servable: Servable, record: bytes) -> None:
     kind = log.WhichOneof("log_type")
     if kind != "predict_log":
         raise ModelNotLoadable(
-            f"a warm-up request is a {kind or 'log without a type'}, but only Predict is served",
+            f"a warm-up request is a {kind or 'log without a type'}: only predict_log is supported",
             _INVALID_ARGUMENT,
         )
     predict(servable, log.predict_log.request)

@@ -154,8 +154,8 @@ def test_what_cannot_be_served_is_refused_in_one_line(
     broken.write_text("nonsense {")
     for arguments, words in (
         (("--model-dir", tmp_path / "none"), "is not a model folder"),
-        (("--model-dir", tmp_path), "holds no version"),
-        (("--model-dir", versions, "--ssl-config-file", broken), "is no SSLConfig"),
+        (("--model-dir", tmp_path), "has no model version"),
+        (("--model-dir", versions, "--ssl-config-file", broken), "is not an SSLConfig"),
         (("--model-dir", versions, "--ssl-config-file", tmp_path / "no"), "No such file"),
         (("--model-config-file", broken), str(broken)),
     ):
@@ -204,4 +204,4 @@ def test_addresses_that_are_taken(
         assert taken[1].startswith(f"port {port} on 127.0.0.1 is in use")
         assert refused(serve(*ask, "--socket", path))[1].startswith(f"the socket {path} is in use")
     twice = refused(serve(*ask, "--port", port, "--metrics-port", port))
-    assert twice[1].startswith(f"port {port} cannot be both")
+    assert twice[1].startswith(f"port {port} is set for requests and for metrics")

@@ -58,7 +58,7 @@ def test_a_file_as_tensorflow_serving_takes_it() -> None:
         }
     """
     assert parsed(text) == (
-        ModelConfig("plain", Path("/models/plain"), VersionPolicy(most=1)),
+        ModelConfig("plain", Path("/models/plain"), VersionPolicy(limit=1)),
         ModelConfig(
             "some",
             Path("/models/some"),
@@ -67,7 +67,7 @@ def test_a_file_as_tensorflow_serving_takes_it() -> None:
         ),
         ModelConfig("every", Path("/e"), VersionPolicy(most=None)),
         ModelConfig("two", Path("/t"), VersionPolicy(most=2)),
-        ModelConfig("unset", Path("/u"), VersionPolicy(most=1)),
+        ModelConfig("unset", Path("/u"), VersionPolicy(limit=1)),
     )
 
 
@@ -136,7 +136,7 @@ def test_a_wrong_file_is_refused_in_one_line(text: str, words: str) -> None:
 
 
 def test_a_file_that_is_not_text_is_refused() -> None:
-    with pytest.raises(ConfigInvalid, match="no model configuration: it is not text"):
+    with pytest.raises(ConfigInvalid, match="not a model configuration: it is not a text file"):
         parse(b"\xff\xfe", Path("models.config"))
 
 
@@ -281,9 +281,9 @@ def test_what_a_request_changed_stays_until_the_file_changes(
             "base_path: '{stock}' "
             "model_version_policy {{ specific {{ versions: 8 versions: 9 }} }}",
             ModelVersionMissing,
-            r"holds none of the versions that model new is to serve \(8, 9\)",
+            r"has none of the versions configured for model new \(8, 9\)",
         ),
-        ("base_path: '{empty}'", ModelVersionMissing, "holds no version of a model"),
+        ("base_path: '{empty}'", ModelVersionMissing, "has no model version"),
         ("base_path: '{broken}'", ModelNotLoadable, "version 4 of model new in .* does not load"),
         (
             "base_path: '{stock}' version_labels {{ key: 'stable' value: 2 }}",
@@ -332,8 +332,8 @@ def test_a_wrong_file_is_refused_before_tensorflow_is_imported(tmp_path: Path) -
         [sys.executable, "-c", LOOK, str(file)], capture_output=True, text=True, check=True
     )
     assert said.stdout.splitlines() == [
-        f"{tmp_path}/missing is not a model folder (No such file or directory): name the folder "
-        "that holds <version>/saved_model.pb",
+        f"{tmp_path}/missing is not a model folder (No such file or directory): use the folder "
+        "that contains <version>/saved_model.pb",
         "False",
     ]
     assert said.stderr == ""

@@ -69,11 +69,11 @@ REFUSALS = {
     ),
     "token too large": (
         request(tokens=np.int32([[0] * 50, [0] * 48 + [41, 5000]])),
-        "row 1 of input tokens holds token 41 at position 48: tokens lie in 0..40",
+        "row 1 of input tokens has token 41 at position 48: tokens must be between 0 and 40",
     ),
     "negative token": (
         request(tokens=np.int32([[-1] + [0] * 49])),
-        "row 0 of input tokens holds token -1 at position 0: tokens lie in 0..40",
+        "row 0 of input tokens has token -1 at position 0: tokens must be between 0 and 40",
     ),
     "the graph's own refusal": (
         request("vocabulary", token_ids=np.int32([41])),

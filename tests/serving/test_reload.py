@@ -310,7 +310,7 @@ def test_a_model_that_moves_is_loaded_anew_under_the_same_number(
         (
             ["name: 'm' base_path: '{base}/1'"],
             grpc.StatusCode.NOT_FOUND,
-            "is itself one version of a model",
+            "is a version folder",
         ),
         (
             ["name: 'm' base_path: '{stock}'", "name: 'n' base_path: '{broken}'"],

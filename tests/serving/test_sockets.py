@@ -96,7 +96,7 @@ def test_what_is_no_socket_is_never_overwritten(
     notes.write_text("years of work")
     link.symlink_to(notes)
     for path in (notes, link, folder):
-        with pytest.raises(AddressUnavailable, match="is there and is no socket"):
+        with pytest.raises(AddressUnavailable, match="exists and is not a socket"):
             EmbeddedServer(shared_server.model_dir, ServerOptions(port=None, socket=path)).start()
     assert notes.read_text() == "years of work"
     assert link.is_symlink()
@@ -105,7 +105,7 @@ def test_what_is_no_socket_is_never_overwritten(
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("none/server.sock", "there is no folder"), ("s" * 120, "longer than 107 bytes")],
+    [("none/server.sock", "does not exist"), ("s" * 120, "longer than 107 bytes")],
 )
 def test_a_path_that_cannot_be_a_socket_is_refused_in_one_line(
     shared_server: EmbeddedServer, folder: Path, name: str, words: str

@@ -103,13 +103,16 @@ def encrypted(key: str) -> str:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda found: found.update(server_key=""), "sets no server_key"),
-        (lambda found: found.update(server_cert=""), "sets no server_cert"),
+        (lambda found: found.update(server_key=""), "does not set server_key"),
+        (lambda found: found.update(server_cert=""), "does not set server_cert"),
         (lambda found: found.update(server_key="/etc/tls/key.pem"), "is not a path"),
-        (lambda found: found.update(server_key=Identity(trustme.CA()).key), "is not the key of"),
-        (lambda found: found.update(server_key=found["server_cert"]), "not what OpenSSL can read"),
+        (lambda found: found.update(server_key=Identity(trustme.CA()).key), "does not belong to"),
+        (
+            lambda found: found.update(server_key=found["server_cert"]),
+            "OpenSSL cannot read server_key",
+        ),
         (lambda found: found.update(server_key=encrypted(found["server_key"])), "is encrypted"),
-        (lambda found: found.update(client_verify=True), "client_verify needs it"),
+        (lambda found: found.update(client_verify=True), "client_verify requires it"),
         (
             lambda found: found.update(client_verify=True, custom_ca="-----BEGIN CERTIFICATE-----"),
             "custom_ca",
@@ -136,7 +139,7 @@ def test_what_cannot_serve_is_refused_in_one_line(
         ('server_key: "secret', "in protobuf's text format (line 1)"),
         ('\nserver_certificate: "secret"', "in protobuf's text format (line 2)"),
         (None, "No such file"),
-        (b"\xff\xfe", "it is not text"),
+        (b"\xff\xfe", "not a text file"),
     ],
 )
 def test_a_file_of_another_kind_is_refused_without_quoting_it(

@@ -281,7 +281,7 @@ def test_names_that_are_no_version_are_passed_over(tmp_path: Path) -> None:
     [
         (lambda folder: folder.rmdir(), ModelFolderMissing, "No such file or directory"),
         (lambda folder: (folder.rmdir(), folder.write_text("")), ModelFolderMissing, "Not a dir"),
-        (lambda _: None, ModelVersionMissing, "holds no version"),
+        (lambda _: None, ModelVersionMissing, "has no model version"),
         (
             lambda folder: (folder / "saved_model.pb").write_text(""),
             ModelVersionMissing,

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tunesmith.serving.errors import LabelNotAssignable, ModelNotLoadable, ModelVersionMissing
-from tunesmith.serving.model import Model
+from tunesmith.serving.model import HostedModel
 from tunesmith.serving.model_config import ModelConfig, VersionPolicy
 from tunesmith.serving.runtime import tf
 from tunesmith.serving.servable import Servable
@@ -73,13 +73,13 @@ class Loads:
 
 def expected(policy: VersionPolicy, disk: dict[int, bool], before: set[int]) -> set[int]:
     """Return the numbers that are to serve; `disk` says of each version there whether it loads."""
-    asked = {number for number in disk if policy.only is None or number in policy.only}
+    asked = {number for number in disk if policy.numbers is None or number in policy.numbers}
     sound = sorted((number for number in asked if disk[number]), reverse=True)
-    chosen = set(sound[: policy.most])
+    chosen = set(sound[: policy.limit])
     return chosen or (set(sorted(before)[-1:]) if asked else set())
 
 
-def available(model: Model) -> set[int]:
+def available(model: HostedModel) -> set[int]:
     """Return the numbers that GetModelStatus calls available."""
     return {each.version for each in model.versions.statuses() if each.state is State.AVAILABLE}
 
@@ -95,7 +95,7 @@ def test_what_serves_is_what_is_asked_for_and_loads(
     exported: Path, first: VersionPolicy, steps: list[tuple[str, Any]]
 ) -> None:
     loads = Loads()
-    model = Model("m", loads)
+    model = HostedModel("m", loads)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as leases:
         base = Path(folder)
         disk: dict[int, bool] = {}
@@ -117,7 +117,7 @@ def test_what_serves_is_what_is_asked_for_and_loads(
                 policy, labelled = argument
                 labels = {} if labelled is None else {"stable": labelled}
                 config = ModelConfig("m", base, policy, labels)
-                asked = {number for number in disk if number in (policy.only or disk)}
+                asked = {number for number in disk if number in (policy.numbers or disk)}
                 try:
                     model.commit(model.prepare(config, retry=True))
                 except ModelVersionMissing:

@@ -17,7 +17,7 @@ from pathlib import Path
 import plain_reading
 
 from tunesmith.music import TrackChoice, UnusableFile, read_sequence
-from tunesmith.music.parts import parts_of
+from tunesmith.music.parts import instruments_of
 from tunesmith.music.smf import Irregular, read_midi_file
 
 CHOICES = ("first", "all", "name:PIANO", "name:MELODY")
@@ -26,7 +26,7 @@ CHOICES = ("first", "all", "name:PIANO", "name:MELODY")
 def is_regular(data: bytes) -> bool:
     """Whether the fast reader reads the file, so that pretty_midi need not."""
     try:
-        parts_of(read_midi_file(data))
+        instruments_of(read_midi_file(data))
     except Irregular:
         return False
     return True

@@ -1,7 +1,7 @@
-"""What music is: MIDI to frames to tokens and back.
+"""MIDI to frames to tokens, and back.
 
-Everything here is a pure function or a plain value over numpy and pretty_midi. The package knows no
-TensorFlow, no Beam and no gRPC, so that a client, a Beam worker and a server can all share it.
+Pure functions and dataclasses over numpy and pretty_midi. This package does not depend on
+TensorFlow, Beam or gRPC, so that the client, the Beam workers and the server can share it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the reading of MIDI files when it is asked for: most clients compose and write."""
+    """Import the MIDI reader at its first use: most clients only compose and write."""
     if name in ("read_sequence", "read_song"):
         from tunesmith.music import reading
 

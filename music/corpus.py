@@ -1,4 +1,7 @@
-"""How a corpus was read: what a model has to say about itself so that songs fit to it."""
+"""Corpus settings: track choice, grid, transposition and encoding of the training songs.
+
+They are stored with the model, so that a client reads a primer in the same way.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +14,28 @@ from tunesmith.music.grid import Grid
 from tunesmith.music.tracks import TrackChoice
 
 WIDEST_SHIFT = 24
-"""Semitones: two octaves either way."""
+"""Maximum transposition in semitones: two octaves up or down."""
 
 FRAMES = "frames"
-"""The paper's encoding: a token is a whole frame."""
+"""Name of the paper's encoding: a token is a whole frame."""
 
 STRUCK = "struck"
-"""The encoding that keeps onsets: a token is a frame and which of its pitches are struck."""
+"""Name of the encoding with onsets: a token is a frame and its set of struck pitches."""
 
 
 @dataclass(frozen=True)
 class CorpusSettings:
-    """How MIDI files became sequences.
+    """Settings by which MIDI files were converted to sequences.
 
     Args:
-        track: which instruments were read.
-        grid: what a frame is.
-        transpose: the training songs were also learned shifted by every number of semitones from
-            the first to the last of these.
-        encoding: how frames became tokens; whole frames, unless it has another name.
+        track: track choice: the instruments that were read.
+        grid: time and pitch grid of the frames.
+        transpose: range (lowest, highest) of semitones; the training songs were also learned
+            transposed by each number of semitones in this range.
+        encoding: name of the encoding of frames as tokens: :data:`FRAMES` or another.
 
     Raises:
-        MusicError: the shifts are out of order or too wide.
+        MusicError: the range of `transpose` is reversed or too wide.
     """
 
     track: TrackChoice = field(default_factory=lambda: TrackChoice("first"))
@@ -44,14 +47,14 @@ class CorpusSettings:
         low, high = self.transpose
         if not -WIDEST_SHIFT <= low <= 0 <= high <= WIDEST_SHIFT:
             raise MusicError(
-                f"a transposition runs from -{WIDEST_SHIFT}..0 to 0..{WIDEST_SHIFT} semitones, "
-                f"not {low}..{high}"
+                f"a transposition range must include 0 and stay within -{WIDEST_SHIFT} and "
+                f"{WIDEST_SHIFT} semitones, but is {low}..{high}"
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON can hold them.
+        """Return the settings as a JSON object.
 
-        The encoding and kept onsets are left out unless there is something to say of them.
+        `encoding` and `keep_onsets` are left out if they have their default values.
         """
         grid = asdict(self.grid)
         del grid["keep_onsets"]
@@ -64,10 +67,10 @@ class CorpusSettings:
         }
 
     def served(self) -> dict[str, str | int]:
-        """Return the settings as the model's ``settings`` signature answers them, by its outputs.
+        """Return the settings as outputs of the model's ``settings`` signature, by output name.
 
-        The frames per second are not among them: of songs that follow their tempo the model has a
-        speed of its own, the mean.
+        Frames per second are not included: if the grid follows the tempo, the model serves the mean
+        over its songs.
         """
         grid = self.grid
         return {
@@ -86,10 +89,14 @@ class CorpusSettings:
     def from_served(
         cls, answered: Mapping[str, str | int], frames_per_second: float
     ) -> CorpusSettings:
-        """Read what :meth:`served` gave, and the model's frames per second.
+        """Return the settings of a model; the inverse of :meth:`served`.
+
+        Args:
+            answered: outputs of the ``settings`` signature by name.
+            frames_per_second: frames per second of the model.
 
         Raises:
-            MusicError: a setting is missing, or is none.
+            MusicError: a setting is missing or invalid.
         """
         try:
             grid = Grid(
@@ -104,14 +111,14 @@ class CorpusSettings:
             track = TrackChoice.parse(str(answered["track"]))
             return cls(track, grid, transpose, str(answered.get("encoding", FRAMES)))
         except (KeyError, ValueError) as error:
-            raise MusicError(f"not the settings of a model: {error}") from error
+            raise MusicError(f"invalid settings of a model: {error}") from error
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> CorpusSettings:
-        """Read what :meth:`to_dict` gave.
+        """Return the settings of a JSON object; the inverse of :meth:`to_dict`.
 
         Raises:
-            MusicError: it is something else.
+            MusicError: the object has missing, unknown or invalid values.
         """
         values = dict(content)
         try:
@@ -120,4 +127,4 @@ class CorpusSettings:
             encoding = str(values.pop("encoding", FRAMES))
             return cls(track, Grid(**values), (low, high), encoding)
         except (KeyError, TypeError, ValueError) as error:
-            raise MusicError(f"not the settings of a corpus: {error}") from error
+            raise MusicError(f"invalid corpus settings: {error}") from error

@@ -1,7 +1,7 @@
-"""Degenerate songs: silent, or resting or dwelling on one frame beyond what the corpus does.
+"""Degenerate songs: silent, too many rests, or one frame repeated for too long.
 
-The limits are measured over the training songs when a model is exported, travel in its ``settings``
-signature, and are what a client holds a drawn song against.
+The limits are measured on the training songs when a model is exported, and are outputs of its
+``settings`` signature. A client compares each generated song with them.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from tunesmith.music.frames import REST, Frame
 from tunesmith.music.measures import longest_run, rest_share
 
 LIMIT_FRAMES = 300
-"""Frames of a song's beginning that the limits are measured over: a minute at 5 frames a second."""
+"""Number of frames at the start of each song on which the limits are measured: one minute at 5
+frames per second."""
 
 LIMIT_QUANTILE = 0.95
-"""Of the training songs: what one song in twenty exceeds is still music."""
+"""Quantile of the training songs that is the limit: one song in twenty exceeds it."""
 
 LEAST_REST_SHARE, LEAST_LONGEST_RUN = 0.1, 16.0
-"""Smallest limits: in a corpus without rests, or one that moves in every frame, a rest or a held
-note is unusual, but makes no song degenerate."""
+"""Lower bounds of the limits. In a corpus without rests or held notes, a few of them are unusual,
+but do not make a song degenerate."""
 
 Fault = Literal["silent", "rests", "dwells"]
 
 
 @dataclass(frozen=True)
 class SongLimits:
-    """What the songs of a corpus do at most.
+    """Limits of a corpus beyond which a song is degenerate.
 
     Args:
-        rest_share: share of the first :data:`LIMIT_FRAMES` frames that are rests, 0..1.
-        longest_run: frames of the longest stretch of one unchanged frame among them.
+        rest_share: share of rests among the first :data:`LIMIT_FRAMES` frames, 0..1.
+        longest_run: longest run of one unchanged frame among them, in frames.
     """
 
     rest_share: float
@@ -44,12 +45,12 @@ class SongLimits:
 
 @dataclass(frozen=True)
 class Degeneration:
-    """Why a song is degenerate.
+    """Reason why a song is degenerate.
 
     Args:
-        fault: its kind.
-        text: half a sentence: ``dwells: one frame stands for 290 of 300 frames, …``.
-        of_rest: whether what there is too much of is the rest.
+        fault: kind of the reason.
+        text: predicate of a sentence about the song: ``is silent: all 300 frames are rests``.
+        of_rest: True if the repeated frame is the rest.
     """
 
     fault: Fault
@@ -58,10 +59,10 @@ class Degeneration:
 
 
 def measure_limits(songs: Iterable[Sequence[Frame]]) -> SongLimits | None:
-    """Return the :data:`LIMIT_QUANTILE` of songs' beginnings; None without any song.
+    """Return the limits of a corpus; None if it has no songs.
 
     Args:
-        songs: frames of each; those after the first :data:`LIMIT_FRAMES` do not count.
+        songs: frames of each song; only the first :data:`LIMIT_FRAMES` of each count.
     """
     beginnings = [song[:LIMIT_FRAMES] for song in songs if len(song)]
     if not beginnings:
@@ -72,16 +73,16 @@ def measure_limits(songs: Iterable[Sequence[Frame]]) -> SongLimits | None:
 
 
 def find_degeneration(frames: Sequence[Frame], limits: SongLimits | None) -> Degeneration | None:
-    """Return why a song is degenerate; None if it is not.
+    """Return the reason why a song is degenerate, or None if it is not.
 
-    A song of nothing but rests always is. A shorter song than the limits were measured over may
-    have as many rests as a whole one. A longer one is cut into stretches of about that length, and
-    the mean of their longest runs is held against the limit: the longer a song, the longer its
-    longest run.
+    A song that consists only of rests is degenerate in any case. A song shorter than
+    :data:`LIMIT_FRAMES` may have as many rests as a song of that length. A longer song is cut into
+    stretches of about that length, and the mean of their longest runs is compared with the limit,
+    because longer songs have longer runs.
 
     Args:
-        frames: of the song; one without frames is none.
-        limits: of the corpus; None where the model does not say, and only silence is told.
+        frames: frames of the song; a song without frames is not degenerate.
+        limits: limits of the corpus; with None, only silent songs are found.
     """
     count = len(frames)
     if not count:
@@ -93,22 +94,22 @@ def find_degeneration(frames: Sequence[Frame], limits: SongLimits | None) -> Deg
         return None
     if rests > limits.rest_share * max(count, LIMIT_FRAMES):
         text = (
-            f"rests too much: {rests} of {count} frames are rests, in songs of the corpus at most "
+            f"has too many rests: {rests} of {count} frames, in training songs at most "
             f"{limits.rest_share:.0%}"
         )
         return Degeneration("rests", text, True)
     if _mean_run(frames) > limits.longest_run:
         length, frame = max((len(list(run)), frame) for frame, run in groupby(frames))
         text = (
-            f"dwells: one frame stands for {length} of {count} frames, in songs of the corpus for "
-            f"at most {limits.longest_run:.0f}"
+            f"repeats one frame for too long: for {length} of {count} frames, in training songs "
+            f"for at most {limits.longest_run:.0f}"
         )
         return Degeneration("dwells", text, frame == REST)
     return None
 
 
 def _mean_run(frames: Sequence[Frame]) -> float:
-    """Return the mean longest run over stretches of about :data:`LIMIT_FRAMES` frames."""
+    """Return the mean of the longest runs in stretches of about :data:`LIMIT_FRAMES` frames."""
     stretches = max(1, round(len(frames) / LIMIT_FRAMES))
     bounds = np.linspace(0, len(frames), stretches + 1).round().astype(int).tolist()
     runs = [longest_run(frames[start:end]) for start, end in pairwise(bounds)]

@@ -1,4 +1,4 @@
-"""The errors of the music package: what can be wrong with a file, a track choice or a frame."""
+"""Errors of the music package: invalid files, track choices and frames."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Reason = Literal[
 
 
 class MusicError(ValueError):
-    """Any error of :mod:`tunesmith.music`; its message is one line that says what to do."""
+    """Base class of the errors of :mod:`tunesmith.music`; each message is one line."""
 
 
 class UnusableFile(MusicError):
-    """A MIDI file that cannot become a sequence.
+    """A MIDI file that cannot be converted to a sequence.
 
     Attributes:
-        reason: one of :data:`Reason`, the key that rejected files are counted by.
-        detail: what was found in this file.
+        reason: one of :data:`Reason`; rejected files are counted by it.
+        detail: description of the problem in this file.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -36,4 +36,4 @@ class UnusableFile(MusicError):
 
 
 class UnknownFrame(MusicError):
-    """A frame that the vocabulary does not hold, where an exact one was asked for."""
+    """A frame outside the vocabulary, where the nearest frame is not accepted instead."""

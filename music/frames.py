@@ -1,8 +1,8 @@
 """Frames: the set of pitches that sound in one column of a piano roll.
 
-A frame is an ascending tuple of MIDI pitches; the empty tuple is the rest. Its name, which is what
-a vocabulary file and the served model hold, is ``e`` for the rest and otherwise the pitches joined
-by commas: ``60``, ``60,64,67``.
+A frame is an ascending tuple of MIDI pitches; the empty tuple is the rest. Vocabulary files and
+served models contain the names of frames: ``e`` is the rest, ``60`` and ``60,64,67`` are pitches
+joined by commas.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def make_frame(pitches: Iterable[int]) -> Frame:
     """
     frame = tuple(sorted(set(pitches)))
     if frame and not (frame[0] >= 0 and frame[-1] < PITCHES):
-        raise MusicError(f"a pitch is a MIDI number from 0 to 127, not {frame[0]}..{frame[-1]}")
+        raise MusicError(
+            f"a pitch must be a MIDI number from 0 to 127: found {frame[0]}..{frame[-1]}"
+        )
     return frame
 
 
@@ -40,7 +42,7 @@ def frame_name(frame: Frame) -> str:
 
 
 def parse_frame(name: str) -> Frame:
-    """Return the frame that `name` names; the inverse of :func:`frame_name`.
+    """Return the frame with the name `name`; the inverse of :func:`frame_name`.
 
     Raises:
         MusicError: `name` is neither ``e`` nor ascending pitches joined by commas.
@@ -52,18 +54,18 @@ def parse_frame(name: str) -> Frame:
     except ValueError as error:
         raise MusicError(f"{name!r} is not a frame: write e, 60 or 60,64,67") from error
     if frame_name(frame) != name:
-        raise MusicError(f"{name!r} is not a frame: its name is {frame_name(frame)!r}")
+        raise MusicError(f"{name!r} is not a frame: write {frame_name(frame)!r}")
     return frame
 
 
 PackedFrames = NDArray[np.uint8]
-"""uint8 [n, 16]: a frame's 128 pitches as bits, pitch 0 first, for work on many frames at once."""
+"""uint8 [n, 16]: the 128 pitches of each frame as bits, pitch 0 first; for vectorised code."""
 
 PACKED_BYTES = PITCHES // 8
 
 
 def pack_frames(frames: Sequence[Frame]) -> PackedFrames:
-    """Return `frames` as bits."""
+    """Return `frames` as bits, uint8 [n, 16]."""
     bits = np.zeros((len(frames), PITCHES), dtype=bool)
     rows = [row for row, frame in enumerate(frames) for _ in frame]
     bits[rows, [pitch for frame in frames for pitch in frame]] = True
@@ -71,7 +73,7 @@ def pack_frames(frames: Sequence[Frame]) -> PackedFrames:
 
 
 def unpack_frames(packed: PackedFrames) -> list[Frame]:
-    """Return the frames of their bits; the inverse of :func:`pack_frames`."""
+    """Return the frames of bits, uint8 [n, 16]; the inverse of :func:`pack_frames`."""
     rows, pitches = np.nonzero(np.unpackbits(packed, axis=1))
     bounds = np.searchsorted(rows, np.arange(len(packed) + 1)).tolist()
     listed = pitches.tolist()
@@ -79,20 +81,20 @@ def unpack_frames(packed: PackedFrames) -> list[Frame]:
 
 
 def packed_keys(packed: PackedFrames) -> list[bytes]:
-    """Return each frame's bytes, which can be counted and looked up."""
+    """Return the bytes of each frame, usable as dictionary keys."""
     content, width = packed.tobytes(), packed.shape[1]
     return [content[at : at + width] for at in range(0, len(content), width)]
 
 
 def distinct_frames(roll: NDArray[np.bool_]) -> tuple[PackedFrames, NDArray[np.int32]]:
-    """Return the columns of a piano roll as frames, each distinct one once.
+    """Return the distinct columns of a piano roll as frames.
 
     Args:
-        roll: bool [128, columns], what sounds.
+        roll: piano roll, bool [128, columns].
 
     Returns:
-        The distinct frames in an order that they alone decide, and int32 [columns], which of them
-        each column is.
+        The distinct frames, uint8 [k, 16], sorted; and the index of each column's frame among them,
+        int32 [columns].
     """
     return distinct_rows(pack_roll(roll))
 
@@ -103,12 +105,12 @@ def pack_roll(roll: NDArray[np.bool_]) -> PackedFrames:
 
 
 def distinct_rows(packed: PackedFrames) -> tuple[PackedFrames, NDArray[np.int32]]:
-    """Return frames given as bits, each distinct one once, as :func:`distinct_frames` does.
+    """Return the distinct rows and the index of each row among them; see :func:`distinct_frames`.
 
     Args:
         packed: uint8 [n, bytes], contiguous.
     """
-    # As opaque bytes a frame is one value, and equal ones are found by sorting.
+    # As a void dtype each row is a single value, which numpy can sort.
     whole = packed.view(f"V{packed.shape[1]}")[:, 0]
     _, first, ids = np.unique(whole, return_index=True, return_inverse=True)
     return packed[first], ids.astype(np.int32)

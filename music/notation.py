@@ -1,9 +1,9 @@
-"""From frames back to notes, voices and a MIDI file.
+"""Frames to notes, voices and a MIDI file.
 
-Consecutive frames that hold the same pitch are one held note: a plain frame says which pitches
-sound, not which are struck, so a repeated note and a held one are the same frames. Struck frames
-(:mod:`tunesmith.music.struck`) tell them apart. No frame says who plays what: a voice is what a
-listener takes for one, the top, the bottom and what is inside.
+Consecutive frames with the same pitch are one held note. A plain frame contains the sounding
+pitches, not the struck ones, so a repeated note looks like a held one; struck frames
+(:mod:`tunesmith.music.struck`) distinguish them. Frames do not record instruments. So voices are
+derived from the notes: the highest is the melody, the lowest the bass, the others inner voices.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     import pretty_midi
 
 DEFAULT_VELOCITY = 100
-"""The paper's program writes every note at velocity 100."""
+"""The velocity of all notes in the paper's program."""
 
 BEATS_PER_BAR = 4
-"""What a MIDI file without a time signature is read as."""
+"""Beats per bar of a MIDI file without a time signature."""
 
 SLOWEST_TEMPO, FASTEST_TEMPO = 4, 1000
-"""Beats a minute. MIDI stores a beat as microseconds in 24 bits, which ends at 3.6."""
+"""Beats per minute. MIDI stores microseconds per beat in 24 bits, so the minimum is 3.6."""
 
 FASTEST_FRAMES = 1000
-"""Frames a second; :class:`tunesmith.music.Grid` has the same bound."""
+"""Upper bound of frames per second, as in :class:`tunesmith.music.Grid`."""
 
 TICKS_PER_BEAT = 480
 
 _MOST_TICKS_PER_BEAT = 32_767
 _LEAST_TICKS_PER_FRAME = 8
-# pretty_midi takes a file of more than ten million ticks for a broken one.
+# pretty_midi refuses files of more than ten million ticks.
 _MOST_TICKS = 9_900_000
 _ALL_NOTES_OFF = 123
 
@@ -50,7 +50,7 @@ PART_NAMES = {
 
 
 class HeldNote(NamedTuple):
-    """A pitch that sounds from frame `start` up to, not including, frame `end`."""
+    """A note: a pitch that sounds from frame `start` up to, but not including, frame `end`."""
 
     pitch: int
     start: int
@@ -58,7 +58,7 @@ class HeldNote(NamedTuple):
 
 
 class Voice(IntEnum):
-    """What part of the music a held note belongs to."""
+    """Voice of a held note."""
 
     MELODY = 0
     INNER = 1
@@ -66,14 +66,14 @@ class Voice(IntEnum):
 
 
 ByVoice = int | Sequence[int]
-"""One value for all voices; or two, the melody's and that of all else; or three, those of melody,
-inner voices and bass."""
+"""One value for all voices; two for melody and accompaniment; or three for melody, inner voices and
+bass."""
 
 
 def notes_from_frames(frames: Sequence[Frame]) -> list[HeldNote]:
     """Return the held notes of `frames`, ordered by start, then pitch.
 
-    A note begins where its pitch did not sound in the frame before, or where it is struck.
+    A note starts in a frame if its pitch does not sound in the frame before, or if it is struck.
     """
     notes: list[HeldNote] = []
     started: dict[int, int] = {}
@@ -91,8 +91,9 @@ def notes_from_frames(frames: Sequence[Frame]) -> list[HeldNote]:
 def voices_of(notes: Sequence[HeldNote], frames: Sequence[Frame]) -> list[Voice]:
     """Return the voice of each of `notes`, the held notes of `frames`.
 
-    A note is melody if it is the highest that sounds during at least half its length, otherwise
-    bass if it is the lowest that long, otherwise inner. A single line is all melody.
+    A note belongs to the melody if it is the highest pitch for at least half its length; else to
+    the bass if it is the lowest for at least half its length; else to the inner voices. Music of
+    single notes is all melody.
     """
     return [_voice(note, frames[note.start : note.end]) for note in notes]
 
@@ -105,41 +106,42 @@ def _voice(note: HeldNote, frames: Sequence[Frame]) -> Voice:
 
 
 def checked_tempo(tempo: float | None, frames_per_second: float) -> float:
-    """Return the beats a minute that a song is written in.
+    """Return the tempo of a song in beats per minute.
 
-    Without a tempo a beat is a power of two of frames such that there are from 70 up to, not
-    including, 140 of them a minute: a frame of a fifth of a second is a sixteenth at 75.
+    If `tempo` is None, a beat is the power of two of frames that gives at least 70 and less than
+    140 beats per minute. At 5 frames per second a frame is then a sixteenth note at 75.
 
     Raises:
-        MusicError: the tempo is not 4 to 1,000, or the speed not above 0 and below 1,000.
+        MusicError: `tempo` is not within 4 to 1,000, or `frames_per_second` is not above 0 and
+            below 1,000.
     """
     if not 0 < frames_per_second < FASTEST_FRAMES:
         raise MusicError(
-            f"frames per second are above 0 and below {FASTEST_FRAMES}, not {frames_per_second}"
+            f"frames per second must be above 0 and below {FASTEST_FRAMES}, not {frames_per_second}"
         )
     if tempo is None:
         return float(70 * 2 ** (math.log2(60 * frames_per_second / 70) % 1))
     if not SLOWEST_TEMPO <= tempo <= FASTEST_TEMPO:
         raise MusicError(
-            f"a tempo is {SLOWEST_TEMPO} to {FASTEST_TEMPO} beats a minute, not {tempo}"
+            f"tempo must be {SLOWEST_TEMPO} to {FASTEST_TEMPO} beats per minute, not {tempo}"
         )
     return tempo
 
 
 def checked_programs(program: ByVoice) -> tuple[int, ...]:
-    """Return the General MIDI programs, one to three, each 0..127.
+    """Return one to three General MIDI programs, each 0..127, as a tuple.
 
     Raises:
-        MusicError: there are more or none, or one is out of range.
+        MusicError: not one to three values, or a value is out of range.
     """
     return _checked(program, 0, "General MIDI program")
 
 
 def checked_velocities(velocity: ByVoice) -> tuple[int, ...]:
-    """Return the velocities, one to three, each 1..127.
+    """Return one to three velocities, each 1..127, as a tuple.
 
     Raises:
-        MusicError: there are more or none, or one is out of range.
+        MusicError: not one to three values, or a value is out of range.
     """
     return _checked(velocity, 1, "velocity")
 
@@ -147,15 +149,18 @@ def checked_velocities(velocity: ByVoice) -> tuple[int, ...]:
 def _checked(value: ByVoice, lowest: int, name: str) -> tuple[int, ...]:
     values = (value,) if isinstance(value, int) else tuple(value)
     if not 1 <= len(values) <= len(Voice):
-        raise MusicError(f"give one {name}, or two or three by voice, not {len(values)}")
+        raise MusicError(
+            f"give one {name} for all voices, two (melody, accompaniment) or three (melody, inner "
+            f"voices, bass): {len(values)} given"
+        )
     for each in values:
         if not lowest <= each < 128:
-            raise MusicError(f"a {name} is {lowest} to 127, not {each}")
+            raise MusicError(f"a {name} must be {lowest} to 127, not {each}")
     return values
 
 
 def share(values: Sequence[int], voice: Voice) -> int:
-    """Return a voice's share of one to three values: the last is that of all further voices."""
+    """Return the value of a voice among one to three values; the last one is for all others."""
     return values[min(voice, len(values) - 1)]
 
 
@@ -168,21 +173,22 @@ def to_pretty_midi(
 ) -> pretty_midi.PrettyMIDI:
     """Return `frames` as a pretty_midi song.
 
-    Read back with ``get_piano_roll(fs=frames_per_second)``, the song gives the same frames, rests
-    at either end included: each instrument ends with the controller "all notes off" at the end of
-    the last frame. (Of a song that is nothing but rests, pretty_midi reads no column at all.)
+    ``get_piano_roll(fs=frames_per_second)`` of the song gives the same frames, including rests at
+    the start and the end: each instrument ends with an "all notes off" controller at the end of the
+    last frame. (For a song of rests only, pretty_midi returns no columns.)
 
     Args:
-        frames: what sounds in each frame.
-        frames_per_second: how long a frame lasts: ``1 / frames_per_second`` seconds.
-        program: General MIDI program, 0..127; 0 is the acoustic grand piano. Two programs are the
-            melody's and that of all else, three those of melody, inner voices and bass: each is an
-            instrument of its own.
-        velocity: of every note, 1..127; two or three are shared out as programs are.
-        tempo: beats a minute; it moves bar lines, not notes. None for :func:`checked_tempo`'s own.
+        frames: frames of the song.
+        frames_per_second: a frame lasts ``1 / frames_per_second`` seconds.
+        program: General MIDI program, 0..127; 0 is the acoustic grand piano. Two programs are for
+            melody and accompaniment, three for melody, inner voices and bass; each becomes an
+            instrument.
+        velocity: velocity of all notes, 1..127; or two or three by voice, as for `program`.
+        tempo: beats per minute; it changes the bar lines, not the times of notes. None uses the
+            default of :func:`checked_tempo`.
 
     Raises:
-        MusicError: program, velocity, speed or tempo is out of range.
+        MusicError: program, velocity, frames per second or tempo is out of range.
     """
     import pretty_midi
 
@@ -225,7 +231,7 @@ def write_midi(
 
 
 class _Clock(NamedTuple):
-    """Where frames lie in a MIDI file, whose time is whole ticks of whole microseconds a beat."""
+    """Times of frames in a MIDI file, in ticks of an integer number of microseconds per beat."""
 
     frames_per_second: float
     ticks_per_beat: int
@@ -233,37 +239,37 @@ class _Clock(NamedTuple):
 
     @classmethod
     def choose(cls, frames: int, frames_per_second: float, tempo: float | None) -> _Clock:
-        """Return the clock for so many frames at a speed and in a tempo.
+        """Return the clock for a number of frames, their frames per second and a tempo.
 
         Raises:
-            MusicError: MIDI cannot hold them.
+            MusicError: MIDI cannot represent these times.
         """
         tempo = checked_tempo(tempo, frames_per_second)
         beats_per_frame = tempo / 60 / frames_per_second
-        # Ticks as in most MIDI files, more where a frame is a small part of a beat.
+        # 480 ticks per beat as in most MIDI files; more if a frame is a small part of a beat.
         finer = math.ceil(_LEAST_TICKS_PER_FRAME / (TICKS_PER_BEAT * beats_per_frame))
         ticks = TICKS_PER_BEAT * max(finer, 1)
         if frames * beats_per_frame * ticks > _MOST_TICKS:
             ticks = int(_MOST_TICKS / (frames * beats_per_frame))
         if not 2 / beats_per_frame <= ticks <= _MOST_TICKS_PER_BEAT:
             raise MusicError(
-                f"{frames} frames at {frames_per_second:g} a second and {tempo:g} beats a minute "
-                "cannot be written as MIDI: choose another tempo"
+                f"{frames} frames at {frames_per_second:g} per second and {tempo:g} beats per "
+                "minute cannot be written as MIDI: choose another tempo"
             )
-        # A microsecond more than the tempo asks for: a frame's tick is then that of the bar grid,
-        # and lies a hair after the frame's start, where truncation finds the frame.
+        # One microsecond more than the tempo: the tick of a frame is then on the bar grid and just
+        # after the start of the frame, so that truncation gives this frame.
         return cls(frames_per_second, ticks, math.floor(60e6 / tempo) + 1)
 
     @property
     def seconds_per_beat(self) -> float:
-        """A little more than the whole microseconds, which pretty_midi truncates to them."""
+        """Seconds per beat, slightly above whole microseconds, to which pretty_midi truncates."""
         return (self.microseconds_per_beat + 0.01) * 1e-6
 
     def seconds(self, frame: int) -> float:
-        """Return the time of the first tick that is not before the start of a frame.
+        """Return the time of the first tick at or after the start of a frame.
 
-        ``get_piano_roll`` truncates times to frames, so that a time just under a frame's start
-        would fall into the frame before. A part in a billion of room keeps rounding from that.
+        ``get_piano_roll`` truncates times to frames, so a time just before the start of a frame
+        would fall into the previous frame. A relative margin of 1e-9 prevents that rounding error.
         """
         ticks_per_second = self.ticks_per_beat * 1e6 / self.microseconds_per_beat
         tick = math.ceil(frame / self.frames_per_second * ticks_per_second * (1 + 1e-9))

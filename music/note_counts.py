@@ -1,7 +1,8 @@
-"""How many notes of a file reach its frames as onsets, and why the others do not.
+"""Note counts: how many notes of a file keep their onset in its frames, and why others lose it.
 
-A plain frame says which pitches sound, not which begin. So a note is heard to begin only where its
-pitch does not sound in the frame before it. Struck frames (:mod:`tunesmith.music.struck`) keep it.
+A plain frame contains the sounding pitches, not the struck ones. So the onset of a note is kept
+only if its pitch does not sound in the frame before. Struck frames (:mod:`tunesmith.music.struck`)
+keep all onsets.
 """
 
 from __future__ import annotations
@@ -17,25 +18,24 @@ Ints = NDArray[np.int64]
 _LAYOUT = struct.Struct("<6Q")
 
 _WHY = {
-    "repeated": "repeat a pitch without a gap and merge",
-    "too_short": "are too short for a frame",
-    "doubled": "double another note",
-    "outside": "are outside the pitch range",
-    "bent": "are bent to another pitch",
+    "repeated": "merged with the previous note of the same pitch",
+    "too_short": "shorter than a frame",
+    "doubled": "same pitch and start as another note",
+    "outside": "outside the pitch range",
+    "bent": "bent to another pitch",
 }
 
 
 class NoteCounts(NamedTuple):
-    """Notes of the chosen instruments; each counts once.
+    """Notes of the chosen instruments by outcome; each note counts once.
 
     Attributes:
-        kept: begin where their pitch did not sound in the frame before, or anywhere if the frames
-            say which pitches are struck.
-        outside: their pitch is outside the grid's range.
-        too_short: start and end within one frame, and the grid drops them.
-        bent: a pitch bend moves them, so that their own pitch does not sound where they start.
-        repeated: their pitch sounds in the frame before, so that they read as one held note.
-        doubled: another note of their pitch begins in the same frame.
+        kept: onset kept: the pitch does not sound in the frame before, or the grid keeps onsets.
+        outside: pitch outside the range of the grid.
+        too_short: starts and ends within one frame, and the grid drops short notes.
+        bent: moved by a pitch bend, so that the pitch itself does not sound at the start.
+        repeated: the pitch sounds in the frame before, so that both notes become one held note.
+        doubled: another note of the same pitch starts in the same frame.
     """
 
     kept: int = 0
@@ -47,26 +47,26 @@ class NoteCounts(NamedTuple):
 
     @property
     def total(self) -> int:
-        """The notes in the files."""
+        """Number of notes in the files."""
         return sum(self)
 
     def lost(self) -> list[tuple[str, int]]:
-        """Return why notes are not heard to begin and how many, the most frequent reason first."""
+        """Return (reason, number of notes without an onset), the most frequent reason first."""
         found = [(why, getattr(self, name)) for name, why in _WHY.items()]
         return sorted((each for each in found if each[1]), key=lambda each: -each[1])
 
     def to_bytes(self) -> bytes:
-        """Return 48 bytes, which :meth:`from_bytes` reads."""
+        """Return the counts as 48 bytes, see :meth:`from_bytes`."""
         return _LAYOUT.pack(*self)
 
     @classmethod
     def from_bytes(cls, content: bytes) -> NoteCounts:
-        """Read what :meth:`to_bytes` wrote."""
+        """Return the counts of the 48 bytes of :meth:`to_bytes`."""
         return cls(*_LAYOUT.unpack(content))
 
     def added(self, other: NoteCounts) -> NoteCounts:
-        """Return the counts of both."""
-        return NoteCounts(*(mine + more for mine, more in zip(self, other, strict=True)))
+        """Return the sums of both counts."""
+        return NoteCounts(*(one + two for one, two in zip(self, other, strict=True)))
 
 
 def count_notes(
@@ -81,11 +81,11 @@ def count_notes(
 
     Args:
         pitch: int64 [notes].
-        start: int64 [notes], the frame in which each starts.
-        end: int64 [notes], the frame in which it ends; one that ends where it starts has no frame.
-        roll: bool [128, frames], what sounds of all these notes.
-        pitches: the lowest and the highest pitch that the roll holds.
-        keep_onsets: the frames say which pitches are struck, so that repeated notes are kept.
+        start: start frame of each note, int64 [notes].
+        end: end frame of each note (exclusive), int64 [notes].
+        roll: piano roll of all these notes, bool [128, frames].
+        pitches: lowest and highest pitch of the roll.
+        keep_onsets: the frames record struck pitches, so repeated notes are kept.
     """
     total = len(pitch)
     inside = (pitch >= pitches[0]) & (pitch <= pitches[1])
@@ -96,22 +96,22 @@ def count_notes(
     before = sounding & (start > 0) & roll[pitch, start - 1]
     begins = sounding if keep_onsets else sounding & ~before
     kept = len(np.unique(pitch[begins] * roll.shape[1] + start[begins]))
-    beginning, heard = int(begins.sum()), int(sounding.sum())
+    starting, present = int(begins.sum()), int(sounding.sum())
     return NoteCounts(
         kept=kept,
         outside=total - len(lasting),
         too_short=len(lasting) - len(pitch),
-        bent=len(pitch) - heard,
-        repeated=heard - beginning,
-        doubled=beginning - kept,
+        bent=len(pitch) - present,
+        repeated=present - starting,
+        doubled=starting - kept,
     )
 
 
 def struck_roll(pitch: Ints, start: Ints, end: Ints, roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which pitches are struck, bool [128, frames]: where a note starts, or a sound does.
+    """Return the struck pitches of each frame, bool [128, frames].
 
-    A sound without a note's start is that of a note that a pitch bend moves. Arguments are those of
-    :func:`count_notes`.
+    A pitch is struck where a note starts, or where it sounds and did not sound in the frame before
+    (a note moved by a pitch bend). For the arguments see :func:`count_notes`.
     """
     struck = roll.copy()
     struck[:, 1:] &= ~roll[:, :-1]
@@ -122,10 +122,10 @@ def struck_roll(pitch: Ints, start: Ints, end: Ints, roll: NDArray[np.bool_]) ->
 
 
 def describe_notes(counts: NoteCounts) -> str:
-    """Return one line for people: notes in the files, notes in the tokens, and why others are not.
+    """Return one line about the notes in the files, the onsets in the tokens, and the losses.
 
-    Frames outside the vocabulary, which become others, are not looked at.
+    Frames that are outside the vocabulary are not considered.
     """
-    line = f"notes in the files {counts.total:,}, in the tokens {counts.kept:,}"
+    line = f"{counts.total:,} notes in the files, {counts.kept:,} note starts in the tokens"
     lost = ", ".join(f"{count:,} {why}" for why, count in counts.lost())
-    return f"{line}: {lost}" if lost else line
+    return f"{line}; lost: {lost}" if lost else line

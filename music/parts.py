@@ -1,10 +1,10 @@
-"""The instruments of a regular MIDI file, as pretty_midi would list them, as numpy arrays.
+"""Instruments of a regular MIDI file as numpy arrays, equal to those of pretty_midi.
 
-pretty_midi makes one instrument of each (program, channel, track) in the order in which their first
-notes end, and closes every open note of a pitch at its next note-off. The same is done here for
-whole tracks at once. Rare constructions whose outcome depends on the order of single events
-(programs that change within a channel of a track, a note that ends in the tick in which another of
-its pitch began) raise :class:`~tunesmith.music.smf.Irregular` instead, for pretty_midi to read.
+pretty_midi creates one instrument for each (program, channel, track), in the order in which their
+first notes end, and a note-off ends all open notes of its pitch. This module does the same,
+vectorised over a track. Rare cases in which the result depends on the order of single events (a
+program change within a channel of a track, a note that ends in the tick in which another one of its
+pitch starts) raise :class:`~tunesmith.music.smf.Irregular`; then pretty_midi reads the file.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ Seconds = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Part:
-    """One instrument.
+class MidiInstrument:
+    """One instrument of a MIDI file; times are in ticks.
 
     Args:
-        name: the name of its track.
+        name: name of its track.
         program: General MIDI program 0..127.
-        is_drum: whether it is on the drum channel.
+        is_drum: True for the drum channel.
         pitch: int64 [notes].
         velocity: int64 [notes], 1..127.
-        start: int64 [notes], ticks.
-        end: int64 [notes], ticks, each after its start.
-        pedal_tick: int64 [pedal events], ticks of the sustain pedal's control changes.
-        pedal_value: int64 [pedal events], 0..127.
-        bend_tick: int64 [bends].
-        bend: int64 [bends], -8192..8191.
-        end_tick: the last tick of a note, control change or bend.
+        start: int64 [notes].
+        end: int64 [notes], each after its start.
+        pedal_tick: times of sustain pedal control changes, int64 [pedal events].
+        pedal_value: their values, int64 [pedal events], 0..127.
+        bend_tick: times of pitch bends, int64 [bends].
+        bend: their values, int64 [bends], -8192..8191.
+        end_tick: time of the last note end, control change or pitch bend.
     """
 
     name: str
@@ -66,9 +66,9 @@ class Part:
 
 
 class TempoMap:
-    """Ticks to seconds, to the last bit as pretty_midi computes them.
+    """Conversion of ticks to seconds, bit for bit equal to that of pretty_midi.
 
-    Tempo events count on the first track only; the default is 120 beats a minute.
+    Only tempo events of the first track count; the default is 120 beats per minute.
     """
 
     def __init__(self, file: MidiFile) -> None:
@@ -88,49 +88,49 @@ class TempoMap:
             self._offset[index] = self._offset[index - 1] + self._scale[index - 1] * ticks
 
     def seconds(self, tick: Ints) -> Seconds:
-        """Return the time of each tick, float64 [n]."""
+        """Return the time of each tick in seconds, float64 [n]."""
         segment = np.searchsorted(self._start, tick, side="right") - 1
         elapsed: Seconds = self._scale[segment] * (tick - self._start[segment])
         return self._offset[segment] + elapsed
 
 
-def parts_of(file: MidiFile) -> list[Part]:
+def instruments_of(file: MidiFile) -> list[MidiInstrument]:
     """Return the instruments of a file, in pretty_midi's order.
 
     Raises:
-        Irregular: the outcome would depend on the order of single events.
+        Irregular: the result would depend on the order of single events.
     """
-    return [part for track in file.tracks for part in _parts_of_track(track)]
+    return [found for track in file.tracks for found in _instruments_of_track(track)]
 
 
-def _parts_of_track(track: Track) -> list[Part]:
+def _instruments_of_track(track: Track) -> list[MidiInstrument]:
     on, off = _pair_notes(track)
     if not len(on):
         return []
     program = _programs(track)
     channels, first = np.unique(track.channel[off], return_index=True)
-    parts = []
-    # Notes come by the event that ends them, so `first` is the order of the first ends.
+    instruments = []
+    # Notes are ordered by the event that ends them, so `first` is the first note end of a channel.
     for channel in channels[np.argsort(first, kind="stable")].tolist():
         mine = track.channel[off] == channel
-        parts.append(_part(track, channel, on[mine], off[mine], program))
-    return parts
+        instruments.append(_instrument(track, channel, on[mine], off[mine], program))
+    return instruments
 
 
-def _part(track: Track, channel: int, on: Ints, off: Ints, program: Ints) -> Part:
+def _instrument(track: Track, channel: int, on: Ints, off: Ints, program: Ints) -> MidiInstrument:
     programs = program[off]
     if (programs != programs[0]).any():
-        raise Irregular("several programs on a channel of a track")
+        raise Irregular("a channel of a track has several programs")
     control = (track.kind == CONTROL) & (track.channel == channel)
     bend = (track.kind == BEND) & (track.channel == channel)
     others = np.flatnonzero(control | bend)
-    # Before its first note ends, an instrument takes every control change of its channel; after
-    # that, those of its own program.
+    # Before its first note ends, an instrument gets all control changes of its channel; after that,
+    # only those of its own program.
     if (program[others[others > off[0]]] != programs[0]).any():
-        raise Irregular("controls under another program")
+        raise Irregular("control changes after a program change")
     pedal = control & (track.data1 == _SUSTAIN_PEDAL)
     names = [name for before, name in track.names if before <= off[0]]
-    return Part(
+    return MidiInstrument(
         names[-1] if names else "",
         int(programs[0]),
         channel == _DRUM_CHANNEL,
@@ -147,23 +147,22 @@ def _part(track: Track, channel: int, on: Ints, off: Ints, program: Ints) -> Par
 
 
 def _programs(track: Track) -> Ints:
-    """Return the program in force on its channel at each event, int64 [n]."""
+    """Return the current program of the channel at each event, int64 [n]."""
     program = np.zeros(len(track.tick), dtype=np.int64)
     change = track.kind == PROGRAM
     for channel in np.unique(track.channel[change]).tolist():
         mine = np.flatnonzero(track.channel == channel)
         changes = mine[change[mine]]
-        # The last change at or before each event; none is program 0.
+        # The last program change at or before each event; program 0 before the first.
         latest = np.searchsorted(changes, mine, side="right")
         program[mine] = np.concatenate(([0], track.data1[changes]))[latest]
     return program
 
 
 def _pair_notes(track: Track) -> tuple[Ints, Ints]:
-    """Return (on, off): for each note the events that begin and end it, ordered by the end.
+    """Return (on, off): the indices of the events that start and end each note, ordered by end.
 
-    A note-off ends every note of its pitch and channel that is open. A note that would last no
-    time is none.
+    A note-off ends all open notes of its pitch and channel. Notes of zero length are dropped.
     """
     is_on = (track.kind == NOTE_ON) & (track.data2 > 0)
     is_off = (track.kind == NOTE_OFF) | ((track.kind == NOTE_ON) & (track.data2 == 0))
@@ -173,7 +172,7 @@ def _pair_notes(track: Track) -> tuple[Ints, Ints]:
     events, key = events[order], key[order]
     ends = is_off[events]
     off_events, off_key = events[ends], key[ends]
-    # Among the events of a key, in time, a note is ended by the first note-off behind it.
+    # Among the events of a key in order of time, the next note-off ends a note.
     ender = np.cumsum(ends)[~ends]
     on_events, on_key = events[~ends], key[~ends]
     closed = ender < len(off_events)
@@ -182,11 +181,11 @@ def _pair_notes(track: Track) -> tuple[Ints, Ints]:
     off = off_events[ender]
     empty = track.tick[on] == track.tick[off]
     if empty.any():
-        # Ended in the tick that began it: dropped, unless the same note-off ends an older note,
-        # in which case it goes on to the next one.
+        # A note that ends in its start tick is dropped. But if the same note-off ends an older note
+        # too, pretty_midi ends the new note at the next note-off.
         lasting = np.bincount(ender[~empty], minlength=len(off_events))
         if lasting[ender[empty]].any():
-            raise Irregular("a note ends another in the tick that begins it")
+            raise Irregular("a note ends and starts again in the same tick")
         on, off = on[~empty], off[~empty]
     by_end = np.lexsort((on, off))
     return on[by_end], off[by_end]

@@ -1,7 +1,7 @@
-"""From a MIDI file to a sequence of frames, as pretty_midi's ``get_piano_roll`` sees it.
+"""MIDI files to sequences of frames, equal to the columns of pretty_midi's ``get_piano_roll``.
 
-A regular file is read by :mod:`tunesmith.music.smf`, any other by pretty_midi; both give the same
-notes, and everything after that is shared.
+:mod:`tunesmith.music.smf` reads regular files, pretty_midi reads the others; both give the same
+notes. The conversion of notes to frames is shared.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tunesmith.music.frames import (
 )
 from tunesmith.music.grid import Grid
 from tunesmith.music.note_counts import NoteCounts, count_notes, struck_roll
-from tunesmith.music.parts import Part, TempoMap, parts_of
+from tunesmith.music.parts import MidiInstrument, TempoMap, instruments_of
 from tunesmith.music.smf import Ints, Irregular, read_midi_file
 from tunesmith.music.struck import StruckFrame
 from tunesmith.music.tracks import TrackChoice
@@ -36,23 +36,23 @@ if TYPE_CHECKING:
     import pretty_midi
 
 DEFAULT_MINIMUM_FRAMES = 10
-"""Two seconds at the default speed; less is a test tone, not a song."""
+"""Minimum length of a song: two seconds at 5 frames per second."""
 
 LARGEST_FILE = 16 * 2**20
-"""Bytes. The largest songs of real collections stay below one mebibyte."""
+"""Maximum file size in bytes. The largest files of real collections are below 1 MiB."""
 
 LARGEST_IRREGULAR_FILE = 2**20
-"""Bytes. pretty_midi needs about 30 s and 0.3 GB for a mebibyte of notes."""
+"""Maximum size in bytes of an irregular file: pretty_midi needs about 30 s and 0.3 GB for 1 MiB."""
 
 LONGEST_SONG = 200_000
-"""Frames: eleven hours at the default speed. It bounds the memory that one file can take."""
+"""Maximum length in frames, eleven hours at 5 frames per second: limits the memory for one file."""
 
 MOST_TRACKS = 2048
-"""Each takes about half a millisecond, however little it holds. Real songs have below a hundred."""
+"""Maximum number of tracks: each takes about 0.5 ms, even if empty. Real songs have below 100."""
 
 MOST_CELLS = 2**31
-"""Frames of all chosen instruments together, times 128 pitches: seconds of work. Real songs stay
-below a hundredth of it; a file of thousands of instruments that wait for days does not."""
+"""Maximum of frames times 128 pitches, summed over the chosen instruments: some seconds of
+computation. Real songs stay below a hundredth of it; only crafted files exceed it."""
 
 _SUSTAIN_PEDAL = 64
 _PEDAL_DOWN = 64
@@ -61,16 +61,16 @@ DEFAULT_GRID = Grid()
 
 
 class SongReading(NamedTuple):
-    """A song on the grid, from its first sounding frame to its last.
+    """Frames of a song, from its first sounding frame to its last.
 
     Attributes:
-        distinct: uint8 [k, 16], the frames that occur, each once, in an order that the music alone
-            decides.
-        ids: int32 [frames], which of `distinct` each frame is.
-        frames_per_second: of the grid, or this song's mean where the grid follows the tempo.
-        notes: the notes of the chosen instruments, and what became of them.
-        struck: uint8 [frames, 16], which pitches are struck in each frame; None unless the grid
-            keeps onsets.
+        distinct: distinct frames as bits, uint8 [k, 16], sorted.
+        ids: index into `distinct` of each frame, int32 [frames].
+        frames_per_second: frames per second of the grid; if the grid follows the tempo, the mean
+            over this song.
+        notes: notes of the chosen instruments by outcome.
+        struck: struck pitches of each frame as bits, uint8 [frames, 16]; None unless the grid keeps
+            onsets.
     """
 
     distinct: PackedFrames
@@ -81,7 +81,7 @@ class SongReading(NamedTuple):
 
     @property
     def frames(self) -> list[Frame]:
-        """The frames one by one; struck ones where the grid keeps onsets."""
+        """The frames in order; struck frames if the grid keeps onsets."""
         distinct = unpack_frames(self.distinct)
         plain = [distinct[index] for index in self.ids.tolist()]
         if self.struck is None:
@@ -91,11 +91,11 @@ class SongReading(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Voice:
-    """An instrument on the grid: times are whole frames.
+class _GridNotes:
+    """Notes and controls of an instrument; times are in frames.
 
-    `pitch`, `start`, `end` are int64 [notes]; `pedal` and `bends` are (int64 [n] frames, int64 [n]
-    values); `length` is the frame in which its last event falls.
+    `pitch`, `start`, `end` are int64 [notes]; `pedal` and `bends` are (frames, int64 [n]; values,
+    int64 [n]); `length` is the frame of the last event.
     """
 
     pitch: Ints
@@ -108,70 +108,69 @@ class _Voice:
 
 @dataclass(frozen=True)
 class _Instrument:
-    """An instrument as the track choice looks at it, and its way onto the grid."""
+    """Name, program and kind of an instrument, and a function that converts it to the grid."""
 
     name: str
     program: int
     is_drum: bool
-    voice: Callable[[], _Voice]
+    notes: Callable[[], _GridNotes]
 
 
 def parse_midi(data: bytes) -> pretty_midi.PrettyMIDI:
     """Parse a Standard MIDI File with pretty_midi.
 
     Raises:
-        UnusableFile: the bytes are not a MIDI file that pretty_midi reads.
+        UnusableFile: pretty_midi cannot read the bytes as a MIDI file.
     """
     import pretty_midi
 
     with warnings.catch_warnings():
-        # Tempo events outside track 0 are common in real collections; pretty_midi reads them.
+        # pretty_midi warns of tempo events outside track 0, which are common in real collections.
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
             return pretty_midi.PrettyMIDI(io.BytesIO(data))
         except Exception as error:
-            # mido and pretty_midi raise what their parsing happens to trip over (EOFError,
-            # OSError, ValueError, KeyError, IndexError, ZeroDivisionError, …); whichever it is,
-            # it is a fact about the file.
+            # For a malformed file, mido and pretty_midi raise many types (EOFError, OSError,
+            # ValueError, KeyError, IndexError, ZeroDivisionError, …).
             raise UnusableFile("malformed", f"{type(error).__name__}: {error}") from error
 
 
 def read_song(
     midi: bytes | Path, track: TrackChoice, grid: Grid = DEFAULT_GRID, minimum_frames: int = 1
 ) -> SongReading:
-    """Read a song.
+    """Read the frames of a MIDI file.
 
-    The sustain pedal lengthens notes and pitch bends move them, as ``get_piano_roll`` does it; note
-    times are truncated to frames (``int(time * frames_per_second)``), so that a note shorter than
-    a frame may vanish unless the grid keeps it.
+    As in ``get_piano_roll``, the sustain pedal lengthens notes, pitch bends move them, and note
+    times are truncated to frames (``int(time * frames_per_second)``). So a note shorter than a
+    frame may be dropped unless the grid keeps short notes.
 
     Args:
-        midi: the bytes of a MIDI file, or its path.
-        track: which instruments to read; several are merged frame by frame.
-        grid: what a frame is.
-        minimum_frames: shorter sequences are refused.
+        midi: content or path of a MIDI file.
+        track: instruments to read; several are merged frame by frame.
+        grid: grid of the frames.
+        minimum_frames: minimum length of the song in frames.
 
     Raises:
-        UnusableFile: with the reason.
+        UnusableFile: the file cannot be used; with the reason.
     """
     data = _read_bytes(midi) if isinstance(midi, Path) else midi
     if len(data) > LARGEST_FILE:
-        raise UnusableFile("too large", f"{len(data)} bytes, more than {LARGEST_FILE}")
+        raise UnusableFile("too large", f"{len(data)} bytes, maximum {LARGEST_FILE}")
     if (tracks := data.count(b"MTrk")) > MOST_TRACKS:
-        raise UnusableFile("too large", f"{tracks} tracks, more than {MOST_TRACKS}")
+        raise UnusableFile("too large", f"{tracks} tracks, maximum {MOST_TRACKS}")
     instruments, seconds = _read_instruments(data, grid)
-    voices: list[_Voice] = []
-    roll = _merge(_rolls(track.select(instruments), grid, voices))
+    all_notes: list[_GridNotes] = []
+    roll = _merge(_rolls(track.select(instruments), grid, all_notes))
     sounding = np.flatnonzero(roll.any(axis=0))
     if not len(sounding):
-        raise UnusableFile("no notes", f"{track} has no note as long as a frame")
+        raise UnusableFile("no notes", f"{track} has no note that is as long as a frame")
     first, last = int(sounding[0]), int(sounding[-1]) + 1
     if last - first < minimum_frames:
-        raise UnusableFile("too short", f"{last - first} frames, fewer than {minimum_frames}")
+        raise UnusableFile("too short", f"{last - first} frames, minimum {minimum_frames}")
     speed = grid.frames_per_second
     if grid.frames_per_beat:
         speed = (last - first) / (seconds(last) - seconds(first))
-    chosen = _notes(voices, grid)
+    chosen = _notes(all_notes, grid)
     notes = count_notes(*chosen, roll, (grid.lowest, grid.highest), grid.keep_onsets)
     struck = pack_roll(struck_roll(*chosen, roll)[:, first:last]) if grid.keep_onsets else None
     return SongReading(*distinct_frames(roll[:, first:last]), speed, notes, struck)
@@ -180,7 +179,7 @@ def read_song(
 def read_sequence(
     midi: bytes | Path, track: TrackChoice, grid: Grid = DEFAULT_GRID, minimum_frames: int = 1
 ) -> list[Frame]:
-    """Return the frames of :func:`read_song`, which has the arguments and the errors."""
+    """Return the frames of a song; arguments and errors are those of :func:`read_song`."""
     return read_song(midi, track, grid, minimum_frames).frames
 
 
@@ -193,14 +192,16 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _read_instruments(data: bytes, grid: Grid) -> tuple[list[_Instrument], Callable[[int], float]]:
-    """Return the instruments of a file, and the time in seconds of a frame of a beat grid."""
+    """Return the instruments of a file, and a function from a frame of a beat grid to seconds."""
     try:
         file = read_midi_file(data)
-        parts = parts_of(file)
+        instruments = instruments_of(file)
     except Irregular as reason:
         if len(data) > LARGEST_IRREGULAR_FILE:
             raise UnusableFile(
-                "too large", f"{len(data)} bytes of an irregular file ({reason})"
+                "too large",
+                f"{len(data)} bytes of a file that needs the slow reader ({reason}), maximum "
+                f"{LARGEST_IRREGULAR_FILE}",
             ) from reason
         return _from_pretty_midi(parse_midi(data), grid)
     tempo = TempoMap(file)
@@ -212,14 +213,14 @@ def _read_instruments(data: bytes, grid: Grid) -> tuple[list[_Instrument], Calla
         columns: Ints = (tempo.seconds(tick) * grid.frames_per_second).astype(np.int64)
         return columns
 
-    def voice(part: Part) -> _Voice:
-        return _Voice(
-            part.pitch,
-            to_frames(part.start),
-            to_frames(part.end),
-            (to_frames(part.pedal_tick), part.pedal_value),
-            (to_frames(part.bend_tick), part.bend),
-            int(to_frames(np.array([part.end_tick]))[0]),
+    def notes(instrument: MidiInstrument) -> _GridNotes:
+        return _GridNotes(
+            instrument.pitch,
+            to_frames(instrument.start),
+            to_frames(instrument.end),
+            (to_frames(instrument.pedal_tick), instrument.pedal_value),
+            (to_frames(instrument.bend_tick), instrument.bend),
+            int(to_frames(np.array([instrument.end_tick]))[0]),
         )
 
     def seconds(frame: int) -> float:
@@ -227,8 +228,8 @@ def _read_instruments(data: bytes, grid: Grid) -> tuple[list[_Instrument], Calla
         return float(tempo.seconds(tick)[0])
 
     return [
-        _Instrument(part.name, part.program, part.is_drum, lambda part=part: voice(part))  # type: ignore[misc]
-        for part in parts
+        _Instrument(each.name, each.program, each.is_drum, lambda each=each: notes(each))  # type: ignore[misc]
+        for each in instruments
     ], seconds
 
 
@@ -243,10 +244,10 @@ def _from_pretty_midi(
         columns: Ints = (np.array(times) * grid.frames_per_second).astype(np.int64)
         return columns
 
-    def voice(instrument: Any) -> _Voice:
+    def notes(instrument: Any) -> _GridNotes:
         pedal = [cc for cc in instrument.control_changes if cc.number == _SUSTAIN_PEDAL]
         bends = instrument.pitch_bends
-        return _Voice(
+        return _GridNotes(
             np.array([note.pitch for note in instrument.notes], dtype=np.int64),
             to_frames([note.start for note in instrument.notes]),
             to_frames([note.end for note in instrument.notes]),
@@ -265,73 +266,73 @@ def _from_pretty_midi(
         return float(song.tick_to_time(frame * song.resolution // grid.frames_per_beat))
 
     return [
-        _Instrument(each.name, each.program, each.is_drum, lambda each=each: voice(each))  # type: ignore[misc]
+        _Instrument(each.name, each.program, each.is_drum, lambda each=each: notes(each))  # type: ignore[misc]
         for each in song.instruments
     ], seconds
 
 
 def _rolls(
-    instruments: Iterable[_Instrument], grid: Grid, voices: list[_Voice]
+    instruments: Iterable[_Instrument], grid: Grid, all_notes: list[_GridNotes]
 ) -> Iterator[NDArray[np.bool_]]:
-    """Yield each instrument's piano roll; what it was drawn from is added to `voices`.
+    """Yield the piano roll of each instrument, and append its notes to `all_notes`.
 
     Raises:
-        UnusableFile: one of them or all together are too long.
+        UnusableFile: an instrument, or all of them together, are too long.
     """
     cells = 0
     for instrument in instruments:
-        voice = instrument.voice()
-        voices.append(voice)
-        roll = _roll(voice, grid)
+        notes = instrument.notes()
+        all_notes.append(notes)
+        roll = _roll(notes, grid)
         cells += roll.size
         if cells > MOST_CELLS:
             frames = MOST_CELLS // PITCHES
-            raise UnusableFile("too long", f"more than {frames} frames of all instruments")
+            raise UnusableFile("too long", f"more than {frames} frames in all instruments together")
         yield roll
 
 
-def _roll(voice: _Voice, grid: Grid) -> NDArray[np.bool_]:
-    """Return what sounds, bool [128, frames]."""
-    end = _ends(voice, grid)
-    length = max(voice.length, int(end.max(initial=0)))
+def _roll(notes: _GridNotes, grid: Grid) -> NDArray[np.bool_]:
+    """Return the piano roll of an instrument, bool [128, frames]."""
+    end = _ends(notes, grid)
+    length = max(notes.length, int(end.max(initial=0)))
     if length > LONGEST_SONG:
-        raise UnusableFile("too long", f"{length} frames, more than {LONGEST_SONG}")
-    _, values = voice.bends
+        raise UnusableFile("too long", f"{length} frames, maximum {LONGEST_SONG}")
+    _, values = notes.bends
     roll = (
-        _bent_roll(voice, end, length)
+        _bent_roll(notes, end, length)
         if (np.abs(values) >= 1).any()
-        else _straight_roll(voice, end, length)
+        else _straight_roll(notes, end, length)
     )
     roll[: grid.lowest] = False
     roll[grid.highest + 1 :] = False
     return roll
 
 
-def _ends(voice: _Voice, grid: Grid) -> Ints:
-    """Return the frame in which each note ends, int64 [notes], as the grid lengthens it."""
-    return np.maximum(voice.end, voice.start + 1) if grid.keep_short_notes else voice.end
+def _ends(notes: _GridNotes, grid: Grid) -> Ints:
+    """Return the end frame of each note, int64 [notes], with short notes lengthened if kept."""
+    return np.maximum(notes.end, notes.start + 1) if grid.keep_short_notes else notes.end
 
 
-def _notes(voices: Sequence[_Voice], grid: Grid) -> tuple[Ints, Ints, Ints]:
+def _notes(all_notes: Sequence[_GridNotes], grid: Grid) -> tuple[Ints, Ints, Ints]:
     """Return pitch, start and end of all notes, int64 [notes] each; times in frames."""
     return (
-        np.concatenate([voice.pitch for voice in voices]),
-        np.concatenate([voice.start for voice in voices]),
-        np.concatenate([_ends(voice, grid) for voice in voices]),
+        np.concatenate([notes.pitch for notes in all_notes]),
+        np.concatenate([notes.start for notes in all_notes]),
+        np.concatenate([_ends(notes, grid) for notes in all_notes]),
     )
 
 
-def _straight_roll(voice: _Voice, end: Ints, length: int) -> NDArray[np.bool_]:
-    # One up where a note starts and one down where it ends; the running sum is how many sound.
-    # Only pitches that occur have a row: a long file of many instruments of few notes stays cheap.
-    pitches, row = np.unique(voice.pitch, return_inverse=True)
+def _straight_roll(notes: _GridNotes, end: Ints, length: int) -> NDArray[np.bool_]:
+    # +1 at the start of a note and -1 at its end; the running sum is the number of sounding notes.
+    # Only pitches that occur have a row, which saves time in long files of many sparse instruments.
+    pitches, row = np.unique(notes.pitch, return_inverse=True)
     change = np.zeros((len(pitches), length + 1), dtype=np.int32)
-    np.add.at(change, (row, voice.start), 1)
+    np.add.at(change, (row, notes.start), 1)
     np.add.at(change, (row, end), -1)
     np.cumsum(change, axis=1, out=change)
     sounding = change[:, :-1] > 0
     pressed = -1
-    for frame, value in zip(*(each.tolist() for each in voice.pedal), strict=True):
+    for frame, value in zip(*(each.tolist() for each in notes.pedal), strict=True):
         if pressed < 0 and value >= _PEDAL_DOWN:
             pressed = frame
         elif pressed >= 0 and value < _PEDAL_DOWN:
@@ -343,26 +344,26 @@ def _straight_roll(voice: _Voice, end: Ints, length: int) -> NDArray[np.bool_]:
     return roll
 
 
-def _bent_roll(voice: _Voice, end: Ints, length: int) -> NDArray[np.bool_]:
-    """Let pretty_midi bend the notes: it spreads a fraction of a semitone over two pitches."""
+def _bent_roll(notes: _GridNotes, end: Ints, length: int) -> NDArray[np.bool_]:
+    """Return the roll with pitch bends, by pretty_midi: it splits a fraction over two pitches."""
     import pretty_midi
 
     instrument = pretty_midi.Instrument(0)
-    # At one column a second, times in frames are exactly its columns.
+    # With one column per second, times in frames are column numbers.
     instrument.notes = [
         pretty_midi.Note(1, pitch, float(start), float(stop))
         for pitch, start, stop in zip(
-            voice.pitch.tolist(), voice.start.tolist(), end.tolist(), strict=True
+            notes.pitch.tolist(), notes.start.tolist(), end.tolist(), strict=True
         )
     ]
     instrument.control_changes = [
         pretty_midi.ControlChange(_SUSTAIN_PEDAL, value, float(frame))
-        for frame, value in zip(*(each.tolist() for each in voice.pedal), strict=True)
+        for frame, value in zip(*(each.tolist() for each in notes.pedal), strict=True)
     ]
-    # An event without effect that makes the roll as long as the song's own.
+    # An event without effect that sets the length of the roll.
     instrument.control_changes.append(pretty_midi.ControlChange(0, 0, float(length)))
-    # A bend that another one follows in its frame bends no frame.
-    bends = dict(zip(*(each.tolist() for each in voice.bends), strict=True))
+    # Of several pitch bends in one frame, only the last has an effect.
+    bends = dict(zip(*(each.tolist() for each in notes.bends), strict=True))
     instrument.pitch_bends = [
         pretty_midi.PitchBend(value, float(frame)) for frame, value in bends.items()
     ]
@@ -371,7 +372,7 @@ def _bent_roll(voice: _Voice, end: Ints, length: int) -> NDArray[np.bool_]:
 
 
 def _merge(rolls: Iterable[NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    """Return what sounds in any roll; they are taken one by one, so that few are held at once."""
+    """Return the union of piano rolls, processed one by one to limit memory."""
     merged = np.zeros((PITCHES, 0), dtype=bool)
     for roll in rolls:
         longer, shorter = (merged, roll) if merged.shape[1] >= roll.shape[1] else (roll, merged)

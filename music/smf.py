@@ -1,13 +1,12 @@
-"""A fast reader of Standard MIDI Files: the events of every track as numpy arrays.
+"""A fast reader of Standard MIDI Files: the events of each track as numpy arrays.
 
-It reads what the specification calls regular: chunks whose length is right, delta times of at most
-four bytes, data bytes below 0x80, meta events of the length that their type has. Whatever else a
-file holds makes it raise :class:`Irregular`, and the caller hands the file to pretty_midi, whose
-reading is the measure. So it need not copy how pretty_midi treats broken files, only be sure that a
-file is not one.
+It reads regular files: correct chunk lengths, delta times of at most four bytes, data bytes below
+0x80, and meta events with the length of their type. For any other file it raises
+:class:`Irregular`; then the caller reads the file with pretty_midi, which is the reference. So this
+module does not have to treat malformed files as pretty_midi does, only to detect them.
 
-Events are found without looking at each: for every byte at once it is worked out where an event
-that started there would end, and then the chain of starts is followed from the first.
+Events are found by vectorised code: for each byte it computes the end of an event that would start
+there, and then follows the chain of starts from the first event.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAXIMUM_TICK = 10_000_000
-"""pretty_midi's MAX_TICK: a file that is longer is taken for corrupt."""
+"""pretty_midi's MAX_TICK: it refuses longer files as corrupt."""
 
 _MAXIMUM_LENGTH = 1_000_000
-"""mido's MAX_MESSAGE_LENGTH: a longer meta or system exclusive message is refused."""
+"""mido's MAX_MESSAGE_LENGTH: it refuses longer meta and system exclusive messages."""
 
 _META_LENGTHS = {0x00: 2, 0x20: 1, 0x21: 1, 0x2F: 0, 0x51: 3, 0x54: 5, 0x58: 4, 0x59: 2}
 _ANY_LENGTH = frozenset((*range(0x01, 0x08), 0x09, 0x7F))
 _KNOWN_META = np.isin(np.arange(256), [*_META_LENGTHS, *_ANY_LENGTH])
 
-# The status byte with what follows it; without it, running status, two data bytes are supposed.
+# Event length by status byte; with running status (no status byte), two data bytes are assumed.
 _EVENT_LENGTH = np.full(256, 3)
 _EVENT_LENGTH[:0x80] = 2
 _EVENT_LENGTH[0xC0:0xE0] = 2
@@ -39,21 +38,21 @@ Ints = NDArray[np.int64]
 
 
 class Irregular(Exception):
-    """The bytes are not a regular Standard MIDI File, which does not say that they are broken."""
+    """The bytes are not a regular Standard MIDI File; pretty_midi may still be able to read it."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """The channel events of a track in file order, and what its meta events say.
+    """Channel events of a track in file order, its names and its tempo events.
 
     Args:
-        tick: int64 [n], absolute time of each event.
-        kind: int64 [n], upper half of the status byte: 0x80, 0x90, …, 0xE0.
-        channel: int64 [n], 0..15.
-        data1: int64 [n], first data byte.
-        data2: int64 [n], second data byte; meaningless for program changes.
-        names: (events before it, name) of each track name, in order.
-        tempi: (tick, microseconds per quarter) of each tempo event, in order.
+        tick: absolute time of each event, int64 [n].
+        kind: upper half of the status byte: 0x80, 0x90, …, 0xE0, int64 [n].
+        channel: 0..15, int64 [n].
+        data1: first data byte, int64 [n].
+        data2: second data byte, int64 [n]; undefined for program changes.
+        names: (number of channel events before it, name) of each track name, in order.
+        tempi: (tick, microseconds per quarter note) of each tempo event, in order.
         end: tick of the last event of any kind.
     """
 
@@ -69,10 +68,10 @@ class Track:
 
 @dataclass(frozen=True)
 class MidiFile:
-    """A regular file.
+    """A regular MIDI file.
 
     Args:
-        ticks_per_quarter: resolution, above 0.
+        ticks_per_quarter: ticks per quarter note, above 0.
         tracks: at least one, each with at least one event.
     """
 
@@ -84,38 +83,38 @@ def read_midi_file(data: bytes) -> MidiFile:
     """Return the tracks of a regular file.
 
     Raises:
-        Irregular: the bytes are anything else.
+        Irregular: the bytes are not a regular MIDI file.
     """
     if len(data) < 14 or data[:4] != b"MThd":
-        raise Irregular("no header")
+        raise Irregular("missing MThd header")
     size, _, tracks, division = struct.unpack(">Lhhh", data[4:14])
     if size < 6 or tracks < 1 or division < 1:
-        raise Irregular("header")
+        raise Irregular("invalid header")
     position = 8 + size
     found = []
     for _ in range(tracks):
         if data[position : position + 4] != b"MTrk":
-            raise Irregular("no track where one should be")
+            raise Irregular("missing MTrk chunk")
         (length,) = struct.unpack(">L", data[position + 4 : position + 8].ljust(4, b"\0"))
         body = data[position + 8 : position + 8 + length]
         if not length or len(body) < length:
-            raise Irregular("track length")
+            raise Irregular("wrong track length")
         found.append(_read_track(body))
         position += 8 + length
     if max(track.end for track in found) + 1 > MAXIMUM_TICK:
-        raise Irregular("too long")
+        raise Irregular(f"more than {MAXIMUM_TICK} ticks")
     return MidiFile(division, tuple(found))
 
 
 def _read_track(body: bytes) -> Track:
-    # Padding lets every look-ahead index stay inside; an event that needs it ends too late.
+    # Padding keeps look-ahead indices in range; an event that uses it ends after the track.
     data = np.frombuffer(body + b"\0" * 16, dtype=np.uint8)
     delta_end = _next_below_0x80(data)
     starts = _chain(body, data, delta_end)
     last = delta_end[starts]
     delta = _delta_times(data, starts, last)
     status = data[last + 1].astype(np.int64)
-    # mido, which reads for pretty_midi, forgets the delta time of a meta event it does not know.
+    # mido, which pretty_midi uses, drops the delta time of unknown meta events.
     delta[(status == 0xFF) & ~_KNOWN_META[data[last + 2]]] = 0
     tick = np.cumsum(delta)
 
@@ -124,13 +123,13 @@ def _read_track(body: bytes) -> Track:
     running = status < 0x80
     if running.any():
         if source[running].min() < 0:
-            raise Irregular("running status before any status")
+            raise Irregular("running status without a status byte before")
         inherited = status[source[running]]
-        # The chain was followed as if every inherited status had two data bytes.
+        # _chain assumed two data bytes for running status.
         if (((inherited & 0xF0) == PROGRAM) | ((inherited & 0xF0) == 0xD0)).any() or (
             inherited >= 0xF0
         ).any():
-            raise Irregular("running status of another length")
+            raise Irregular("running status of an event without two data bytes")
         status[running] = inherited
     channel_event = status < 0xF0
     _check_system_exclusive(body, (last + 1)[(status >= 0xF0) & (status < 0xFF)])
@@ -152,19 +151,19 @@ def _read_track(body: bytes) -> Track:
 
 
 def _next_below_0x80(data: NDArray[np.uint8]) -> Ints:
-    """For each byte the index, int64 [n], of the first one from it on that ends a quantity."""
+    """Return for each byte the index of the next byte below 0x80 (itself included), int64 [n]."""
     here = np.where(data < 0x80, np.arange(len(data)), len(data))
     return np.minimum.accumulate(here[::-1])[::-1]
 
 
 def _chain(body: bytes, data: NDArray[np.uint8], delta_end: Ints) -> Ints:
-    """Return where the events of a track start, int64 [events].
+    """Return the start of each event of a track, int64 [events].
 
     Raises:
         Irregular: the events do not fill the track to its last byte.
     """
     size = len(body)
-    # An event that ends too late, or cannot be one, leads past the end and stays there.
+    # Invalid events and those that end after the track point past the end, which points to itself.
     nowhere = size + 1
     status_at = np.minimum(delta_end[:size] + 1, size)
     status = data.take(status_at)
@@ -173,7 +172,7 @@ def _chain(body: bytes, data: NDArray[np.uint8], delta_end: Ints) -> Ints:
     special = np.flatnonzero(status >= 0xF0)
     one[special] = _long_event_ends(body, data, status_at[special])
     np.minimum(one, nowhere, out=one)
-    # Strides of 1, 2, 4 and 8 events: Python takes the long ones, numpy fills in the others.
+    # Strides of 1, 2, 4 and 8 events: Python follows every eighth event, numpy fills in the others.
     two = one.take(one)
     four = two.take(two)
     eight = four.take(four).data
@@ -183,7 +182,7 @@ def _chain(body: bytes, data: NDArray[np.uint8], delta_end: Ints) -> Ints:
         every_eighth.append(position)
         position = eight[position]
     if position != size:
-        raise Irregular("the last event is cut off")
+        raise Irregular("the last event is truncated")
     starts = np.array(every_eighth, dtype=np.int64)[:, None]
     for stride in (four, two, one):
         starts = np.concatenate((starts[:, :, None], stride.take(starts)[:, :, None]), axis=2)
@@ -193,10 +192,12 @@ def _chain(body: bytes, data: NDArray[np.uint8], delta_end: Ints) -> Ints:
 
 
 def _long_event_ends(body: bytes, data: NDArray[np.uint8], status_at: Ints) -> Ints:
-    """Return where events of explicit length, meta and system exclusive, would end.
+    """Return the ends of meta and system exclusive events, which have an explicit length.
 
     Args:
-        status_at: int64 [n], where their status byte, 0xF0 or above, is.
+        body: content of the track.
+        data: the same as uint8 [n], padded.
+        status_at: index of each status byte (0xF0 or above), int64 [events].
     """
     status = data[status_at]
     is_meta = status == 0xFF
@@ -221,19 +222,19 @@ def _check_system_exclusive(body: bytes, status_at: Ints) -> None:
         content = content[content[:1] == b"\xf0" :]
         content = content[: len(content) - (content[-1:] == b"\xf7")]
         if content and max(content) > 0x7F:
-            raise Irregular("data byte")
+            raise Irregular("data byte above 127")
 
 
 def _meta_header(body: bytes, status_at: int) -> tuple[int, int, int]:
     """Return (type, start of the content, length) of a meta event."""
     if status_at + 2 >= len(body):
-        raise Irregular("meta event cut off")
+        raise Irregular("truncated meta event")
     start, length = _quantity(body, status_at + 2)
     return body[status_at + 1], start, length
 
 
 def _quantity(body: bytes, position: int) -> tuple[int, int]:
-    """Return (what comes after, value) of a variable-length quantity."""
+    """Return (index after it, value) of a variable-length quantity."""
     value = 0
     for index in range(position, position + 4):
         if index >= len(body):
@@ -243,25 +244,25 @@ def _quantity(body: bytes, position: int) -> tuple[int, int]:
             if value > _MAXIMUM_LENGTH:
                 break
             return index + 1, value
-    raise Irregular("length")
+    raise Irregular("invalid variable-length quantity")
 
 
 def _delta_times(data: NDArray[np.uint8], starts: Ints, last: Ints) -> Ints:
     """Return the delta time of each event, int64 [events]."""
     extra = last - starts
     if extra.max() > 3:
-        raise Irregular("delta time")
+        raise Irregular("delta time of more than four bytes")
     delta = data[last].astype(np.int64)
     for byte in range(1, int(extra.max()) + 1):
-        more = extra >= byte
-        delta[more] |= (data[last[more] - byte].astype(np.int64) & 0x7F) << (7 * byte)
+        long = extra >= byte
+        delta[long] |= (data[last[long] - byte].astype(np.int64) & 0x7F) << (7 * byte)
     return delta
 
 
 def _check_data_bytes(status: Ints, data1: Ints, data2: Ints) -> None:
     two = (status & 0xF0 != PROGRAM) & (status & 0xF0 != 0xD0)
     if (data1 > 0x7F).any() or (data2[two] > 0x7F).any():
-        raise Irregular("data byte")
+        raise Irregular("data byte above 127")
 
 
 def _meta_events(
@@ -271,15 +272,15 @@ def _meta_events(
     tick: Ints,
     channel_event: NDArray[np.bool_],
 ) -> tuple[tuple[tuple[int, str], ...], tuple[tuple[int, int], ...]]:
-    """Check every meta event, and return the track names and tempi (see :class:`Track`)."""
+    """Check the meta events; return the track names and tempo events, see :class:`Track`."""
     names = []
     tempi = []
     before = np.cumsum(channel_event)
     for index in np.flatnonzero(status == 0xFF).tolist():
         kind, start, length = _meta_header(body, int(last[index]) + 1)
         content = body[start : start + length]
-        if _KNOWN_META[kind] and not _meta_is_sound(kind, content):
-            raise Irregular("meta event")
+        if _KNOWN_META[kind] and not _meta_is_valid(kind, content):
+            raise Irregular("invalid meta event")
         if kind == 0x03:
             names.append((int(before[index]), content.decode("latin1")))
         elif kind == 0x51:
@@ -287,7 +288,7 @@ def _meta_events(
     return tuple(names), tuple(tempi)
 
 
-def _meta_is_sound(kind: int, content: bytes) -> bool:
+def _meta_is_valid(kind: int, content: bytes) -> bool:
     if kind in _ANY_LENGTH:
         return True
     if _META_LENGTHS.get(kind) != len(content):
@@ -299,7 +300,7 @@ def _meta_is_sound(kind: int, content: bytes) -> bool:
             rate_and_hour, minute, second, _, hundredths = content
             return rate_and_hour < 0x80 and minute < 60 and second < 60 and hundredths < 100
         case 0x58:
-            # Denominators are stored as powers of two; mido's check of a huge one is rounded.
+            # The denominator is an exponent of two; mido's check of large exponents is inexact.
             return content[0] > 0 and content[1] < 16
         case 0x59:
             return (content[0] <= 7 or content[0] >= 249) and content[1] <= 1

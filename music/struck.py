@@ -1,9 +1,8 @@
-"""Struck frames: frames that also say which of their pitches begin there.
+"""Struck frames: frames that also record which pitches start (are struck) in them.
 
-A plain frame says which pitches sound, so a note that is repeated without a gap and a held one are
-the same frames. A struck frame tells them apart. Its name marks each pitch: ``60!,64~`` strikes 60
-while 64 sounds on. No pitch stands without a mark, so that whoever knows plain frames alone refuses
-the name instead of reading another frame.
+In plain frames, a note repeated without a gap equals a held note; struck frames distinguish them.
+The name of a struck frame marks each pitch: in ``60!,64~``, 60 is struck and 64 is held. Every
+pitch has a mark, so that a program that only knows plain frames refuses the name.
 """
 
 from __future__ import annotations
@@ -29,32 +28,34 @@ STRUCK_MARK, HELD_MARK = "!", "~"
 
 
 class StruckFrame(tuple[int, ...]):
-    """A frame, and which of its pitches begin in it.
+    """A frame with its struck pitches.
 
-    As a tuple it is the plain frame: whatever takes frames takes it, and two are equal whose
-    pitches are, struck or not.
+    As a tuple it is the plain frame, so every function that takes frames accepts it. Two struck
+    frames with the same pitches are equal, whatever is struck.
     """
 
     struck: Frame
 
     def __new__(cls, pitches: Iterable[int], struck: Iterable[int]) -> Self:
-        """Return the frame of some pitches, of which some begin.
+        """Return a struck frame.
 
         Args:
-            pitches: what sounds, MIDI numbers 0..127 in any order.
-            struck: those of them that begin; the others sound on from the frame before.
+            pitches: sounding pitches, MIDI numbers 0..127 in any order.
+            struck: pitches that start in this frame; the others are held from the frame before.
 
         Raises:
-            MusicError: a pitch is outside 0..127, or is struck and does not sound.
+            MusicError: a pitch is outside 0..127, or a struck pitch is not a sounding one.
         """
         frame = super().__new__(cls, make_frame(pitches))
         frame.struck = make_frame(struck)
         if not set(frame.struck) <= set(frame):
-            raise MusicError(f"{frame.struck} are struck, but only {tuple(frame)} sound")
+            raise MusicError(
+                f"struck pitches must sound: struck {frame.struck}, sounding {tuple(frame)}"
+            )
         return frame
 
     def __getnewargs__(self) -> tuple[Frame, Frame]:
-        """Return what copies and pickles are made from."""
+        """Return the constructor arguments for copy and pickle."""
         return tuple(self), self.struck
 
     def __repr__(self) -> str:
@@ -70,7 +71,7 @@ def struck_name(frame: StruckFrame) -> str:
 
 
 def parse_struck(name: str) -> StruckFrame:
-    """Return the frame that `name` names; the inverse of :func:`struck_name`.
+    """Return the struck frame with the name `name`; the inverse of :func:`struck_name`.
 
     Raises:
         MusicError: `name` is neither ``e`` nor ascending pitches, each with a mark.
@@ -83,19 +84,19 @@ def parse_struck(name: str) -> StruckFrame:
         raise MusicError(f"{name!r} is not a struck frame: write e or 60!,64~") from error
     frame = StruckFrame(pitches, struck)
     if struck_name(frame) != name:
-        raise MusicError(f"{name!r} is not a struck frame: its name is {struck_name(frame)!r}")
+        raise MusicError(f"{name!r} is not a struck frame: write {struck_name(frame)!r}")
     return frame
 
 
 def plain_frames(frames: Iterable[Frame]) -> list[Frame]:
-    """Return `frames` without what is struck."""
+    """Return `frames` as plain frames."""
     return [tuple(frame) for frame in frames]
 
 
 def struck_frames(frames: Sequence[Frame]) -> list[StruckFrame]:
-    """Return consecutive frames as struck ones.
+    """Return consecutive frames as struck frames.
 
-    Of a plain frame those pitches are struck that do not sound in the frame before.
+    In a plain frame, the pitches that do not sound in the frame before are struck.
     """
     before: Frame = REST
     found = []
@@ -108,14 +109,15 @@ def struck_frames(frames: Sequence[Frame]) -> list[StruckFrame]:
 
 
 def pack_struck(frames: Sequence[StruckFrame]) -> PackedFrames:
-    """Return struck frames as bits, uint8 [n, 32]: what sounds, and behind it what is struck."""
+    """Return struck frames as bits, uint8 [n, 32]: sounding pitches, then struck pitches."""
     return np.hstack([pack_frames(frames), pack_frames([frame.struck for frame in frames])])
 
 
 def pack_decoded(frames: Sequence[Frame]) -> PackedFrames:
-    """Return frames that a vocabulary decoded as bits: as plain or as struck frames.
+    """Return frames that a vocabulary decoded as bits.
 
-    Either uint8 [n, 16] or uint8 [n, 32]: struck where one of them says what is struck.
+    Returns:
+        uint8 [n, 32] if one of them is a struck frame, else uint8 [n, 16].
     """
     if any(isinstance(frame, StruckFrame) for frame in frames):
         return pack_struck(struck_frames(frames))
@@ -123,7 +125,7 @@ def pack_decoded(frames: Sequence[Frame]) -> PackedFrames:
 
 
 def unpack_struck(packed: PackedFrames) -> list[StruckFrame]:
-    """Return the frames of their bits; the inverse of :func:`pack_struck`."""
+    """Return the struck frames of bits, uint8 [n, 32]; the inverse of :func:`pack_struck`."""
     sounding, struck = packed[:, :PACKED_BYTES], packed[:, PACKED_BYTES:]
     pairs = zip(unpack_frames(sounding), unpack_frames(struck), strict=True)
     return [StruckFrame(*pair) for pair in pairs]

@@ -1,8 +1,8 @@
 """The vocabulary of struck frames; see :mod:`tunesmith.music.struck`.
 
-As in :class:`tunesmith.music.vocabulary.Vocabulary` token 0 is the rest and a frame outside the
-vocabulary is encoded as the nearest known one: of those that sound most like it, the one that
-strikes most of the same pitches.
+As in :class:`tunesmith.music.vocabulary.Vocabulary`, token 0 is the rest, and a frame outside the
+vocabulary is encoded as the nearest frame: the one with the largest overlap of sounding pitches;
+among equals, the one with the most pitches that are struck (or held) in both.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from tunesmith.music.vocabulary import (
 )
 
 _MAPPED_AT_ONCE = 128
-"""Frames: bounds the memory of a mapping step to some megabytes."""
+"""Number of frames mapped at a time; limits memory to some megabytes."""
 
 _STRUCK_WEIGHT = 2.0**-22
-"""Of a pitch that is struck in both frames or in neither. Two Jaccard indices of sets of up to 128
-pitches that differ do so by 2**-14 at least, and 128 pitches together weigh half of that."""
+"""Weight of a pitch that is struck in both frames or held in both. Two different Jaccard indices of
+sets of up to 128 pitches differ by at least 2**-14, and 128 pitches together weigh half of that."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class StruckVocabulary:
     """Struck frames in the order of their tokens.
 
     Args:
-        names: the name of each token's frame; the first is the rest, none comes twice.
-        frames_per_second: how fast the frames were read.
-        corpus: how the training songs were read.
+        names: name of the frame of each token; the first is the rest, all are different.
+        frames_per_second: frames per second of the songs.
+        corpus: settings by which the training songs were read.
 
     Raises:
-        MusicError: a name is no struck frame's, the names do not start with the rest or repeat, or
-            the speed is not positive.
+        MusicError: a name is not that of a struck frame, the names do not start with the rest or
+            repeat, or `frames_per_second` is not positive.
     """
 
     names: tuple[str, ...]
@@ -64,9 +64,9 @@ class StruckVocabulary:
 
     def __post_init__(self) -> None:
         if not self.names or self.frames[0]:
-            raise MusicError("a vocabulary starts with the rest, e")
+            raise MusicError("the first frame of a vocabulary must be the rest, e")
         if len(set(self.names)) != len(self.names):
-            raise MusicError("a vocabulary names each frame once")
+            raise MusicError("the frames of a vocabulary must all be different")
         if not self.frames_per_second > 0:
             raise MusicError("frames_per_second must be positive")
 
@@ -75,7 +75,7 @@ class StruckVocabulary:
 
     @cached_property
     def frames(self) -> tuple[StruckFrame, ...]:
-        """The frame of each token."""
+        """The struck frame of each token."""
         return tuple(map(parse_struck, self.names))
 
     @cached_property
@@ -84,13 +84,13 @@ class StruckVocabulary:
 
     @cached_property
     def _plain(self) -> Vocabulary:
-        """What sounds in the frames, each set of pitches once."""
+        """The vocabulary of the plain frames, each once."""
         sounding = tuple(dict.fromkeys(plain_frames(self.frames)))
         return Vocabulary(sounding, self.frames_per_second, self.corpus)
 
     @cached_property
     def _most_frequent(self) -> dict[Frame, int]:
-        """The first token, which is the most frequent one, of each set of pitches."""
+        """The first (most frequent) token of each plain frame."""
         found: dict[Frame, int] = {}
         for token, frame in enumerate(plain_frames(self.frames)):
             found.setdefault(frame, token)
@@ -106,23 +106,24 @@ class StruckVocabulary:
 
     @property
     def rests(self) -> tuple[int, ...]:
-        """The token of the rest; a frame has one part."""
+        """The token of the rest, for the only part of a frame."""
         return (REST_TOKEN,)
 
     @property
     def ranges(self) -> tuple[range, ...]:
-        """All tokens; a frame has one part."""
+        """The range of all tokens, for the only part of a frame."""
         return (range(len(self)),)
 
     def tokens(self, frames: Sequence[Frame]) -> NDArray[np.int64]:
-        """Return the tokens of consecutive frames whose pitches the vocabulary holds, int64 [n].
+        """Return the tokens of consecutive frames, int64 [n].
 
-        Of a plain frame those pitches are struck that do not sound in the frame before. Where the
-        vocabulary does not hold a frame so struck, the token is the most frequent one of its
-        pitches.
+        In a plain frame, the pitches that do not sound in the frame before are struck. If the
+        vocabulary does not contain the struck frame, the token is the most frequent one with the
+        same sounding pitches.
 
         Raises:
-            UnknownFrame: it holds none of these pitches; the message names near frames.
+            UnknownFrame: no frame of the vocabulary has these sounding pitches; the message lists
+                similar frames.
         """
         return np.array([self._token(frame) for frame in struck_frames(frames)], dtype=np.int64)
 
@@ -134,21 +135,24 @@ class StruckVocabulary:
         return self._most_frequent[sounding]
 
     def encode(self, frames: Sequence[Frame]) -> NDArray[np.int64]:
-        """Return the tokens of consecutive frames, int64 [n]; an unknown one becomes the nearest.
+        """Return the tokens of consecutive frames, int64 [n]; unknown frames get the nearest one.
 
-        Of a plain frame those pitches are struck that do not sound in the frame before.
+        In a plain frame, the pitches that do not sound in the frame before are struck.
         """
         return self._encode_packed(pack_struck(struck_frames(frames)))[0]
 
     def encode_song(
         self, distinct: PackedFrames, ids: NDArray[np.signedinteger]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return a song's tokens, int64 [frames], and which of its frames were mapped, bool.
+        """Return the tokens of a song and a mask of its unknown frames.
 
         Args:
-            distinct: uint8 [k, 32], its distinct frames, see
+            distinct: distinct frames of the song as bits, uint8 [k, 32], see
                 :func:`tunesmith.music.struck.pack_struck`.
-            ids: integers [frames], which of them each of its frames is.
+            ids: index of each frame among them, integers [frames].
+
+        Returns:
+            Tokens, int64 [frames], and bool [frames]: True where a frame was mapped to the nearest.
         """
         tokens, mapped = self._encode_packed(distinct)
         return tokens[ids], mapped[ids]
@@ -165,9 +169,9 @@ class StruckVocabulary:
         return encode_by_map(packed, self._packed_tokens, self._nearest, self._map, _MAPPED_AT_ONCE)
 
     def _map(self, packed: PackedFrames) -> NDArray[np.int64]:
-        """Return the token, int64 [n], that each unknown frame maps to.
+        """Return the token of the nearest frame for each unknown frame, int64 [n].
 
-        Music does not become silence: the rest is no candidate unless it is all there is.
+        The rest is never chosen (unless it is the only frame), so that notes do not become silence.
         """
         if len(self) == 1:
             return np.zeros(len(packed), dtype=np.int64)
@@ -178,11 +182,11 @@ class StruckVocabulary:
         union = count_bits(wanted)[:, None] + count_bits(known) - common
         alike = count_bits(both & ~(wanted_struck[:, None] ^ known_struck))
         score = common / union + _STRUCK_WEIGHT * alike
-        # Of equal ones the first, which is the most frequent.
+        # Among equals, the first, which is the most frequent.
         tokens: NDArray[np.int64] = 1 + score.argmax(axis=1)
         return tokens
 
 
 def _halves(packed: PackedFrames) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return what sounds and what is struck, uint64 [n, 2] each."""
+    """Return the sounding and the struck pitches as bits, uint64 [n, 2] each."""
     return words(packed[:, :PACKED_BYTES]), words(packed[:, PACKED_BYTES:])

@@ -1,4 +1,4 @@
-"""Which instruments of a MIDI file are the music: the track choice."""
+"""The track choice: selects the instruments of a MIDI file that are read."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Kind = Literal["first", "all", "name", "program"]
 
 
 class Instrument(Protocol):
-    """What a choice looks at; pretty_midi's instruments have it. An instrument holds notes."""
+    """Properties of an instrument that a choice uses; pretty_midi's instruments have them."""
 
     @property
     def name(self) -> str:
-        """The name of its track."""
+        """Name of its track."""
 
     @property
     def program(self) -> int:
@@ -24,7 +24,7 @@ class Instrument(Protocol):
 
     @property
     def is_drum(self) -> bool:
-        """Whether it is on the drum channel."""
+        """True for the drum channel."""
 
 
 Chosen = TypeVar("Chosen", bound=Instrument)
@@ -32,11 +32,11 @@ Chosen = TypeVar("Chosen", bound=Instrument)
 
 @dataclass(frozen=True)
 class TrackChoice:
-    """A rule that picks instruments of a file.
+    """A rule that selects instruments of a file.
 
-    ``first`` is instrument 0 as pretty_midi lists them (the paper's rule), ``all`` every non-drum
-    instrument merged, ``name:PIANO`` those of that name (case apart), ``program:0`` the non-drum
-    ones of that General MIDI program (0..127).
+    ``first`` selects instrument 0 in pretty_midi's order (the paper's rule), ``all`` all non-drum
+    instruments, ``name:PIANO`` the instruments of that name (case is ignored), and ``program:0``
+    the non-drum instruments of that General MIDI program (0..127). Several are merged.
     """
 
     kind: Kind
@@ -45,10 +45,10 @@ class TrackChoice:
 
     @classmethod
     def parse(cls, text: str) -> TrackChoice:
-        """Read a choice as the command line writes it.
+        """Parse a choice as written on the command line.
 
         Raises:
-            MusicError: `text` is none of the four forms.
+            MusicError: `text` has none of the four forms.
         """
         kind, colon, value = text.partition(":")
         match kind:
@@ -59,7 +59,7 @@ class TrackChoice:
             case "program" if value.isascii() and value.isdigit() and int(value) < 128:
                 return cls("program", program=int(value))
         raise MusicError(
-            f"{text!r} is no track choice: write first, all, name:PIANO or program:0 (0 to 127)"
+            f"{text!r} is not a track choice: write first, all, name:PIANO or program:0 (0 to 127)"
         )
 
     def __str__(self) -> str:
@@ -71,18 +71,20 @@ class TrackChoice:
         return self.kind
 
     def select(self, instruments: Sequence[Chosen]) -> list[Chosen]:
-        """Return the chosen instruments, at least one, drums apart.
+        """Return the chosen instruments without drums, at least one.
 
         Raises:
-            UnusableFile: the choice finds no instrument, or only drums.
+            UnusableFile: no instrument matches, or only drums.
         """
         found = self._matching(instruments)
         if not found:
             names = ", ".join(sorted({repr(each.name) for each in instruments})) or "none"
-            raise UnusableFile("no such track", f"{self} is not among the instruments: {names}")
+            raise UnusableFile(
+                "no such track", f"no instrument matches {self}; instruments: {names}"
+            )
         pitched = [each for each in found if not each.is_drum]
         if not pitched:
-            raise UnusableFile("drum track", f"{self} holds drums only")
+            raise UnusableFile("drum track", f"{self} matches only drums")
         return pitched
 
     def _matching(self, instruments: Sequence[Chosen]) -> list[Chosen]:

@@ -1,8 +1,8 @@
-"""The vocabulary: the frames that a model knows, and the token of each.
+"""The vocabulary: the frames of a model and their tokens.
 
-A token is a frame's index. Token 0 is the rest, the others follow by falling frequency in the
-training split. A frame outside the vocabulary is encoded as the known frame that it overlaps most,
-so that nothing like ``<unk>`` exists, neither in the data nor in what a model composes.
+A token is the index of a frame. Token 0 is the rest; the other frames follow in descending order of
+frequency in the training split. A frame outside the vocabulary is encoded as the frame with the
+largest overlap. So there is no ``<unk>`` token, neither in the data nor in generated songs.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ REST_TOKEN = 0
 """The token of the rest in every vocabulary."""
 
 _MAPPED_AT_ONCE = 512
-"""Frames: bounds the memory of a mapping step to a few megabytes."""
+"""Number of frames mapped at a time; limits memory to a few megabytes."""
 
 
 class _BySize(NamedTuple):
-    """The sounding frames of a vocabulary by how many pitches they hold, then by frequency.
+    """The sounding frames of a vocabulary, sorted by number of pitches, then by frequency.
 
-    `tokens` is int64 [n], `holds` uint8 [128, n] (1 where a frame holds a pitch), `sizes` int64 [k]
-    the sizes that occur; frames of the i-th lie from ``bounds[i]`` up to ``bounds[i + 1]``.
+    `tokens` is int64 [n]; `holds` is uint8 [128, n], 1 if a frame contains a pitch; `sizes` is
+    int64 [k], the distinct numbers of pitches; frames of ``sizes[i]`` pitches are at ``bounds[i]``
+    up to ``bounds[i + 1]``.
     """
 
     tokens: NDArray[np.int64]
@@ -55,12 +56,13 @@ class Vocabulary:
     """Frames in the order of their tokens.
 
     Args:
-        frames: the frame of each token; the first is the rest, none comes twice.
-        frames_per_second: how fast the frames were read.
-        corpus: how the training songs were read.
+        frames: frame of each token; the first is the rest, all are different.
+        frames_per_second: frames per second of the songs.
+        corpus: settings by which the training songs were read.
 
     Raises:
-        MusicError: the frames do not start with the rest, repeat, or the speed is not positive.
+        MusicError: the frames do not start with the rest or repeat, or `frames_per_second` is not
+            positive.
     """
 
     frames: tuple[Frame, ...]
@@ -70,9 +72,9 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if not self.frames or self.frames[0] != REST:
-            raise MusicError("a vocabulary starts with the rest, e")
+            raise MusicError("the first frame of a vocabulary must be the rest, e")
         if len(set(self.frames)) != len(self.frames):
-            raise MusicError("a vocabulary names each frame once")
+            raise MusicError("the frames of a vocabulary must all be different")
         if not self.frames_per_second > 0:
             raise MusicError("frames_per_second must be positive")
 
@@ -88,16 +90,16 @@ class Vocabulary:
         """Build the vocabulary of a training split.
 
         Args:
-            counts: how often each frame occurs; the rest may be among them.
-            frames_per_second: how fast the frames were read.
-            maximum_frames: how many sounding frames to keep at most (the paper's 200); all if None.
-            minimum_count: frames that occur less often are left out.
-            corpus: how the songs were read; the defaults if None.
+            counts: number of occurrences of each frame; may include the rest.
+            frames_per_second: frames per second of the songs.
+            maximum_frames: maximum number of sounding frames (200 in the paper); None keeps all.
+            minimum_count: minimum number of occurrences of a frame.
+            corpus: settings by which the songs were read; None uses the defaults.
         """
         kept = [
             frame for frame, count in counts.items() if frame != REST and count >= minimum_count
         ]
-        # Ties by the frame itself, so that the order of reading cannot show.
+        # Ties are broken by the frame itself, so that the result is deterministic.
         kept.sort(key=lambda frame: (-counts[frame], frame))
         return cls((REST, *kept[:maximum_frames]), frames_per_second, corpus or CorpusSettings())
 
@@ -130,35 +132,37 @@ class Vocabulary:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The name of each token's frame: ``e``, ``60``, ``60,64,67``."""
+        """Name of the frame of each token: ``e``, ``60``, ``60,64,67``."""
         return tuple(map(frame_name, self.frames))
 
     def token(self, frame: Frame) -> int:
-        """Return the token of a frame that the vocabulary holds.
+        """Return the token of a frame.
 
         Raises:
-            UnknownFrame: it does not; the message names near frames.
+            UnknownFrame: the vocabulary does not contain the frame; the message lists similar ones.
         """
         try:
             return self._tokens[frame]
         except KeyError:
             near = "; ".join(map(frame_name, self.near(frame)))
             raise UnknownFrame(
-                f"the model does not know the frame {frame_name(frame)}; near ones: {near}"
+                f"the model's vocabulary does not contain the frame {frame_name(frame)}; similar "
+                f"frames: {near}"
             ) from None
 
     def tokens(self, frames: Sequence[Frame]) -> NDArray[np.int64]:
-        """Return the tokens of frames that the vocabulary holds, int64 [n].
+        """Return the tokens of frames, int64 [n].
 
         Raises:
-            UnknownFrame: it does not hold one; the message names near frames.
+            UnknownFrame: the vocabulary does not contain a frame; the message lists similar ones.
         """
         return np.array([self.token(frame) for frame in frames], dtype=np.int64)
 
     def near(self, frame: Frame, count: int = 5) -> list[Frame]:
-        """Return the `count` sounding frames most like `frame`.
+        """Return the `count` sounding frames that are most similar to `frame`.
 
-        By overlap, then by how many pitches they hold, then by how far these lie.
+        Sorted by overlap (Jaccard index), then by difference of the number of pitches, then by
+        distance of the mean pitch.
         """
         overlap = self._overlap(pack_frames([frame]))[0]
         centre = float(np.mean(frame)) if frame else 0.0
@@ -171,38 +175,41 @@ class Vocabulary:
         return [self.frames[token] for token in sorted(range(1, len(self)), key=distance)[:count]]
 
     def encode(self, frames: Sequence[Frame]) -> NDArray[np.int64]:
-        """Return the tokens of `frames`, int64 [n]; an unknown frame becomes the nearest one."""
+        """Return the tokens of `frames`, int64 [n]; unknown frames get that of the nearest one."""
         return self.encode_packed(pack_frames(frames))[0]
 
     def encode_packed(self, packed: PackedFrames) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the tokens of frames given as bits, and which of them had to be mapped.
+        """Return the tokens of frames given as bits, and a mask of the unknown frames.
 
         Args:
             packed: uint8 [n, 16], see :data:`tunesmith.music.frames.PackedFrames`.
 
         Returns:
-            int64 [n], and bool [n]: true where the frame is outside the vocabulary.
+            Tokens, int64 [n], and bool [n]: True where a frame is outside the vocabulary.
         """
         return encode_by_map(packed, self._packed_tokens, self._nearest, self._map, _MAPPED_AT_ONCE)
 
     @property
     def rests(self) -> tuple[int, ...]:
-        """The token of the rest; a frame has one part."""
+        """The token of the rest, for the only part of a frame."""
         return (REST_TOKEN,)
 
     @property
     def ranges(self) -> tuple[range, ...]:
-        """All tokens; a frame has one part."""
+        """The range of all tokens, for the only part of a frame."""
         return (range(len(self)),)
 
     def encode_song(
         self, distinct: PackedFrames, ids: NDArray[np.signedinteger]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return a song's tokens, int64 [frames], and which of its frames were mapped, bool.
+        """Return the tokens of a song and a mask of its unknown frames.
 
         Args:
-            distinct: uint8 [k, 16], its distinct frames.
-            ids: integers [frames], which of them each of its frames is.
+            distinct: distinct frames of the song as bits, uint8 [k, 16].
+            ids: index of each frame among them, integers [frames].
+
+        Returns:
+            Tokens, int64 [frames], and bool [frames]: True where a frame was mapped to the nearest.
         """
         tokens, mapped = self.encode_packed(distinct)
         return tokens[ids], mapped[ids]
@@ -216,7 +223,7 @@ class Vocabulary:
         return decode_by_place(self.frames, tokens)
 
     def _overlap(self, packed: PackedFrames) -> NDArray[np.float32]:
-        """Jaccard index, float32 [n, V - 1], of each sounding frame with every known one."""
+        """Return the Jaccard index of each frame with each sounding frame, float32 [n, V - 1]."""
         wanted, known = words(packed), self._sounding
         common = count_bits(wanted[:, None] & known[None])
         union = count_bits(wanted)[:, None] + count_bits(known) - common
@@ -224,10 +231,11 @@ class Vocabulary:
         return overlap
 
     def _map(self, packed: PackedFrames) -> NDArray[np.int64]:
-        """Return the token, int64 [n], that each unknown frame maps to.
+        """Return the token of the nearest frame for each unknown frame, int64 [n].
 
-        By the Jaccard index; of equals the smallest token, which is the most frequent frame. Music
-        does not become silence: the rest is no candidate unless it is all there is.
+        The nearest frame has the largest Jaccard index; among equals, the smallest token (the most
+        frequent frame). The rest is never chosen (unless it is the only frame), so that notes do
+        not become silence.
         """
         if len(self) == 1:
             return np.zeros(len(packed), dtype=np.int64)
@@ -239,7 +247,7 @@ class Vocabulary:
         for nth in range(size.max(initial=0)):
             chosen = place == nth
             common[rows[chosen]] += known.holds[pitches[chosen]]
-        # Among frames of one size the largest overlap is the largest Jaccard index, too.
+        # Among frames of equal size, most common pitches means the largest Jaccard index.
         column = np.empty((len(packed), len(known.sizes)), dtype=np.int64)
         for index, (start, end) in enumerate(itertools.pairwise(known.bounds)):
             column[:, index] = start + common[:, start:end].argmax(axis=1)
@@ -252,7 +260,7 @@ class Vocabulary:
     def to_json(self) -> str:
         """Return ``{"frames_per_second": 5.0, "frames": ["e", "60", …], "corpus": {…}}``.
 
-        A frame's position is its token.
+        The position of a frame is its token.
         """
         content = {
             "frames_per_second": self.frames_per_second,
@@ -263,7 +271,7 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, text: str) -> Vocabulary:
-        """Read what :meth:`to_json` wrote.
+        """Return the vocabulary of a JSON text; the inverse of :meth:`to_json`.
 
         Raises:
             MusicError: the text is not a vocabulary.
@@ -274,7 +282,7 @@ class Vocabulary:
             corpus = CorpusSettings.from_dict(content["corpus"])
             return cls(frames, float(content["frames_per_second"]), corpus)
         except (KeyError, TypeError, ValueError) as error:
-            raise MusicError(f"not a vocabulary file: {error}") from error
+            raise MusicError(f"invalid vocabulary file: {error}") from error
 
     @classmethod
     def read(cls, path: Path) -> Vocabulary:
@@ -289,14 +297,17 @@ def encode_by_map(
     map_frames: Callable[[PackedFrames], NDArray[np.int64]],
     at_once: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the tokens of frames given as bits, int64 [n], and which had to be mapped, bool [n].
+    """Return the tokens of frames given as bits, and a mask of the unknown frames.
 
     Args:
         packed: uint8 [n, bytes].
-        known: the token of each known frame, by its bits.
-        nearest: what unknown frames were mapped to before; what is mapped now is added.
-        map_frames: maps unknown frames, uint8 [k, bytes], to tokens, int64 [k].
-        at_once: how many frames are mapped at a time at most.
+        known: token of each frame of the vocabulary, by its bits.
+        nearest: cache of the tokens of unknown frames, by their bits; new ones are added.
+        map_frames: function from unknown frames, uint8 [k, bytes], to tokens, int64 [k].
+        at_once: maximum number of frames to map at a time.
+
+    Returns:
+        Tokens, int64 [n], and bool [n]: True where a frame is unknown.
     """
     keys = packed_keys(packed)
     tokens = np.array([known.get(key, -1) for key in keys], dtype=np.int64)
@@ -314,7 +325,7 @@ def encode_by_map(
 def decode_by_place(
     frames: Sequence[Frame], tokens: Sequence[int] | NDArray[np.integer[Any]]
 ) -> list[Frame]:
-    """Return the frames that stand at the places `tokens`.
+    """Return the frame of each token.
 
     Raises:
         MusicError: a token is out of range.
@@ -322,18 +333,18 @@ def decode_by_place(
     ids = [int(token) for token in tokens]
     for token in ids:
         if not 0 <= token < len(frames):
-            raise MusicError(f"token {token} is outside the vocabulary of {len(frames)}")
+            raise MusicError(f"token {token} is outside the vocabulary: 0 to {len(frames) - 1}")
     return [frames[token] for token in ids]
 
 
 def words(packed: PackedFrames) -> NDArray[np.uint64]:
-    """Return frames, uint8 [n, 16], as uint64 [n, 2]: the same bits."""
+    """Return frames, uint8 [n, 16], as a view of the same bits, uint64 [n, 2]."""
     return np.ascontiguousarray(packed).view(np.uint64)
 
 
 def count_bits(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """Return uint8 [...], how many of the 128 bits of uint64 [..., 2] are set."""
-    # Bits, not a matrix product of zeros and ones: on a busy machine the threads of a linear
-    # algebra library cost ten times what they save on matrices as small as these.
+    """Return the number of set bits of each 128-bit row, uint64 [..., 2], as uint8 [...]."""
+    # Not a matrix product of zeros and ones: on a busy machine, the threads of a linear algebra
+    # library cost ten times the time that they save on such small matrices.
     counts: NDArray[np.uint8] = np.bitwise_count(words[..., 0]) + np.bitwise_count(words[..., 1])
     return counts

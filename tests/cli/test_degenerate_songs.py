@@ -52,8 +52,8 @@ def test_each_degenerate_song_has_one_line_and_the_others_none(
     songs = [fine, song(DWELLING, Sampling(0.5)), song(SILENT, Sampling(0.0))]
     assert warn_of_degenerate(songs, [Path(f"{name}.mid") for name in "abc"])
     assert capsys.readouterr().err.splitlines() == [
-        "tunesmith: warning: b.mid dwells: one frame stands for 290 of 300 frames, in songs of the "
-        "corpus for at most 40; try --temperature 1",
+        "tunesmith: warning: b.mid repeats one frame for too long: for 290 of 300 frames, in "
+        "training songs for at most 40; try --temperature 1",
         "tunesmith: warning: c.mid is silent: all 300 frames are rests; try --temperature 1 "
         "(0 always takes the likeliest frame)",
     ]

@@ -160,7 +160,7 @@ def test_a_start_note_that_the_model_does_not_know(
         "generate", "--server", server_address, "--start-note", 20, "--out", tmp_path / "s.mid"
     )
     assert code == 1
-    assert "near ones: 60; 61; 62" in line
+    assert "similar frames: 60; 61; 62" in line
 
 
 @pytest.mark.parametrize(

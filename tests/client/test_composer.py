@@ -149,7 +149,9 @@ def test_a_primer_without_the_models_track_is_read_with_all_tracks(
 
 
 def test_an_unknown_note_is_an_error_that_names_near_ones(composer: Composer) -> None:
-    with pytest.raises(UnknownStart, match=r"does not know the frame 100; near ones: 84; 83") as e:
+    with pytest.raises(
+        UnknownStart, match=r"does not contain the frame 100; similar frames: 84; 83"
+    ) as e:
         composer.generate(start_note=100)
     assert isinstance(e.value, ComposerError)
     assert isinstance(e.value, MusicError)

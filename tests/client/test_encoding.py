@@ -57,7 +57,7 @@ def test_plain_frames_are_struck_where_their_pitches_begin(struck: str, contract
     with Composer(struck) as composer:
         song = composer.generate(1, start_frames=[(60,), (60,), (64, 60)], **GREEDY)
         noted = composer.generate(2, start_note=60, **GREEDY)
-        with pytest.raises(UnknownStart, match="near ones: 60,64; 60"):
+        with pytest.raises(UnknownStart, match="similar frames: 60,64; 60"):
             composer.generate(1, start_chord=[61, 65])
     # The model has no frame that holds 60 and strikes 64: the most frequent one sounds so.
     assert contract.windows[0].tolist() == [[0, 0, 0, 1, 2, 3]]

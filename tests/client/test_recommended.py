@@ -110,7 +110,7 @@ def test_a_song_is_held_against_the_limits_of_its_model(recommend: Any) -> None:
     assert resting.degenerate == "is silent: all 20 frames are rests"
     held = composer.generate(4, sampling=lambda rows, _: rows * [0, 1, 0, 0, 0])
     assert held.degenerate == (
-        "dwells: one frame stands for 4 of 4 frames, in songs of the corpus for at most 2"
+        "repeats one frame for too long: for 4 of 4 frames, in training songs for at most 2"
     )
 
 

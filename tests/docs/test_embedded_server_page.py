@@ -48,7 +48,7 @@ def test_a_command_line_of_the_page_is_taken(
     with pytest.raises(SystemExit) as ended:
         main.main()
     assert not ended.value.code
-    assert capsys.readouterr().out.startswith("the embedded server would serve ")
+    assert "tunesmith.cli.main serve --engine=embedded " in capsys.readouterr().out
 
 
 def test_the_page_has_command_lines() -> None:

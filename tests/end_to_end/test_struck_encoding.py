@@ -127,7 +127,7 @@ def test_a_song_begins_from_a_note_or_goes_on_from_a_file(
         noted = composer.generate(20, start_note=60, seed=1)
         primed = composer.generate(20, primer=primer, seed=1)
         framed = composer.generate(20, start_frames=[(60,), (60,), (62,)], seed=1)
-        with pytest.raises(UnknownStart, match="does not know the frame 61; near ones: "):
+        with pytest.raises(UnknownStart, match="does not contain the frame 61; similar frames: "):
             composer.generate(20, start_note=61)
     assert noted.frames[0] == (60,)
     # The model heard the file's own strikes.

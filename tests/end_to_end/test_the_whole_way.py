@@ -62,7 +62,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert "6 songs: 5 train, 1 eval" in done.stderr
     assert "rejected: 1 malformed" in done.stderr
-    assert re.search(r"notes in the files \d+, in the tokens \d+", done.stderr)
+    assert re.search(r"\d+ notes in the files, \d+ note starts in the tokens", done.stderr)
     assert "begin in the frames" in (folder / "root" / "report.html").read_text()
     assert "pushed version 1" in done.stderr
     assert "to improve the model: the epochs ended while" in done.stderr

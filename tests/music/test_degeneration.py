@@ -43,7 +43,7 @@ def test_a_model_without_limits_is_not_held_against_any() -> None:
 def test_too_many_rests_are_told_with_those_of_the_corpus() -> None:
     scattered = [frame for note in moving(150) for frame in (note, REST)]
     assert text(scattered) == (
-        "rests too much: 150 of 300 frames are rests, in songs of the corpus at most 20%"
+        "has too many rests: 150 of 300 frames, in training songs at most 20%"
     )
 
 
@@ -52,7 +52,7 @@ def test_one_frame_that_stands_too_long_is_told_and_whether_it_is_a_rest() -> No
     assert found is not None
     assert (found.fault, found.of_rest) == ("dwells", False)
     assert found.text == (
-        "dwells: one frame stands for 290 of 300 frames, in songs of the corpus for at most 40"
+        "repeats one frame for too long: for 290 of 300 frames, in training songs for at most 40"
     )
     resting = find_degeneration([*moving(250), *[REST] * 50], LIMITS)
     assert resting is not None

@@ -68,10 +68,12 @@ def test_counts_are_added_and_travel_as_bytes() -> None:
 
 def test_the_line_names_the_most_frequent_reason_first_and_none_that_is_not() -> None:
     assert describe_notes(NoteCounts(kept=7900, too_short=600, repeated=1500)) == (
-        "notes in the files 10,000, in the tokens 7,900: 1,500 repeat a pitch without a gap and "
-        "merge, 600 are too short for a frame"
+        "10,000 notes in the files, 7,900 note starts in the tokens; lost: 1,500 merged with the "
+        "previous note of the same pitch, 600 shorter than a frame"
     )
-    assert describe_notes(NoteCounts(kept=3)) == "notes in the files 3, in the tokens 3"
+    assert describe_notes(NoteCounts(kept=3)) == (
+        "3 notes in the files, 3 note starts in the tokens"
+    )
 
 
 def has_bends(path: Path) -> bool:

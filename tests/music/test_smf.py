@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tunesmith.music.parts import TempoMap, parts_of
+from tunesmith.music.parts import TempoMap, instruments_of
 from tunesmith.music.smf import Irregular, read_midi_file
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -109,7 +109,7 @@ def fast(data: bytes) -> Instruments:
             list(zip(seconds(part.bend_tick), part.bend.tolist(), strict=True)),
             seconds([part.end_tick])[0],
         )
-        for part in parts_of(file)
+        for part in instruments_of(file)
     ]
 
 

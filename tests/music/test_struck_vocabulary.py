@@ -61,7 +61,9 @@ def test_plain_frames_are_encoded_by_where_their_pitches_begin() -> None:
 
 
 def test_pitches_that_never_sound_together_are_unknown_and_near_ones_are_named() -> None:
-    with pytest.raises(UnknownFrame, match="does not know the frame 61; near ones: 60; 72; 60,64"):
+    with pytest.raises(
+        UnknownFrame, match="does not contain the frame 61; similar frames: 60; 72; 60,64"
+    ):
         vocabulary().tokens([(61,)])
 
 
@@ -103,9 +105,9 @@ def test_the_nearest_frame_is_the_best_by_the_rule_in_words(
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ((), "starts with the rest"),
-        (("60!", "e"), "starts with the rest"),
-        (("e", "60!", "60!"), "names each frame once"),
+        ((), "must be the rest"),
+        (("60!", "e"), "must be the rest"),
+        (("e", "60!", "60!"), "must all be different"),
         (("e", "60"), "is not a struck frame"),
     ],
 )

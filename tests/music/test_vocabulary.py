@@ -88,7 +88,7 @@ def test_what_is_no_vocabulary_file_is_refused(text: str) -> None:
 
 def test_an_unknown_note_is_told_with_near_ones() -> None:
     known = Vocabulary(((), (60,), (72,), (62, 65)), 5.0)
-    with pytest.raises(UnknownFrame, match="frame 61; near ones: 60; 72; 62,65"):
+    with pytest.raises(UnknownFrame, match="frame 61; similar frames: 60; 72; 62,65"):
         known.token((61,))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
 from tunesmith.serving.errors import ServerStopping
-from tunesmith.serving.model import Load, PendingVersions, HostedModel
+from tunesmith.serving.model import HostedModel, Load, PendingVersions
 from tunesmith.serving.model_config import ModelConfig
 from tunesmith.serving.polling import Polling
 from tunesmith.serving.runtime import model_pb2

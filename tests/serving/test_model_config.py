@@ -62,11 +62,11 @@ def test_a_file_as_tensorflow_serving_takes_it() -> None:
         ModelConfig(
             "some",
             Path("/models/some"),
-            VersionPolicy(most=None, only=frozenset({3, 7})),
+            VersionPolicy(limit=None, numbers=frozenset({3, 7})),
             {"stable": 3, "canary": 7},
         ),
-        ModelConfig("every", Path("/e"), VersionPolicy(most=None)),
-        ModelConfig("two", Path("/t"), VersionPolicy(most=2)),
+        ModelConfig("every", Path("/e"), VersionPolicy(limit=None)),
+        ModelConfig("two", Path("/t"), VersionPolicy(limit=2)),
         ModelConfig("unset", Path("/u"), VersionPolicy(limit=1)),
     )
 
@@ -87,7 +87,7 @@ def listed(*configs: str) -> str:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "has no model_config_list: list at least one config"),
+        ("", "has no model_config_list: add one with at least one config"),
         ("custom_model_config { type_url: 'x' }", "has no model_config_list"),
         ("model_config_list {", '1:19 : Expected "}"'),
         (listed("name: 'a' path: '/a'"), 'has no field named "path"'),

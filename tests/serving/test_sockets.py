@@ -117,5 +117,5 @@ def test_a_path_that_cannot_be_a_socket_is_refused_in_one_line(
 
 
 def test_a_server_needs_a_port_or_a_socket(shared_server: EmbeddedServer) -> None:
-    with pytest.raises(AddressUnavailable, match="name a port or a socket"):
+    with pytest.raises(AddressUnavailable, match="set a port or a socket"):
         EmbeddedServer(shared_server.model_dir, ServerOptions(port=None)).start()

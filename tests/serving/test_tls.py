@@ -105,7 +105,7 @@ def encrypted(key: str) -> str:
     [
         (lambda found: found.update(server_key=""), "does not set server_key"),
         (lambda found: found.update(server_cert=""), "does not set server_cert"),
-        (lambda found: found.update(server_key="/etc/tls/key.pem"), "is not a path"),
+        (lambda found: found.update(server_key="/etc/tls/key.pem"), ", not a path"),
         (lambda found: found.update(server_key=Identity(trustme.CA()).key), "does not belong to"),
         (
             lambda found: found.update(server_key=found["server_cert"]),

@@ -285,7 +285,7 @@ def test_names_that_are_no_version_are_passed_over(tmp_path: Path) -> None:
         (
             lambda folder: (folder / "saved_model.pb").write_text(""),
             ModelVersionMissing,
-            "name its parent folder",
+            "use its parent folder",
         ),
         (lambda folder: (folder / "4").mkdir(), ModelNotLoadable, "version 4 of model tunesmith"),
     ],
@@ -323,7 +323,7 @@ def test_warm_up_requests_are_replayed(
         (lambda record: [record("", tokens=[[0] * 49])], "warm-up request 0 failed: input tokens"),
         (lambda record: [record("foo")], 'request 0 failed: Serving signature key "foo"'),
         (lambda record: [record("", tokens=TOKENS), b"\xff"], "Failed to parse warmup record 1"),
-        (lambda _: [b""], "log without a type, but only Predict"),
+        (lambda _: [b""], "log without a type: only predict_log"),
         (lambda record: [record("pair", first=[1], second=[1])] * 1001, "exceeds the maximum"),
     ],
 )

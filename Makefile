@@ -86,7 +86,7 @@ docs: venv ## docs/parameters.md and docs/messages.md, out of the source
 
 # -P, so that the installed packages are found, and not the folder tunesmith/ of this checkout.
 site: venv ## site/: the pages of docs/, and a reference out of the docstrings
-	$(BIN)/python -P -m mkdocs build -q
+	$(BIN)/python -P -m mkdocs build
 
 notices: venv ## NOTICE, out of what the packages hold of the works of others
 	$(BIN)/python tools/notices.py NOTICE

@@ -81,3 +81,20 @@ def test_references_become_links_and_stale_ones_warn(
     assert [each.getMessage() for each in caplog.records] == [
         "tunesmith.song.Song: there is no read"
     ]
+
+
+def test_every_docstring_is_about_what_is_there(
+    tool: Callable[[str], ModuleType], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Arguments that a function has, in sections that are well-formed, in all packages."""
+    tool("site").copy_packages(tmp_path / "tunesmith")
+    extensions = griffe.load_extensions(tool("roles").Roles)
+    loader = griffe.GriffeLoader(search_paths=[str(tmp_path)], extensions=extensions)
+    waiting: list[griffe.Object] = [loader.load("tunesmith", try_relative_path=False)]
+    with caplog.at_level(logging.WARNING):
+        while waiting:
+            each = waiting.pop()
+            if each.docstring is not None:
+                each.docstring.parse("google")
+            waiting += [one for one in each.members.values() if isinstance(one, griffe.Object)]
+    assert [each.getMessage() for each in caplog.records] == []

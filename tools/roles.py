@@ -41,7 +41,7 @@ def _objects(parent: griffe.Object) -> Iterator[griffe.Object]:
 
 
 def _link(package: griffe.Module, owner: griffe.Object, match: re.Match[str]) -> str:
-    short, name = match.groups()
+    short, name = match[1], match[2].lstrip(".")
     text = name.rpartition(".")[2] if short else name
     if name.partition(".")[0] in sys.stdlib_module_names:
         return f"`{text}`"

@@ -19,14 +19,19 @@ _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s:#]+)\)")
 
 
 def on_startup(**_: Any) -> None:
-    """Copy the installed packages into one folder.
+    """Copy the packages before anything is built."""
+    copy_packages(PACKAGES)
+
+
+def copy_packages(target: Path) -> None:
+    """Copy the installed packages into one folder, which is emptied first.
 
     An editable install links the files of several folders, and griffe follows the links to folders
     that lack the packages beside them.
     """
-    [installed] = tunesmith.__path__
-    shutil.rmtree(PACKAGES, ignore_errors=True)
-    shutil.copytree(installed, PACKAGES, ignore=shutil.ignore_patterns("__pycache__"))
+    installed = next(path for path in tunesmith.__path__ if Path(path, "music").is_dir())
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(installed, target, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:

@@ -14,7 +14,7 @@ from tunesmith.cli import log_lines
 from tunesmith.cli.console import ConsoleProgress
 from tunesmith.cli.derived_command import DerivedCommand
 from tunesmith.cli.environment import PREFIX, EnvironmentGroup, prefix_of
-from tunesmith.cli.options import BEAM_OPTIONS, FOLDER, NO_WAIT, check_beam_options
+from tunesmith.cli.options import BEAM_OPTIONS, FOLDER, NO_WAIT, PLUGIN_PATH, check_beam_options
 
 if TYPE_CHECKING:
     from tunesmith.components.component import Component
@@ -105,6 +105,7 @@ def _component_command(name: str) -> click.Command:
         help="Start from the parameters of this execution (its ID).",
     )
     @NO_WAIT
+    @PLUGIN_PATH
     @click.option(
         "--describe", is_flag=True, help="Print the component's inputs and parameters, and exit."
     )

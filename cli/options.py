@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from tunesmith.plugins import PluginError, set_plugin_path
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -34,6 +36,28 @@ LOG_FORMAT = click.option(
     default="text",
     show_default=True,
     help="Format of progress lines: text, or one JSON object per line with time and level.",
+)
+
+
+def _search_plugins(ctx: click.Context, param: click.Parameter, folders: tuple[Path, ...]) -> None:
+    del param
+    if not folders:
+        return  # TUNESMITH_PLUGIN_PATH stays in force.
+    try:
+        set_plugin_path(folders)
+    except PluginError as error:
+        raise click.UsageError(str(error), ctx) from error
+
+
+PLUGIN_PATH = click.option(
+    "--plugin-path",
+    type=FOLDER,
+    multiple=True,
+    # Before the options that name a plug-in.
+    is_eager=True,
+    expose_value=False,
+    callback=_search_plugins,
+    help="Folder to search for plug-ins, after the installed packages (repeatable).",
 )
 
 BEAM_OPTIONS = click.argument(

@@ -13,7 +13,15 @@ from tunesmith.cli import log_lines
 from tunesmith.cli.argument_names import arguments_named, with_option_names
 from tunesmith.cli.console import ConsoleProgress
 from tunesmith.cli.derived_command import DerivedCommand
-from tunesmith.cli.options import BEAM_OPTIONS, DRY_RUN, FILE, LOG_FORMAT, NO_WAIT, PRINT_CONFIG
+from tunesmith.cli.options import (
+    BEAM_OPTIONS,
+    DRY_RUN,
+    FILE,
+    LOG_FORMAT,
+    NO_WAIT,
+    PLUGIN_PATH,
+    PRINT_CONFIG,
+)
 
 if TYPE_CHECKING:
     from tunesmith.components.artifacts import TrainedModel
@@ -52,6 +60,7 @@ def pipeline_options(*keys: str) -> list[click.Parameter]:
 @DRY_RUN
 @LOG_FORMAT
 @NO_WAIT
+@PLUGIN_PATH
 @BEAM_OPTIONS
 @click.pass_context
 def command(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tunesmith.cli.options import FILE, FOLDER, Command, add_options
+from tunesmith.cli.options import FILE, FOLDER, PLUGIN_PATH, Command, add_options
 from tunesmith.plugins import is_reference, plugin_names
 from tunesmith.serving.engines.engine import AUTO, DEFAULT_IMAGE, engine_names
 from tunesmith.serving.options import ServerOptions
@@ -220,6 +220,7 @@ _PROGRAM = (
         show_default=True,
         help="Serving engine; auto = the best available one that listens on --host only.",
     ),
+    PLUGIN_PATH,
     click.option(
         "--image",
         default=DEFAULT_IMAGE,

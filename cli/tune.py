@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tunesmith.cli.derived_command import DerivedCommand
-from tunesmith.cli.options import BEAM_OPTIONS, DRY_RUN, LOG_FORMAT, NO_WAIT, PRINT_CONFIG
+from tunesmith.cli.options import (
+    BEAM_OPTIONS,
+    DRY_RUN,
+    LOG_FORMAT,
+    NO_WAIT,
+    PLUGIN_PATH,
+    PRINT_CONFIG,
+)
 from tunesmith.cli.run import given_for_run, pipeline_options, run_as_set
 
 if TYPE_CHECKING:
@@ -33,6 +40,7 @@ def _derived() -> Sequence[click.Parameter]:
 @DRY_RUN
 @LOG_FORMAT
 @NO_WAIT
+@PLUGIN_PATH
 @BEAM_OPTIONS
 @click.pass_context
 def command(

@@ -6,12 +6,13 @@ import dataclasses
 import shlex
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tunesmith.cli import main
+from tunesmith.plugins import set_plugin_path
 from tunesmith.serving import EngineLimit, EngineOptions, ServerOptions, load_engine
 from tunesmith.serving.engines.embedded import EmbeddedEngine
 
@@ -135,6 +136,34 @@ def test_an_engine_that_needs_a_port_gets_a_free_one(serve: Run, versions: Path)
     ]
     assert len(ports) == 1
     assert ports[0] > 0
+
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+@pytest.fixture
+def tidied_plugins() -> Iterator[None]:
+    """Afterwards the plug-in path is empty again."""
+    yield
+    set_plugin_path([])
+
+
+@pytest.mark.usefixtures("tidied_plugins")
+def test_a_users_own_engine_is_found_on_the_plugin_path(
+    serve: Run, versions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = ("--model-dir", versions, "--engine", "low_priority_engine:LowPriority", "--port", 0)
+    assert "there is no module low_priority_engine" in refused(serve(*ask, "--dry-run"))[1]
+    assert "is not a folder" in refused(serve(*ask, "--plugin-path", EXAMPLES / "none"))[1]
+    code, out, err = serve(*ask, "--plugin-path", EXAMPLES, "--dry-run")
+    assert (code, err) == (0, "")
+    words = shlex.split(out)
+    assert words[:3] == ["nice", "-n", "10"]
+    (port,) = [word.removeprefix("--port=") for word in words if word.startswith("--port=")]
+    assert int(port) > 0
+    monkeypatch.setenv("PATH", "")
+    found = refused(serve(*ask, "--plugin-path", EXAMPLES))
+    assert found == (1, "nice is not on PATH\n")
 
 
 def refused(answer: tuple[int, str, str]) -> tuple[int, str]:

@@ -68,6 +68,12 @@ def test_the_documented_script_makes_a_tls_config(tmp_path: Path, mutual: bool) 
     assert certificates.client_authorities == (texts[2] if mutual else None)
 
 
+def test_the_documented_engine_is_the_example() -> None:
+    """Which InfraValidator's tests start, and those of ``tunesmith serve``."""
+    example = ROOT / "docs" / "examples" / "low_priority_engine.py"
+    assert blocks("serving.md", "python") == [example.read_text()]
+
+
 @pytest.mark.parametrize("page", ["serving.md", "security.md"])
 def test_documented_options_are_there(page: str) -> None:
     text = (ROOT / "docs" / page).read_text()

@@ -213,27 +213,11 @@ def test_the_engine_that_auto_took_is_recorded(
     assert "docker serves the model" in [check.why for check in blessing.checks()]
 
 
-# The embedded server, started through another command line.
-ENGINE = """
-from tunesmith.serving import Engine, load_engine
-
-class LowPriority(Engine):
-    def unavailable(self, options):
-        return None
-    def command(self, model_dir, options):
-        return ["nice", "-n", "1", *load_engine("embedded").command(model_dir, options)]
-"""
-
-
 @pytest.fixture
-def own_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An engine of the user's, on the plug-in path."""
-    folder = tmp_path / "plugins"
-    folder.mkdir()
-    (folder / "low_priority.py").write_text(ENGINE)
-    monkeypatch.setenv("TUNESMITH_PLUGIN_PATH", "")
-    set_plugin_path([folder])
-    yield "low_priority:LowPriority"
+def own_engine() -> Iterator[str]:
+    """An engine on the plug-in path: the embedded server, started by another command line."""
+    set_plugin_path([Path(__file__).parents[3] / "docs" / "examples"])
+    yield "low_priority_engine:LowPriority"
     set_plugin_path([])
 
 
@@ -252,8 +236,8 @@ def test_the_code_of_the_engine_is_code_of_the_component(own_engine: str) -> Non
     def modules(engine: str) -> tuple[str, ...]:
         return INFRA_VALIDATOR.modules(replace(PARAMETERS, engine=engine))
 
-    assert modules(own_engine) == ("low_priority",)
-    assert "low_priority" in code_version(modules(own_engine)).modules
+    assert modules(own_engine) == ("low_priority_engine",)
+    assert "low_priority_engine" in code_version(modules(own_engine)).modules
     for name in engine_names():
         (module,) = modules(name)
         assert module == type(load_engine(name)).__module__
@@ -266,7 +250,7 @@ def test_the_engines_are_those_of_the_command() -> None:
 
 
 @pytest.mark.usefixtures("own_engine")
-@pytest.mark.parametrize("engine", ["low_priority", "lower_priority:Engine", "a b:c"])
+@pytest.mark.parametrize("engine", ["low_priority_engine", "lower_priority:Engine", "a b:c"])
 def test_an_engine_that_does_not_exist_is_refused_before_anything_runs(engine: str) -> None:
     with pytest.raises(ParameterError, match=r"or module:object, not|there is no module"):
         replace(PARAMETERS, engine=engine)

@@ -30,7 +30,7 @@ class Ready:
     """Content of the ready file, which is JSON.
 
     Args:
-        engine: the engine that serves: ``embedded``, ``tensorflow-serving`` or ``docker``.
+        engine: name of the engine that serves, as for ``--engine``; never ``auto``.
         address: ``HOST:PORT`` or ``unix:PATH``, for a client on this machine.
         model: the name that the model is served under; None where a model configuration names them.
         pid: the process that serves; of Docker, the one that runs the container.

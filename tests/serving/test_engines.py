@@ -165,6 +165,17 @@ def test_a_plug_in_is_an_engine_by_its_object_or_class(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("plugin")
+def test_an_installed_package_offers_an_engine_by_name(tmp_path: Path) -> None:
+    metadata = tmp_path / "quiet_engine-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: quiet-engine\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[tunesmith.engines]\nquiet = quiet_engine:Quiet\n")
+    assert command("quiet", tmp_path)[0] == "nice"
+    with pytest.raises(EngineUnknown, match="tensorflow-serving, quiet, or module:object, not"):
+        load_engine("loud")
+
+
+@pytest.mark.usefixtures("plugin")
 def test_what_is_not_an_engine_is_refused_in_one_line() -> None:
     for name, words in (
         ("quiet_engine:NUMBER", "quiet_engine:NUMBER is not an engine: derive its class from"),

@@ -27,7 +27,7 @@ from tunesmith.components.evaluator.likelihood import Predictor
 from tunesmith.components.records.eval_windows import EvalWindows
 from tunesmith.components.records.tfrecord import read_tokens
 from tunesmith.components.saved_predictor import SavedPredictor
-from tunesmith.components.sources.midi_folder import list_midi_files
+from tunesmith.components.sources.source import list_songs
 
 TUNESMITH = (sys.executable, "-m", "tunesmith.cli.main")
 DATA = Path("../shared/data")
@@ -68,7 +68,7 @@ def main() -> None:
         if not parent.is_dir():
             limit = ("--track", options.parent_track, "--max-seconds", options.parent_seconds)
             pipeline("run", options.parent, work / "parent", *limit)
-        songs = len(list_midi_files(options.style))
+        songs = len(list_songs(options.style).files)
         both = [
             *("--eval-fraction", 1 - options.learn / songs, "--track", options.style_track),
             *("--max-seconds", options.seconds, "--allow", "high-mapped-share"),

@@ -150,10 +150,11 @@ def _run(
     wait: bool,
 ) -> None:
     from tunesmith.components.progress import executing
+    from tunesmith.components.sources.source import AUTO
     from tunesmith.pipeline.inputs import take_inputs
     from tunesmith.pipeline.runner import Runner
 
-    inputs = take_inputs(component.inputs, given, root)
+    inputs = take_inputs(component.inputs, given, root, getattr(parameters, "source", AUTO))
     recorded = {"input": given, **asdict(parameters), "beam_options": beam_options}
     with (
         Runner(

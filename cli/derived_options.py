@@ -118,6 +118,8 @@ class ParameterOption(click.Option):
         self.is_list = typing.get_origin(kind) is tuple and Ellipsis in typing.get_args(kind)
         names = (f"{option}/--no-{option[2:]}",) if kind is bool else (option,)
         types_: dict[Any, Any] = {bool: click.BOOL, Path: FOLDER}
+        if key == "midi_dir":  # It may be an archive.
+            types_[Path] = click.Path(path_type=Path)
         super().__init__(
             names,
             type=types_.get(kind)

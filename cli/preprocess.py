@@ -80,9 +80,9 @@ def _preprocess(
     from tunesmith.components.errors import OutputNotEmpty
     from tunesmith.components.example_gen.reading import start_reading
     from tunesmith.components.publishing import staged_directory
-    from tunesmith.components.sources.midi_folder import list_midi_files
+    from tunesmith.components.sources.source import list_songs
 
-    files = list_midi_files(midi_dir)
+    songs = list_songs(midi_dir, example_gen.source)
     if output.exists() and any(output.iterdir()) and not (output / "vocabulary.json").is_file():
         raise OutputNotEmpty(
             "output", f"{output} holds files that are not preprocessed songs: choose another folder"
@@ -90,8 +90,8 @@ def _preprocess(
     progress = ConsoleProgress()
     with (
         staged_directory(output, replace=True) as staging,
-        progress.task(f"preprocessing {len(files)} MIDI files"),
-        start_reading(files, example_gen, beam_options, transform.keys) as songs,
+        progress.task(f"preprocessing {len(songs.files)} songs"),
+        start_reading(songs, example_gen, beam_options, transform.keys) as reading,
     ):
         # Importing Beam takes seconds, in which other processes already read the files. Its objects
         # live until the process ends, so garbage collection would only cost time.
@@ -100,7 +100,7 @@ def _preprocess(
 
         gc.freeze()
         gc.enable()
-        counters = run_preprocess(songs, staging, transform)
+        counters = run_preprocess(reading, staging, transform)
     for line in describe_songs(output, output):
         progress.say(line)
     if counters:

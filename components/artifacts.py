@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -18,6 +18,7 @@ from tunesmith.components.errors import ComponentError
 
 if TYPE_CHECKING:
     from tunesmith.components.encodings.encoding import TokenVocabulary
+    from tunesmith.components.sources.source import ListedSongs
     from tunesmith.music import CorpusSettings
     from tunesmith.music.note_counts import NoteCounts
 
@@ -77,8 +78,33 @@ class Artifact:
         return ()
 
 
-class MidiFolder(Artifact):
-    """A folder of MIDI files of the user; it is never written to."""
+@dataclass(frozen=True)
+class SongFiles(Artifact):
+    """The user's own songs, as a source reads them; never written to.
+
+    Args:
+        listed: what the source found; None where it has not looked.
+    """
+
+    listed: ListedSongs | None = field(default=None, repr=False, compare=False)
+
+    def modules(self) -> tuple[str, ...]:
+        """Return the module of the source."""
+        from tunesmith.components.sources.source import source_modules
+
+        return () if self.listed is None else source_modules(self.listed.source.name)
+
+
+class MidiFolder(SongFiles):
+    """A folder of MIDI files."""
+
+
+class MidiArchive(SongFiles):
+    """A zip or tar archive of MIDI files."""
+
+
+class Scores(SongFiles):
+    """A folder or an archive of scores: MusicXML, ABC."""
 
 
 class _SplitRecords(Artifact):
@@ -117,7 +143,7 @@ class Sequences(_SplitRecords):
 
     ``train-*.tfrecord``, ``eval-*.tfrecord`` and, with a test fraction, ``test-*.tfrecord`` of
     tf.train.Example (see :func:`tunesmith.components.records.songs.write_frames`),
-    ``rejected.jsonl``, ``summary.json``, ``notes.json``, ``corpus.json``.
+    ``rejected.jsonl``, ``summary.json``, ``notes.json``, ``corpus.json``, ``source.json``.
     """
 
     COUNTS = ("summary.json", "corpus.json")
@@ -143,6 +169,14 @@ class Sequences(_SplitRecords):
             return summary | {"notes": _read_json(self.path / "notes.json")}
         except FileNotFoundError:
             return summary
+
+    def source(self) -> dict[str, str] | None:
+        """Read ``source.json``: ``name`` of the source and ``path`` of the songs; None if absent.
+
+        It is no content: the same songs make the same frames, wherever they come from.
+        """
+        path = self.path / "source.json"
+        return _read_json(path) if path.is_file() else None
 
     def notes(self) -> NoteCounts | None:
         """Return the counts of kept and lost notes; None if an older version wrote the artifact."""

@@ -27,7 +27,7 @@ def run_preprocess(reading: Reading, output: Path, parameters: TransformParamete
         NoSongs: a split would be empty.
         ComponentError: the Beam job failed.
     """
-    shards = shard_counts(len(reading.files), reading.parameters)
+    shards = shard_counts(len(reading.songs.files), reading.parameters)
     settings = TokenSettings.of(parameters, reading.parameters.corpus())
 
     def build(pipeline: beam.Pipeline, songs: dict[str, beam.PCollection]) -> None:

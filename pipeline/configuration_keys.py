@@ -32,7 +32,11 @@ RUN_KEYS: Mapping[str, ParameterField] = {
             "midi_dir",
             Path,
             None,
-            Declaration("Folder of MIDI files (searched recursively).", option="--midi-dir"),
+            Declaration(
+                "Folder of MIDI files (searched recursively), or an archive of them; --source "
+                "says what else it can be.",
+                option="--midi-dir",
+            ),
         ),
         _run_key(
             "root",

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tunesmith.components.artifacts import Artifact, MidiFolder
+from tunesmith.components.artifacts import Artifact, SongFiles
 from tunesmith.components.errors import ComponentError
-from tunesmith.components.sources.midi_folder import read_midi_folder
+from tunesmith.components.sources.source import AUTO, read_source
 from tunesmith.pipeline.dag import input_fields
 from tunesmith.pipeline.figures import artifact_type
 from tunesmith.pipeline.lineage import NotRecorded, RecordedArtifact, read_lineage
@@ -18,15 +18,16 @@ class UnfitInput(ComponentError):
     """An input is missing, or of the wrong type."""
 
 
-def take_inputs(kind: type[Any], given: Sequence[str], root: Path) -> Any:
+def take_inputs(kind: type[Any], given: Sequence[str], root: Path, source: str = AUTO) -> Any:
     """Return the component's inputs.
 
     Args:
         kind: the dataclass of the inputs.
         given: each the ID of an execution of `root`, or the path of an artifact of any root. The
             field follows from its type, or from a name: ``model=3``. A folder that is in no
-            metadata store needs the name, unless it holds MIDI files.
+            metadata store needs the name, unless it holds songs.
         root: of the pipeline.
+        source: the source that reads the user's songs.
 
     Raises:
         UnfitInput: an input has the wrong type, or is missing.
@@ -45,7 +46,9 @@ def take_inputs(kind: type[Any], given: Sequence[str], root: Path) -> Any:
         }
         if name and name not in free:
             raise UnfitInput(f"input {name} is given twice: give it once")
-        found, artifact = _take({name: free[name]} if name else free, where, root, bool(name))
+        found, artifact = _take(
+            {name: free[name]} if name else free, where, root, bool(name), source
+        )
         taken.setdefault(found, []).append(artifact)
     for field in wanted.values():
         if field.needed and field.name not in taken:
@@ -62,7 +65,7 @@ def take_inputs(kind: type[Any], given: Sequence[str], root: Path) -> Any:
 
 
 def _take(
-    free: dict[str, type[Artifact]], where: str, root: Path, is_named: bool
+    free: dict[str, type[Artifact]], where: str, root: Path, is_named: bool, source: str
 ) -> tuple[str, Artifact]:
     """Return the field that the artifact at `where` belongs to, and the artifact."""
     path = Path(where)
@@ -72,10 +75,10 @@ def _take(
     except NotRecorded:
         recorded = None
     for name, kind in free.items():
-        if issubclass(kind, MidiFolder):
-            # The files may have changed since they were recorded.
-            if path.is_dir() and (recorded is None or recorded.type == "MidiFolder"):
-                return name, read_midi_folder(path)
+        if issubclass(kind, SongFiles):
+            # They may have changed since they were recorded.
+            if path.exists() and (recorded is None or artifact_type(recorded.type, SongFiles)):
+                return name, read_source(path, source)
         elif recorded is not None and (fitting := artifact_type(recorded.type, kind)):
             return name, _known(fitting, recorded)
         elif recorded is None and is_named and path.is_dir():

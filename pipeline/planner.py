@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tunesmith.components.artifacts import Artifact, Blessing, MidiFolder, TrainedModel, digest_of
+from tunesmith.components.artifacts import Artifact, Blessing, SongFiles, TrainedModel, digest_of
 from tunesmith.components.component import (
     Component,
     named_inputs,
@@ -20,7 +20,6 @@ from tunesmith.components.component import (
 )
 from tunesmith.components.errors import GateClosed
 from tunesmith.components.parameter_values import leaves
-from tunesmith.components.sources.midi_folder import ListedMidiFolder
 from tunesmith.pipeline.code_version import changed, code_version, library_versions
 from tunesmith.pipeline.store import (
     ArtifactRow,
@@ -181,10 +180,11 @@ class Planner:
         )
 
     def _row(self, artifact: Artifact) -> ArtifactRow:
-        # ListedMidiFolder is recorded under its public type.
-        kind = MidiFolder if isinstance(artifact, MidiFolder) else type(artifact)
-        files = artifact.files if isinstance(artifact, ListedMidiFolder) else ()
-        return ArtifactRow(kind.__name__, self.recorded_path(artifact.path), artifact.digest, files)
+        listed = artifact.listed if isinstance(artifact, SongFiles) else None
+        files = () if listed is None else listed.digests
+        return ArtifactRow(
+            type(artifact).__name__, self.recorded_path(artifact.path), artifact.digest, files
+        )
 
 
 def changed_libraries(before: str, now: Mapping[str, str]) -> list[tuple[str, str, str]]:

@@ -10,8 +10,9 @@ from tunesmith.components.artifacts import Artifact, PushedModel
 from tunesmith.components.component import Component
 from tunesmith.components.errors import ArgumentError, GateClosed
 from tunesmith.components.evaluator.component import EvaluatorInputs
+from tunesmith.components.example_gen.component import EXAMPLE_GEN
 from tunesmith.components.progress import Progress, executing
-from tunesmith.components.sources.midi_folder import read_midi_folder
+from tunesmith.components.sources.source import read_source
 from tunesmith.pipeline.dag import (
     PipelineConfig,
     PipelineResult,
@@ -88,12 +89,13 @@ class _Before:
 
 
 def _starting(config: PipelineConfig) -> _Before | None:
-    """Return the MIDI folder; None if the run begins with artifacts of earlier runs."""
+    """Return the user's songs; None if the run begins with artifacts of earlier runs."""
     earlier = config.before()
     if not earlier:
         if config.midi_dir is None:
             raise ArgumentError("midi_dir", "is missing: give the folder of the MIDI files")
-        return _Before({}, (), (read_midi_folder(config.midi_dir), *_parent(config)))
+        songs = read_source(config.midi_dir, config.parameters_of(EXAMPLE_GEN).source)
+        return _Before({}, (), (songs, *_parent(config)))
     if not (config.root / STORE_NAME).is_file():
         raise _missing_artifact(config, earlier[0])
     return None

@@ -207,9 +207,12 @@ def _read_entry_points(
     found: dict[str, list[PluginReference]] = {}
     seen = set()
     for each in Distribution.discover(path=list(path)):
+        # A distribution's name takes far longer to read than this.
+        if f"[{group}]" not in (each.read_text("entry_points.txt") or ""):
+            continue
         name = each.metadata["Name"]
-        # The first one is the one that Python imports; without a name it is the rest of one.
-        if not name or name in seen:
+        # The first one is the one that Python imports.
+        if name in seen:
             continue
         seen.add(name)
         for point in each.entry_points.select(group=group):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tunesmith.components.artifacts import MidiFolder, Sequences, Split
+from tunesmith.components.artifacts import Sequences, SongFiles, Split
 from tunesmith.components.component import Component, ParameterError, ParameterSet, parameter
+from tunesmith.components.sources.source import AUTO, source_names
 
 if TYPE_CHECKING:
     from tunesmith.music import CorpusSettings, Grid
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExampleGenInputs:
-    """The MIDI files."""
+    """The user's songs."""
 
-    midi: MidiFolder
+    midi: SongFiles
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,18 @@ class GridParameters(ParameterSet):
 
 @dataclass(frozen=True)
 class ExampleGenParameters(ParameterSet):
-    """How files are read and split."""
+    """How songs are read and split."""
 
+    source: str = parameter(
+        AUTO,
+        "Kind of the songs that --midi-dir names: folder of MIDI files, archive (.zip, .tar, "
+        ".tar.gz, .tar.xz, .tar.bz2) of MIDI files, scores (MusicXML, ABC; needs "
+        "tunesmith[scores]), or a plug-in; auto = folder or archive.",
+        choices=source_names,
+        plugins="sources",
+        option="--source",
+        affects_result=False,
+    )
     track: str = parameter(
         "first",
         "Instruments to read: first, all, name:PIANO or program:0.",

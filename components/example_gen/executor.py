@@ -19,49 +19,50 @@ from tunesmith.components.example_gen.reading import Reading, start_reading
 from tunesmith.components.example_gen.transforms import REPORT, ReadSequences, TakeSongs
 from tunesmith.components.records.shards import WriteShards, shard_names, shard_of, shards_of
 from tunesmith.components.records.songs import read_frames
-from tunesmith.components.sources.midi_folder import (
-    ListedMidiFolder,
-    MidiFiles,
-    list_midi_files,
-)
+from tunesmith.components.sources.source import Files, ListedSongs, list_songs
 
 LISTED_IN_THE_GRAPH = 10_000
-"""Files up to which a job's graph holds their names; runners bound its size. Of more it holds the
+"""Songs up to which a job's graph holds their names; runners bound its size. Of more it holds the
 name of a file that lists them."""
+
+SHARES_IN_ORDER = 16
+"""Elements into which the songs of a source are divided that is quick only in its own order. Each
+worker passes the whole source once an element at the most."""
 
 _LISTING = ".files"
 
 
 def execute(inputs: ExampleGenInputs, parameters: ExampleGenParameters, context: Context) -> None:
     """Write a ``Sequences`` artifact; see :func:`run_example_gen`."""
-    midi = inputs.midi
     # Those whose digests were taken, where they were.
-    files = midi.midi_files() if isinstance(midi, ListedMidiFolder) else list_midi_files(midi.path)
-    with context.progress.task(f"reading {len(files)} MIDI files"):
-        run_example_gen(files, context.output, parameters, context.beam_options)
+    songs = inputs.midi.listed or list_songs(inputs.midi.path, parameters.source)
+    with context.progress.task(f"reading {len(songs.files)} songs"):
+        run_example_gen(songs, context.output, parameters, context.beam_options)
 
 
 def run_example_gen(
-    files: MidiFiles, output: Path, parameters: ExampleGenParameters, beam_options: Sequence[str]
+    songs: ListedSongs, output: Path, parameters: ExampleGenParameters, beam_options: Sequence[str]
 ) -> JobCounters:
-    """Write a ``Sequences`` artifact of the listed files into the folder `output`.
+    """Write a ``Sequences`` artifact of the listed songs into the folder `output`.
 
     Raises:
         NoSongs: a split would be empty.
         ComponentError: the Beam job failed.
     """
-    shards = shard_counts(len(files), parameters)
+    shards = shard_counts(len(songs.files), parameters)
 
-    def build(pipeline: beam.Pipeline, songs: dict[str, beam.PCollection]) -> None:
+    def build(pipeline: beam.Pipeline, read: dict[str, beam.PCollection]) -> None:
         del pipeline
-        keyed = songs["songs"] | "Key" >> beam.Map(_key, shards)
+        keyed = read["songs"] | "Key" >> beam.Map(_key, shards)
         _ = keyed | "Records" >> WriteShards(str(output), shards)
 
-    with start_reading(files, parameters, beam_options) as reading:
+    with start_reading(songs, parameters, beam_options) as reading:
         counters = run_reading_job(reading, output, build)
     check_written(output, shard_names(shards))
     corpus = json.dumps(parameters.corpus().to_dict(), indent=2)
     (output / "corpus.json").write_text(corpus, "utf-8")
+    source = {"name": songs.source.name, "path": songs.source.path}
+    (output / "source.json").write_text(json.dumps(source, indent=2), "utf-8")
     return counters
 
 
@@ -87,18 +88,18 @@ def run_reading_job(
         NoSongs: a split would be empty.
         ComponentError: the job failed.
     """
-    parameters, ahead = reading.parameters, reading.ahead
+    parameters, ahead, listed = reading.parameters, reading.ahead, reading.songs
     name = uuid.uuid4().hex
 
     def build_all(pipeline: beam.Pipeline) -> None:
         if ahead is not None:
             files = pipeline | "Files" >> beam.Create([name])
-        elif len(reading.files) <= LISTED_IN_THE_GRAPH:
-            files = pipeline | "Files" >> beam.Create(reading.files)
+        elif len(listed.files) <= LISTED_IN_THE_GRAPH:
+            files = pipeline | "Files" >> beam.Create(_elements(listed))
         else:
-            listing = pipeline | "Listing" >> beam.Create([str(_write_listing(reading, output))])
+            listing = pipeline | "Listing" >> beam.Create([str(_write_listing(listed, output))])
             files = listing | "Files" >> beam.FlatMap(_read_listing)
-        songs = files | "Sequences" >> ReadSequences(parameters, ahead is not None)
+        songs = files | "Sequences" >> ReadSequences(parameters, listed.source, ahead is not None)
         _ = songs[REPORT] | "Outcome" >> WriteReport(str(output), parameters.splits)
         build(pipeline, songs)
 
@@ -114,16 +115,29 @@ def run_reading_job(
     return counters
 
 
-def _write_listing(reading: Reading, output: Path) -> Path:
+def _elements(songs: ListedSongs) -> list[Files]:
+    """Return the songs as elements of a Beam collection, each for one worker."""
+    files = songs.files
+    if not songs.in_order:
+        return [(each,) for each in files]
+    size = -(-len(files) // SHARES_IN_ORDER)
+    return [tuple(files[first : first + size]) for first in range(0, len(files), size)]
+
+
+def _write_listing(songs: ListedSongs, output: Path) -> Path:
     path = output / _LISTING
-    path.write_bytes(b"\0".join(part for file in reading.files for part in file))
+    # Neither an id nor a location holds a zero byte or is empty.
+    elements = (b"\0".join(part for file in each for part in file) for each in _elements(songs))
+    path.write_bytes(b"\0\0".join(elements))
     return path
 
 
-def _read_listing(path: str) -> Iterator[tuple[bytes, bytes]]:
+def _read_listing(path: str) -> Iterator[Files]:
     with FileSystems.open(path, "application/octet-stream") as file:
-        parts = file.read().split(b"\0")
-    yield from zip(parts[::2], parts[1::2], strict=True)
+        elements = file.read().split(b"\0\0")
+    for element in elements:
+        parts = element.split(b"\0")
+        yield tuple(zip(parts[::2], parts[1::2], strict=True))
 
 
 def _key(element: tuple[str, bytes], shards: Mapping[str, int]) -> Any:

@@ -97,7 +97,7 @@ def check_usable(output: Path) -> None:
     if usable == 0:
         first = json.loads((output / "rejected.jsonl").read_text("utf-8").splitlines()[0])
         raise NoSongs(
-            f"all {files} MIDI files were rejected ({reasons}); "
+            f"all {files} files were rejected ({reasons}); "
             f"the first: {first['path']}: {first['detail']}"
         )
     few = "only one" if usable == 1 else f"only {usable}"
@@ -106,6 +106,4 @@ def check_usable(output: Path) -> None:
         if "test" in songs
         else "two songs are needed, one to learn from and one to be judged by"
     )
-    raise NoSongs(
-        f"{few} of {files} MIDI files can be used ({reasons or 'none rejected'}): {needed}"
-    )
+    raise NoSongs(f"{few} of {files} files can be used ({reasons or 'none rejected'}): {needed}")

@@ -1,11 +1,11 @@
-"""Reading MIDI files in processes of their own, while this one still imports Beam.
+"""Reading songs in processes of their own, while this one still imports Beam.
 
 Reading is the longest part of a job on one machine, and needs numpy alone. So the command line
 starts these processes first: they import in a tenth of Beam's time and hand over what they read
 through pipes, in a format of our own, bounded by a queue.
 
 Run as ``python -m tunesmith.components.example_gen.read_ahead`` this module is such a process:
-parameters and paths on its standard input, songs and rejections on its standard output.
+source, parameters and locations on its standard input, songs and rejections on its standard output.
 """
 
 from __future__ import annotations
@@ -26,13 +26,10 @@ from tunesmith.components.example_gen.component import ExampleGenParameters
 from tunesmith.components.example_gen.song_files import (
     Rejection,
     Song,
-    read_local_file,
     read_song_file,
 )
 from tunesmith.components.parameter_values import parameters_from
-
-FILES_A_PROCESS = 50
-"""Fewer files are not worth a process of their own: it takes as long to start as to read them."""
+from tunesmith.components.sources.source import Files, ListedSongs, SourceReference, source_class
 
 _WAITING = 512
 """Files whose result may wait for the job: a few megabytes."""
@@ -45,28 +42,30 @@ _SIZES = struct.Struct("<4I")
 
 
 class ReadAhead:
-    """Processes that read MIDI files, and what they have read.
+    """Processes that read songs, and what they have read.
 
     A context manager: leaving it ends the processes.
 
     Args:
-        files: (song_id, path) of each.
+        songs: the songs of a source.
         parameters: how to read them.
         processes: how many; None for as many as there are processors, and fewer for few files.
     """
 
     def __init__(
         self,
-        files: Sequence[tuple[bytes, bytes]],
+        songs: ListedSongs,
         parameters: ExampleGenParameters,
         processes: int | None = None,
     ) -> None:
+        number = len(songs.files)
         if processes is None:
-            processes = min(os.cpu_count() or 1, 1 + len(files) // FILES_A_PROCESS)
+            each = source_class(songs.source.name).files_a_process
+            processes = min(os.cpu_count() or 1, 1 + number // each)
         self._results: queue.Queue[Song | Rejection | None] = queue.Queue(_WAITING)
         self._left = False
         self._processes = [
-            _start(files[first::processes], parameters) for first in range(processes)
+            _start(share, songs.source, parameters) for share in _shares(songs, processes)
         ]
         for process in self._processes:
             threading.Thread(target=self._collect, args=(process,), daemon=True).start()
@@ -99,7 +98,7 @@ class ReadAhead:
         for process in self._processes:
             if status := process.wait():
                 how = f"signal {-status}" if status < 0 else f"exit status {status}"
-                raise ComponentError(f"a process that read MIDI files ended early: {how}")
+                raise ComponentError(f"a process that read songs ended early: {how}")
 
     def _collect(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
@@ -112,15 +111,24 @@ class ReadAhead:
             self._results.put(None)
 
 
+def _shares(songs: ListedSongs, processes: int) -> list[Files]:
+    if not songs.in_order:
+        return [songs.files[first::processes] for first in range(processes)]
+    # One after the other: each process then passes what is before its share once.
+    bounds = [number * len(songs.files) // processes for number in range(processes + 1)]
+    return [songs.files[bounds[n] : bounds[n + 1]] for n in range(processes)]
+
+
 def _start(
-    files: Sequence[tuple[bytes, bytes]], parameters: ExampleGenParameters
+    files: Files, source: SourceReference, parameters: ExampleGenParameters
 ) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-P", "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.stdin is not None
     # JSON writes a path that is no valid text with lone surrogates, and reads it back the same.
     task = {
+        "source": dataclasses.asdict(source),
         "parameters": dataclasses.asdict(parameters),
         "files": [[os.fsdecode(song_id), os.fsdecode(path)] for song_id, path in files],
     }
@@ -154,10 +162,9 @@ def _main() -> None:
         os.nice(_NICENESS)
     task = json.load(sys.stdin)
     parameters = parameters_from(ExampleGenParameters, task["parameters"])
-    for song_id, path in task["files"]:
-        result = read_song_file(
-            os.fsencode(song_id), os.fsencode(path), parameters, read_local_file
-        )
+    source = SourceReference(**task["source"]).open()
+    for song_id, location in task["files"]:
+        result = read_song_file(os.fsencode(song_id), os.fsencode(location), parameters, source)
         try:
             _write_result(result, sys.stdout.buffer)
             # At once: who waits for the last of few files should not wait for a full buffer.

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tunesmith.components.example_gen.component import ExampleGenParameters
-from tunesmith.components.example_gen.read_ahead import FILES_A_PROCESS, ReadAhead
-from tunesmith.components.sources.midi_folder import MidiFiles
+from tunesmith.components.example_gen.read_ahead import ReadAhead
+from tunesmith.components.sources.source import ListedSongs, source_class
 
 COPIES_FOR_MULTI_PROCESSING = 5000
 """Songs to write in keys other than their own from which Beam's worker processes pay.
@@ -37,13 +37,13 @@ class Reading:
     """The songs of a job.
 
     Args:
-        files: the MIDI files.
+        songs: the songs of a source.
         parameters: how to read them.
         beam_options: for Beam.
         ahead: what other processes read already; None where the job's own workers read.
     """
 
-    files: MidiFiles
+    songs: ListedSongs
     parameters: ExampleGenParameters
     beam_options: Sequence[str]
     ahead: ReadAhead | None
@@ -51,32 +51,33 @@ class Reading:
 
 @contextmanager
 def start_reading(
-    files: MidiFiles,
+    songs: ListedSongs,
     parameters: ExampleGenParameters,
     beam_options: Sequence[str],
     copies: int = 1,
 ) -> Iterator[Reading]:
-    """Begin to read `files`, in the way that is the quickest unless `beam_options` name one.
+    """Begin to read `songs`, in the way that is the quickest unless `beam_options` name one.
 
     Few files are read by the job itself, more by processes without Beam that start at once, and
     songs in many keys by Beam's worker processes, which share the steps after reading, too.
 
     Args:
-        files: the MIDI files.
+        songs: the songs of a source.
         parameters: how to read them.
         beam_options: for Beam.
         copies: keys in which each song is written.
     """
     processors = os.cpu_count() or 1
     if any(option.startswith(_PLACE) for option in beam_options):
-        yield Reading(files, parameters, beam_options, None)
+        yield Reading(songs, parameters, beam_options, None)
         return
+    number = len(songs.files)
     options = [_HERE, *beam_options]
-    if len(files) * (copies - 1) >= COPIES_FOR_MULTI_PROCESSING and processors > 1:
+    if number * (copies - 1) >= COPIES_FOR_MULTI_PROCESSING and processors > 1:
         workers = ("--direct_running_mode=multi_processing", f"--direct_num_workers={processors}")
-        yield Reading(files, parameters, [*options, *workers, _QUIET_WORKERS], None)
-    elif len(files) >= FILES_A_PROCESS:
-        with ReadAhead(files, parameters) as ahead:
-            yield Reading(files, parameters, options, ahead)
+        yield Reading(songs, parameters, [*options, *workers, _QUIET_WORKERS], None)
+    elif number >= source_class(songs.source.name).files_a_process:
+        with ReadAhead(songs, parameters) as ahead:
+            yield Reading(songs, parameters, options, ahead)
     else:
-        yield Reading(files, parameters, options, None)
+        yield Reading(songs, parameters, options, None)

@@ -1,17 +1,17 @@
-"""What ExampleGen does to one MIDI file, without Beam, so that any process can do it quickly."""
+"""ExampleGen's work on one song, without Beam, so that any process can do it quickly."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import stat
-from collections.abc import Callable
 from typing import NamedTuple
 
+from tunesmith.components.errors import ComponentError
 from tunesmith.components.example_gen.component import ExampleGenParameters
 from tunesmith.components.records.songs import SongFrames, write_frames
+from tunesmith.components.sources.source import Source
 from tunesmith.music import TrackChoice, UnusableFile, read_song
-from tunesmith.music.reading import LARGEST_FILE, SongReading
+from tunesmith.music.reading import SongReading
 
 DIGEST_BYTES = 16
 
@@ -21,7 +21,7 @@ class Song(NamedTuple):
 
     Attributes:
         digest: 16 bytes that name the music, see :func:`content_digest`.
-        song_id: its path below the MIDI folder, as the file system's bytes.
+        song_id: its path below the source, as the file system's bytes.
         record: its frames, see :func:`tunesmith.components.records.songs.write_frames`.
         notes: what became of its notes, see :class:`tunesmith.music.note_counts.NoteCounts`.
     """
@@ -36,7 +36,7 @@ class Rejection(NamedTuple):
     """A file that cannot be used.
 
     Attributes:
-        song_id: its path below the MIDI folder, as the file system's bytes.
+        song_id: its path below the source, as the file system's bytes.
         reason: one of :data:`tunesmith.music.errors.Reason`, or ``duplicate``.
         detail: what exactly, for a person.
     """
@@ -59,19 +59,22 @@ def content_digest(song: SongReading) -> bytes:
 
 
 def read_song_file(
-    song_id: bytes, path: bytes, parameters: ExampleGenParameters, read: Callable[[bytes], bytes]
+    song_id: bytes, location: bytes, parameters: ExampleGenParameters, source: Source
 ) -> Song | Rejection:
-    """Read one MIDI file.
+    """Read one song.
 
     Args:
-        song_id: its path below the MIDI folder.
-        path: where it lies.
+        song_id: its path below the source.
+        location: where the source has it.
         parameters: how to read it.
-        read: returns the first ``LARGEST_FILE + 1`` bytes of a path, or raises OSError.
+        source: the source.
+
+    Raises:
+        ComponentError: the source cannot be read here at all.
     """
     try:
         song = read_song(
-            _content(path, read),
+            _content(location, source),
             TrackChoice.parse(parameters.track),
             parameters.grid.grid(),
             parameters.minimum_frames,
@@ -82,18 +85,16 @@ def read_song_file(
     return Song(content_digest(song), song_id, record, song.notes.to_bytes())
 
 
-def read_local_file(path: bytes) -> bytes:
-    """Return the first ``LARGEST_FILE + 1`` bytes of a local file."""
-    with open(path, "rb") as file:  # noqa: PTH123 - a path that need not be valid text
-        return file.read(LARGEST_FILE + 1)
-
-
-def _content(path: bytes, read: Callable[[bytes], bytes]) -> bytes:
+def _content(location: bytes, source: Source) -> bytes:
     try:
-        # A pipe or a device would be waited for, without end.
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - see read_local_file
-            raise UnusableFile("unreadable", "not a regular file")
-        return read(path)
+        return source.read(location)
+    except (ComponentError, UnusableFile):
+        raise
     except OSError as error:
         detail = error.strerror or str(error) or type(error).__name__
-        raise UnusableFile("unreadable", detail.replace(os.fsdecode(path), "it")) from error
+        raise UnusableFile("unreadable", detail.replace(os.fsdecode(location), "it")) from error
+    except Exception as error:
+        # The libraries of formats, and a user's own source, raise what they trip over; whichever it
+        # is, it is a fact about this song.
+        detail = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UnusableFile("unreadable", detail) from error

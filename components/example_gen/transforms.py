@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import Metrics
 
 from tunesmith.components.beam_jobs.running import COUNTERS
@@ -19,7 +18,7 @@ from tunesmith.components.example_gen.song_files import (
     read_song_file,
 )
 from tunesmith.components.example_gen.splitting import Bounds, SplitBounds, split_of
-from tunesmith.music.reading import LARGEST_FILE
+from tunesmith.components.sources.source import Files, Source, SourceReference
 
 REPORT = "report"
 """Output of what is worth telling: (song_id, reason, detail) of a rejection, or (split, notes)."""
@@ -28,18 +27,28 @@ SongElement = tuple[bytes, tuple[bytes, bytes, bytes]]
 """(digest, (song_id, record, notes))."""
 
 
-class ReadSong(beam.DoFn):
-    """(song_id, path) to :data:`SongElement`; what cannot be used goes to ``report``."""
+class ReadSongs(beam.DoFn):
+    """Several (song_id, location) to :data:`SongElement`; rejections go to ``report``.
 
-    def __init__(self, parameters: ExampleGenParameters) -> None:
+    Opens the source on the worker, with the plug-in path of the machine that submits the job.
+    """
+
+    def __init__(self, parameters: ExampleGenParameters, source: SourceReference) -> None:
         self._parameters = parameters
+        self._source = source
+        self._opened: Source | None = None
 
-    def process(self, element: tuple[bytes, bytes]) -> Iterator[Any]:
-        yield _element(read_song_file(*element, self._parameters, _read_file))
+    def setup(self) -> None:
+        self._opened = self._source.open()
+
+    def process(self, element: Files) -> Iterator[Any]:
+        assert self._opened is not None
+        for song_id, location in element:
+            yield _element(read_song_file(song_id, location, self._parameters, self._opened))
 
 
 class TakeSongs(beam.DoFn):
-    """What other processes of this machine read to what :class:`ReadSong` gives.
+    """What other processes of this machine read to what :class:`ReadSongs` gives.
 
     Only for a runner that works in this process: the elements it takes are names of
     :attr:`running`.
@@ -63,12 +72,6 @@ def _rejected(rejection: Rejection) -> beam.pvalue.TaggedOutput:
     return beam.pvalue.TaggedOutput(REPORT, tuple(rejection))
 
 
-def _read_file(path: bytes) -> bytes:
-    with FileSystems.open(os.fsdecode(path), "application/octet-stream") as file:
-        content: bytes = file.read(LARGEST_FILE + 1)
-        return content
-
-
 def _keep_first(element: tuple[bytes, Iterable[tuple[bytes, bytes, bytes]]]) -> Iterator[Any]:
     """(digest, songs of that digest) to (digest, (record, notes)): one copy of each music stays."""
     digest, songs = element
@@ -89,27 +92,33 @@ def _split(
 
 
 class ReadSequences(beam.PTransform):
-    """(song_id, path) to two collections by name.
+    """Songs of a source to two collections by name.
+
+    An element is a few (song_id, location), to be read one after the other.
 
     ``songs`` holds (split, record of :func:`tunesmith.components.records.songs.write_frames`),
-    ``report`` what :data:`REPORT` says. Ids and paths are bytes as the file system has them: a
+    ``report`` what :data:`REPORT` says. Ids and locations are bytes as the file system has them: a
     file name need not be valid text.
 
     Args:
         parameters: how to read.
+        source: the source.
         ahead: the elements are names of :attr:`TakeSongs.running` instead.
     """
 
-    def __init__(self, parameters: ExampleGenParameters, ahead: bool = False) -> None:
+    def __init__(
+        self, parameters: ExampleGenParameters, source: SourceReference, ahead: bool = False
+    ) -> None:
         super().__init__()
         self._parameters = parameters
+        self._source = source
         self._ahead = ahead
 
     def expand(self, files: beam.PCollection) -> dict[str, beam.PCollection]:
         read: beam.DoFn = TakeSongs()
         if not self._ahead:
             files = files | "Spread" >> beam.Reshuffle()
-            read = ReadSong(self._parameters)
+            read = ReadSongs(self._parameters, self._source)
         songs = files | "Read" >> beam.ParDo(read).with_outputs(REPORT, main="songs")
         unique = (
             songs.songs

@@ -57,7 +57,7 @@ def test_a_folder_of_what_is_no_midi(run: Run, tmp_path: Path, command: str) -> 
     where = {"run": "--root", "preprocess": "--output"}[command]
     code, line = run(command, "--midi-dir", midi, where, tmp_path / "out")
     assert code == 1
-    assert line.startswith("all 2 MIDI files were rejected (2 malformed); the first: a.mid: ")
+    assert line.startswith("all 2 files were rejected (2 malformed); the first: a.mid: ")
     assert not list(tmp_path.glob("out/**/*.tfrecord"))
 
 

@@ -28,7 +28,7 @@ from tunesmith.components.component import Component, ParameterSet, parameter
 from tunesmith.components.errors import GateClosed
 from tunesmith.components.progress import SilentProgress
 from tunesmith.components.pusher.versions import ORIGIN_FILE
-from tunesmith.components.sources.midi_folder import read_midi_folder
+from tunesmith.components.sources.source import read_source
 from tunesmith.pipeline.runner import Runner
 from tunesmith.pipeline.store import STORE_NAME
 
@@ -98,7 +98,7 @@ def root(tmp_path: Path) -> Path:
         config = {"midi_dir": songs}
         try:
             with Runner(root, SilentProgress(), command="run", config=config) as runner:
-                examples = runner.run(READ, Songs(read_midi_folder(songs)), Parameters())
+                examples = runner.run(READ, Songs(read_source(songs)), Parameters())
                 model = runner.run(LEARN, Learned(examples), Parameters(Widths(8)))
                 both = Judged(examples, model)
                 if run == 2:
@@ -179,7 +179,7 @@ def wider(root: Path) -> Path:
     """The root after a third run, with a wider model that is blessed."""
     with Runner(root, SilentProgress(), command="run") as runner:
         examples = runner.run(
-            READ, Songs(read_midi_folder(root.parent / "songs")), Parameters(title="b")
+            READ, Songs(read_source(root.parent / "songs")), Parameters(title="b")
         )
         model = runner.run(LEARN, Learned(examples), Parameters(Widths(16)))
         runner.run(JUDGE, Judged(examples, model), Most())

@@ -33,7 +33,7 @@ from tunesmith.components.progress import SilentProgress
 from tunesmith.components.records.shards import tfrecord
 from tunesmith.components.records.tfrecord import read_records
 from tunesmith.components.saved_predictor import SavedPredictor
-from tunesmith.components.sources.midi_folder import read_midi_folder
+from tunesmith.components.sources.source import read_source
 from tunesmith.components.trainer.component import ServedSettings, TrainerParameters
 from tunesmith.components.transform.component import TransformParameters
 from tunesmith.music import CorpusSettings, Grid, TrackChoice, Vocabulary
@@ -71,7 +71,7 @@ def execute_all(
         beam_options: of the Beam jobs.
         reorder: whether records are put into one file, in another order, before they are read.
     """
-    made: list[Artifact] = [read_midi_folder(midi)]
+    made: list[Artifact] = [read_source(midi)]
     found: dict[str, Artifact] = {}
     for component in COMPONENTS:
         folder = root / component.name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,10 @@ from tunesmith.components.example_gen.component import ExampleGenParameters
 from tunesmith.components.example_gen.executor import run_example_gen
 from tunesmith.components.example_gen.read_ahead import ReadAhead
 from tunesmith.components.example_gen.reading import Reading, start_reading
-from tunesmith.components.example_gen.song_files import read_local_file, read_song_file
+from tunesmith.components.example_gen.song_files import read_song_file
 from tunesmith.components.preprocess import run_preprocess
 from tunesmith.components.records.tfrecord import read_tokens
-from tunesmith.components.sources.midi_folder import MidiFiles, list_midi_files
+from tunesmith.components.sources.source import ListedSongs, list_songs
 from tunesmith.components.transform import executor as transform
 from tunesmith.components.transform.component import TransformParameters
 from tunesmith.components.transform.executor import run_transform
@@ -45,7 +46,7 @@ def preprocess(
 ) -> JobCounters:
     """Run the whole job on a folder."""
     output.mkdir(exist_ok=True)
-    with start_reading(list_midi_files(midi), parameters, options) as reading:
+    with start_reading(list_songs(midi), parameters, options) as reading:
         return run_preprocess(reading, output, encoding)
 
 
@@ -151,7 +152,7 @@ def test_two_jobs_leave_what_one_job_leaves(
     read, encoded = tmp_path / "read", tmp_path / "encoded"
     for folder in (read, encoded):
         folder.mkdir()
-    run_example_gen(list_midi_files(collection), read, READING, [])
+    run_example_gen(list_songs(collection), read, READING, [])
     run_transform(Sequences(read, ""), encoded, ENCODING, [])
     for name in ("vocabulary.json", "statistics.json"):
         assert (encoded / name).read_text() == (preprocessed / name).read_text()
@@ -174,9 +175,9 @@ def test_tokens_are_read_back_as_arrays(preprocessed: Path) -> None:
 def test_a_folder_without_midi_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(NoSongs, match="no MIDI files"):
-        list_midi_files(tmp_path)
+        list_songs(tmp_path)
     with pytest.raises(NoSongs, match="is not a folder"):
-        list_midi_files(tmp_path / "none")
+        list_songs(tmp_path / "none")
 
 
 def test_a_collection_of_which_nothing_can_be_used_is_told(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_a_collection_of_which_nothing_can_be_used_is_told(tmp_path: Path) -> No
     output.mkdir()
     for name in ("a.mid", "b.mid"):
         (midi / name).write_bytes(b"nothing")
-    with pytest.raises(NoSongs, match=r"all 2 MIDI files were rejected \(2 malformed\)"):
+    with pytest.raises(NoSongs, match=r"all 2 files were rejected \(2 malformed\)"):
         preprocess(midi, output)
 
 
@@ -193,7 +194,7 @@ def test_one_song_is_too_few(tmp_path: Path, write_scale: WriteScale) -> None:
     midi = write_scale(tmp_path / "midi" / "only.mid", 60, 40).parent
     output = tmp_path / "out"
     output.mkdir()
-    with pytest.raises(NoSongs, match="only one of 1 MIDI files"):
+    with pytest.raises(NoSongs, match="only one of 1 files"):
         preprocess(midi, output)
 
 
@@ -201,7 +202,7 @@ def test_links_that_loop_end(tmp_path: Path, write_scale: WriteScale) -> None:
     midi = write_scale(tmp_path / "a.mid", 60, 40).parent
     (midi / "loop").symlink_to(midi, target_is_directory=True)
     (midi / "self.mid").symlink_to("self.mid")
-    assert [song_id for song_id, _ in list_midi_files(midi)] == [b"a.mid", b"self.mid"]
+    assert [song_id for song_id, _ in list_songs(midi).files] == [b"a.mid", b"self.mid"]
 
 
 WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
@@ -285,11 +286,11 @@ def test_a_test_split_needs_a_third_song(tmp_path: Path, write_scale: WriteScale
 
 
 def test_a_reading_process_that_is_killed_fails_the_job(many: Path, tmp_path: Path) -> None:
-    files = list_midi_files(many)
-    with ReadAhead(files, READING, 2) as ahead:
+    songs = list_songs(many)
+    with ReadAhead(songs, READING, 2) as ahead:
         ahead._processes[0].kill()
         with pytest.raises(ComponentError, match="ended early: signal 9"):
-            run_preprocess(Reading(files, READING, (), ahead), tmp_path, ENCODING)
+            run_preprocess(Reading(songs, READING, (), ahead), tmp_path, ENCODING)
 
 
 def test_reading_ahead_tells_of_files_as_reading_does(collection: Path, tmp_path: Path) -> None:
@@ -297,28 +298,31 @@ def test_reading_ahead_tells_of_files_as_reading_does(collection: Path, tmp_path
     name = b"caf\xe9.mid"
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
     odd.write_bytes((collection / "copy.mid").read_bytes())
-    files = [*list_midi_files(collection), (name, os.fsencode(odd))]
+    songs = list_songs(collection)
+    files = [*songs.files, (name, os.fsencode(odd))]
     files.append((b"folder.mid", os.fsencode(collection / "unreadable.mid")))
     os.mkfifo(tmp_path / "pipe.mid")
     files.append((b"pipe.mid", os.fsencode(tmp_path / "pipe.mid")))
-    with ReadAhead(files, READING, 3) as ahead:
+    with ReadAhead(replace(songs, files=files), READING, 3) as ahead:
         found = sorted(ahead.results())
-    assert found == sorted(read_song_file(*file, READING, read_local_file) for file in files)
+    source = songs.source.open()
+    assert found == sorted(read_song_file(*file, READING, source) for file in files)
     for name in (b"folder.mid", b"pipe.mid"):
         assert (name, "unreadable", "not a regular file") in found
 
 
 def test_worker_processes_are_taken_for_many_keys_unless_the_place_is_named(many: Path) -> None:
-    files = list_midi_files(many)
-    twelve_keys = [file for file in files for _ in range(10)]
+    songs = list_songs(many)
+    few = replace(songs, files=songs.files[:3])
+    twelve_keys = replace(songs, files=[file for file in songs.files for _ in range(10)])
 
-    def chosen(files: MidiFiles, copies: int, *options: str) -> tuple[bool, bool]:
-        with start_reading(files, READING, options, copies) as reading:
+    def chosen(songs: ListedSongs, copies: int, *options: str) -> tuple[bool, bool]:
+        with start_reading(songs, READING, options, copies) as reading:
             assert set(options) <= set(reading.beam_options)
             several = "--direct_running_mode=multi_processing" in reading.beam_options
             return several, reading.ahead is not None
 
-    assert chosen(files[:3], 1) == (False, False)
-    assert chosen(files, 1, "--job_name=a") == (False, True)
+    assert chosen(few, 1) == (False, False)
+    assert chosen(songs, 1, "--job_name=a") == (False, True)
     assert chosen(twelve_keys, 12, "--job_name=a") == ((os.cpu_count() or 1) > 1, False)
     assert chosen(twelve_keys, 12, "--runner=DirectRunner") == (False, False)

@@ -256,7 +256,7 @@ def test_a_namespace_package_may_lie_in_several_folders(tmp_path: Path) -> None:
         ),
         (
             "example_gen",
-            "example_gen.reading example_gen.read_ahead sources.midi_folder "
+            "example_gen.reading example_gen.read_ahead sources.source "
             "records.protos/example.proto records.protos.example_pb2",
         ),
     ],
@@ -426,6 +426,8 @@ IMPORTS_WHAT_IT_IS_TOLD = {
     "tunesmith.components.networks.network",
     # The engine that a parameter of InfraValidator names, which it declares.
     "tunesmith.serving.engines.engine",
+    # The source that the songs were listed by, which their artifact declares.
+    "tunesmith.components.sources.source",
 }
 
 

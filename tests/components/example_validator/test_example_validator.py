@@ -21,7 +21,7 @@ from tunesmith.components.example_validator.component import (
 )
 from tunesmith.components.example_validator.executor import execute as validate_examples
 from tunesmith.components.progress import SilentProgress
-from tunesmith.components.sources.midi_folder import list_midi_files
+from tunesmith.components.sources.source import list_songs
 from tunesmith.components.statistics_gen.component import (
     StatisticsGenInputs,
     StatisticsGenParameters,
@@ -196,7 +196,7 @@ def test_songs_pass_all_the_way_from_midi(tmp_path: Path, jj_lin: Path) -> None:
     folders = {name: tmp_path / name for name in ("sequences", "examples", "in", "out")}
     for folder in folders.values():
         folder.mkdir()
-    run_example_gen(list_midi_files(jj_lin), folders["sequences"], ExampleGenParameters(), ())
+    run_example_gen(list_songs(jj_lin), folders["sequences"], ExampleGenParameters(), ())
     sequences = Sequences(folders["sequences"], "")
     run_transform(sequences, folders["examples"], TransformParameters(), ())
     generate_statistics(

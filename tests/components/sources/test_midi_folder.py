@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from tunesmith.components.artifacts import MidiFolder
-from tunesmith.components.sources.midi_folder import read_midi_folder
+from tunesmith.components.sources.source import read_source
 
 
 def test_a_midi_folder_is_named_by_names_and_contents(tmp_path: Path) -> None:
     song = tmp_path / "a.mid"
     song.write_bytes(b"one")
-    first = read_midi_folder(tmp_path)
+    first = read_source(tmp_path)
     assert isinstance(first, MidiFolder)
-    assert read_midi_folder(tmp_path) == first
+    assert read_source(tmp_path) == first
     song.rename(tmp_path / "b.mid")
-    assert read_midi_folder(tmp_path).digest != first.digest
+    assert read_source(tmp_path).digest != first.digest
     (tmp_path / "b.mid").rename(song)
-    assert read_midi_folder(tmp_path).digest == first.digest
+    assert read_source(tmp_path).digest == first.digest
     song.write_bytes(b"two")
-    assert read_midi_folder(tmp_path).digest != first.digest
+    assert read_source(tmp_path).digest != first.digest

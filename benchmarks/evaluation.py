@@ -19,7 +19,7 @@ import numpy as np
 
 from tunesmith.components.artifacts import Examples
 from tunesmith.components.evaluator.baselines import count_baselines
-from tunesmith.components.evaluator.likelihood import Figures, Predictor, judge
+from tunesmith.components.evaluator.likelihood import Figures, Predictor, score
 from tunesmith.components.ngram.counting import NGram
 from tunesmith.components.records.eval_windows import EvalWindows
 from tunesmith.components.records.tfrecord import read_tokens
@@ -59,7 +59,7 @@ def compare_baselines(examples: Examples) -> None:
     assert isinstance(ngram, NGram)
     baselines["5-gram, Witten-Bell"] = with_witten_bell(ngram)
     for name, predictor in baselines.items():
-        figures = Figures.of(judge(predictor, windows))
+        figures = Figures.of(score(predictor, windows))
         print(
             f"  {name:20} {figures.nats:6.3f} nats  top-1 {figures.top1:6.1%}  "
             f"top-5 {figures.top5:6.1%}  calibration error {figures.calibration_error:.3f}"

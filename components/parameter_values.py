@@ -1,4 +1,4 @@
-"""Values of parameters out of text, a configuration file or the metadata store."""
+"""Values of parameters from text, a configuration file or the metadata store."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: 
 def parameters_from(
     kind: type[Parameters], values: Mapping[str, Any], prefix: str = ""
 ) -> Parameters:
-    """Return the parameter set `kind` with the values given, and its defaults for the others.
+    """Return the parameter set `kind` with these values, and defaults for the others.
 
     Args:
         kind: a parameter set.
-        values: by name: what JSON or TOML made of an earlier one, or text that says the same.
+        values: by name: values of JSON or TOML, or text.
         prefix: of the names in errors.
 
     Raises:
-        ParameterError: there is no such parameter, its type is another, or `kind` refuses it.
+        ParameterError: a name is unknown, a value has the wrong type, or `kind` refuses it.
     """
     hints = typing.get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
@@ -51,12 +51,13 @@ def parameters_from(
 
 
 def unknown_parameter(name: str, known: Sequence[str]) -> ParameterError:
-    """Return the error for a name that is none of `known`, with the nearest of them."""
+    """Return the error for an unknown name, with the most similar of `known`."""
     import difflib
 
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}? " if near else ""
-    return ParameterError(name, f"is no parameter: {hint}There are: {', '.join(known) or 'none'}")
+    parameters = ", ".join(known) or "none"
+    return ParameterError(name, f"is not a parameter: {hint}The parameters are: {parameters}")
 
 
 def leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -71,18 +72,17 @@ def leaves(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def value_from(hint: Any, value: Any, name: str, reads_text: bool = True) -> Any:
-    """Return `value` as the type `hint`.
+    """Return `value`, converted to the type `hint`.
 
     Args:
         hint: the annotation of a parameter.
-        value: what JSON or TOML made of it, or text: ``5``, ``1e-3``, ``true``, ``none`` where the
-            parameter may be left unset, ``LOW..HIGH`` for two whole numbers, and items with commas
-            between them.
-        name: of the parameter, for the error.
-        reads_text: whether text stands for values of other types, which TOML has types for.
+        value: a value of JSON or TOML, or text: ``5``, ``1e-3``, ``true``, ``none`` for an optional
+            parameter, ``LOW..HIGH`` for two whole numbers, and items separated by commas.
+        name: of the parameter, for errors.
+        reads_text: whether text is parsed as a value of another type.
 
     Raises:
-        ParameterError: it is of another type.
+        ParameterError: the value has the wrong type.
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
@@ -97,7 +97,7 @@ def value_from(hint: Any, value: Any, name: str, reads_text: bool = True) -> Any
         value = _parsed(hint, value, name)
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
-            raise ParameterError(name, f"has parameters of its own: give {name}.NAME=VALUE")
+            raise ParameterError(name, f"is a group of parameters: set {name}.NAME=VALUE")
         try:
             return parameters_from(typing.cast("type[Any]", hint), value)
         except ParameterError as error:
@@ -113,18 +113,18 @@ def _parsed(hint: Any, text: str, name: str) -> Any:
     if typing.get_origin(hint) is tuple:
         return _items(typing.get_args(hint), text, name)
     with suppress(ValueError):
-        # As a person types it: .003 and 007 are numbers, too.
+        # JSON does not allow numbers such as .003 and 007.
         if hint in (int, float):
             return hint(text)
     try:
         return json.loads(text)
     except ValueError:
-        expected = _NAMES.get(hint, "a value as JSON has it")
+        expected = _NAMES.get(hint, "a JSON value")
         raise ParameterError(name, f"must be {expected}, not {text!r}") from None
 
 
 def _items(kinds: tuple[Any, ...], text: str, name: str) -> Any:
-    """Return the items of a tuple written as JSON, with commas, or two as ``LOW..HIGH``."""
+    """Return the items of a tuple: JSON, separated by commas, or two as ``LOW..HIGH``."""
     is_range = len(kinds) == 2 and Ellipsis not in kinds
     found = re.fullmatch(r"(-?\d{1,9})\.\.(-?\d{1,9})", text.strip())
     if found and is_range:
@@ -158,7 +158,7 @@ def _tuple(kinds: tuple[Any, ...], value: Any, name: str, reads_text: bool) -> t
     if len(kinds) == 2 and kinds[1] is Ellipsis:
         kinds = kinds[:1] * len(value)
     if len(kinds) != len(value):
-        raise ParameterError(name, f"must be a list of {len(kinds)}, not of {len(value)}")
+        raise ParameterError(name, f"must be a list of {len(kinds)} items, not {len(value)}")
     return tuple(
         value_from(kind, each, name, reads_text) for kind, each in zip(kinds, value, strict=True)
     )

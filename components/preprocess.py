@@ -1,4 +1,4 @@
-"""ExampleGen and Transform in one Beam job, for who wants the records alone."""
+"""ExampleGen and Transform in one Beam job, for users who need only the records."""
 
 from __future__ import annotations
 

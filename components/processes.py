@@ -1,7 +1,4 @@
-"""Processes by name: one that is still running is told from one that is gone.
-
-Process numbers are reused, so a process is named by its number, its host and when it started.
-"""
+"""Identifies processes by PID, host and start time, because PIDs are reused."""
 
 from __future__ import annotations
 
@@ -13,12 +10,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ProcessName:
-    """A process among all that ever were.
+    """The identity of a process.
 
     Args:
-        number: its number on the host.
-        host: the host's name.
-        started: when it started, as the host counts; empty where the host does not tell.
+        number: its PID.
+        host: name of its host.
+        started: its start time in clock ticks since the boot; empty if unknown.
     """
 
     number: int
@@ -30,15 +27,15 @@ class ProcessName:
 
 
 def this_process() -> ProcessName:
-    """Return the name of the calling process."""
+    """Return the identity of the calling process."""
     number = os.getpid()
     return ProcessName(number, socket.gethostname(), _started(number))
 
 
 def is_running(process: ProcessName) -> bool:
-    """Return whether `process` is still running; one of another host counts as gone.
+    """Return whether `process` is running; a process of another host counts as ended.
 
-    A caller that holds a lock may conclude so: a process of another host would hold it if it ran.
+    For callers that hold a lock that the process would hold if it were running.
     """
     if process.host != socket.gethostname():
         return False
@@ -46,7 +43,7 @@ def is_running(process: ProcessName) -> bool:
 
 
 def number_in_use(number: int) -> bool:
-    """Return whether a process of this host has that number now."""
+    """Return whether a process of this host has this PID."""
     try:
         os.kill(number, 0)
     except ProcessLookupError:
@@ -62,7 +59,7 @@ def _started(number: int) -> str:
         stat = Path(f"/proc/{number}/stat").read_text("utf-8", "replace")
     except OSError:
         return ""
-    # The name in parentheses before it may hold anything.
+    # The program name in parentheses may contain spaces and parentheses.
     fields = stat.rpartition(")")[2].split()
-    # A process that is dead and not yet waited for is gone.
+    # A zombie counts as ended.
     return "" if fields[0] == "Z" else fields[19]

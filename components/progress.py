@@ -1,4 +1,4 @@
-"""How a component tells how far it is; who shows it, and how, is the command line's affair."""
+"""Progress of components; the command line shows it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ _COMPONENT: ContextVar[str] = ContextVar("component", default="")
 
 
 class Task(Protocol):
-    """A piece of long work that is under way."""
+    """A long task in progress."""
 
     def update(self, done: float, note: str = "") -> None:
-        """Say that `done` of the total is done, with a few words on the present state."""
+        """Report that `done` of the total is done, with a short note on the state."""
 
 
 class Progress(Protocol):
-    """Where long work is reported."""
+    """A receiver of progress reports."""
 
     def task(self, title: str, total: float | None = None) -> AbstractContextManager[Task]:
-        """Open a task; `total` is None where nobody can know it."""
+        """Open a task; `total` is None if it is unknown."""
 
     def say(self, line: str) -> None:
-        """Report something finished, in one line."""
+        """Report a finished step in one line."""
 
 
 @contextmanager
 def executing(component: str) -> Iterator[None]:
-    """Name the component whose work is reported until the block ends.
+    """Set the component whose progress is reported until the block ends.
 
-    An error leaves it named, since it is reported when the block has ended.
+    After an error it stays set, because the error is reported after the block.
     """
     _COMPONENT.set(component)
     yield
@@ -39,7 +39,7 @@ def executing(component: str) -> Iterator[None]:
 
 
 def current_component() -> str:
-    """Return the component whose work is being reported; empty if nobody said."""
+    """Return the component whose progress is reported; empty if none is set."""
     return _COMPONENT.get()
 
 
@@ -49,7 +49,7 @@ class _SilentTask:
 
 
 class SilentProgress:
-    """Shows nothing: for tests and for programs that call components themselves."""
+    """Ignores all reports: for tests, and for programs that call components."""
 
     @contextmanager
     def task(self, title: str, total: float | None = None) -> Iterator[Task]:

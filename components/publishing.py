@@ -1,4 +1,4 @@
-"""Nothing half-written is ever visible: write aside, flush to the disk, rename."""
+"""Publishes complete folders: written to a staging folder, flushed to disk, renamed."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def sync_tree(directory: Path) -> None:
 def staging_folder(parent: Path, name: str) -> Iterator[Path]:
     """Yield an empty folder in `parent`, whose name begins with a dot, and remove it afterwards.
 
-    What is complete in it is made visible by :func:`publish`. Left by a killed process of this
-    machine, it is tidied up by the next call for the same name.
+    :func:`publish` makes its content visible. If the process is killed, the next call for the same
+    name on this machine removes the folder.
 
     Raises:
         OSError: the folder cannot be made.
@@ -49,11 +49,11 @@ def publish(staging: Path, final: Path) -> None:
     """Flush the folder `staging` to the disk and rename it to `final`, which must be absent.
 
     Raises:
-        FileExistsError: something is at `final`; `staging` is untouched.
+        FileExistsError: `final` exists; `staging` is unchanged.
         OSError: it cannot be written.
     """
     sync_tree(staging)
-    # An empty folder would give way to a rename without a word.
+    # A rename would silently replace an empty folder.
     if final.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final))
     try:
@@ -69,17 +69,17 @@ def publish(staging: Path, final: Path) -> None:
 def staged_directory(final: Path, replace: bool = False) -> Iterator[Path]:
     """Yield an empty folder beside `final` that becomes `final` when the block ends well.
 
-    If the block raises, the folder is removed and `final` is untouched. If the process is killed,
-    `final` is absent, the old one, or the whole new one; what a killed process of this machine left
-    beside it, in folders whose names begin with a dot, is tidied up by the next call, which also
-    puts an old one back that was being replaced.
+    If the block raises, the folder is removed and `final` is unchanged. If the process is killed,
+    `final` is absent, the old folder, or the complete new one; the next call on this machine
+    removes the staging folders of killed processes, and restores an old folder that was being
+    replaced.
 
     Args:
-        final: where the content goes.
-        replace: whether a folder that is there gives way; otherwise it must be absent.
+        final: the final path.
+        replace: whether an existing folder is replaced; otherwise it must be absent.
 
     Raises:
-        FileExistsError: `final` is there and `replace` is not set.
+        FileExistsError: `final` exists and `replace` is not set.
         OSError: the folder cannot be made.
     """
     with staging_folder(final.parent, final.name) as staging:
@@ -102,7 +102,7 @@ def _aside(final: Path, kind: str, process: int | str) -> Path:
 
 
 def _tidy_up(final: Path) -> None:
-    """Remove what processes of this machine that are gone left beside `final`."""
+    """Remove the staging folders of `final` that ended processes of this machine left."""
     for kind in (_RETIRED, _PARTIAL):
         for left in final.parent.glob(glob.escape(_aside(final, kind, "").name) + "*"):
             process = left.name.rpartition("-")[2]
@@ -116,7 +116,7 @@ def _tidy_up(final: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a folder's own entries, so that a rename in it outlives a power cut."""
+    """Flush the entries of a folder, so that a rename in it survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""TensorFlow, imported when it is needed, quietly, and with the threads that were measured."""
+"""Imports TensorFlow when it is needed, without its log lines, and sets its threads."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 
 INTER_OP_THREADS = 2
-"""One for each direction of a bidirectional layer: the two do not depend on each other."""
+"""One for each direction of a bidirectional layer, which are independent."""
 
 INTRA_OP_THREADS = 1
-"""The products of one step are too small to be worth splitting between threads."""
+"""The products of one step are too small to split between threads."""
 
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Keep the process's standard error to Python.
+    """Suppress output of C++ code on standard error.
 
-    TensorFlow's C++ start-up writes to file descriptor 2 before its own log level counts. Python
-    errors are raised as ever.
+    TensorFlow's start-up writes to file descriptor 2 before its log level takes effect. Python
+    errors are raised as usual.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -43,7 +43,7 @@ def load_tensorflow() -> ModuleType:
         with suppress(RuntimeError):  # Already initialised: the threads stay as they are.
             tf.config.threading.set_inter_op_parallelism_threads(INTER_OP_THREADS)
             tf.config.threading.set_intra_op_parallelism_threads(INTRA_OP_THREADS)
-        # Looking for devices starts the driver, which complains where there is no GPU.
+        # Listing the devices starts the driver, which logs an error if there is no GPU.
         tf.config.list_logical_devices()
     module: ModuleType = tf
     return module

@@ -1,7 +1,7 @@
-"""The sampling that a model recommends.
+"""The recommended sampling of a model.
 
-Trainer exports it in the ``settings`` signature, Evaluator measures songs drawn with it, and a
-client draws with it where its caller gives no other.
+Trainer exports it in the ``settings`` signature, Evaluator measures songs composed with it, and it
+is the default of a client.
 """
 
 from __future__ import annotations
@@ -35,9 +35,12 @@ class RecommendedSampling:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.temperature) and self.temperature >= 0):
-            raise ValueError(f"temperature is 0 or a positive number, not {self.temperature}")
+            raise ValueError(f"temperature must be 0 or a positive number, not {self.temperature}")
         if self.top_k < 0 or not 0 < self.top_p <= 1:
-            raise ValueError(f"no top_k and top_p: {self.top_k}, {self.top_p}")
+            raise ValueError(
+                "top_k must be at least 0 and top_p above 0 and at most 1, not "
+                f"{self.top_k} and {self.top_p}"
+            )
 
     def served(self) -> dict[str, np.float32 | np.int32]:
         """Return the outputs of the ``settings`` signature."""
@@ -49,7 +52,7 @@ class RecommendedSampling:
 
     @classmethod
     def from_served(cls, answered: Mapping[str, Any]) -> RecommendedSampling:
-        """Read what ``settings`` answered; what is not there is the model's own distribution.
+        """Read the answer of ``settings``; missing values mean the model's own distribution.
 
         Raises:
             ValueError: a value is out of its range.
@@ -63,7 +66,7 @@ class RecommendedSampling:
     def distribution(self, rows: Rows) -> Rows:
         """Return the rows that tokens are drawn from, float64 [n, V], each summing to one.
 
-        Of equally probable tokens the smaller goes first, as in a client.
+        Of equally probable tokens the smaller ranks first, as in a client.
 
         Args:
             rows: float64 [n, V], no negative values, each with a positive sum.
@@ -93,7 +96,7 @@ def _normalised(rows: Rows) -> Rows:
 
 
 def _falling(rows: Rows) -> tuple[NDArray[np.intp], Rows]:
-    """Return each token's place among the most probable ones, and what those before it hold."""
+    """Return each token's rank by probability, and the summed probability of those before it."""
     order = np.argsort(-rows, axis=1, kind="stable")
     places = np.empty_like(order)
     np.put_along_axis(places, order, np.arange(rows.shape[1])[np.newaxis], axis=1)
@@ -104,5 +107,5 @@ def _falling(rows: Rows) -> tuple[NDArray[np.intp], Rows]:
 
 
 def decimal(value: Any) -> float:
-    """Return a float32 as the shortest decimal number that it stands for: 0.9, not 0.89999998."""
+    """Return the shortest decimal number that rounds to a float32: 0.9, not 0.89999998."""
     return float(str(np.float32(value)))

@@ -1,7 +1,6 @@
 """An exported model as a predictor: called through its signatures, as a server calls it.
 
-All that is known of a model comes from the SavedModel itself, so that a version that was pushed
-long ago is measured like one that has just been trained.
+All data come from the SavedModel, so that an old published version is evaluated like a new one.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ class SavedPredictor:
 
     Args:
         window: tokens in its input.
-        vocabulary: its tokens, and how its corpus was read.
-        program: General MIDI program 0..127 that its songs are written with.
+        vocabulary: its tokens and corpus settings.
+        program: General MIDI program 0..127 of its songs.
         serving_default: the signature.
-        sampling: what its songs are drawn with by default.
-        parts_signature: what its parts say alone; None for a model that is no mixture.
+        sampling: the recommended sampling.
+        parts_signature: the signature of the parts alone; None without a mixture.
     """
 
     window: int
@@ -50,7 +49,7 @@ class SavedPredictor:
         """Load the SavedModel in the folder `directory`.
 
         Raises:
-            ComponentError: it is no SavedModel, or lacks signatures of the contract.
+            ComponentError: it is not a SavedModel, or lacks signatures of the contract.
         """
         tf = load_tensorflow()
         try:
@@ -74,7 +73,7 @@ class SavedPredictor:
             sampling = RecommendedSampling.from_served(answered)
         except (KeyError, ValueError, MusicError, ParameterError) as error:
             raise ComponentError(
-                f"{directory} does not say how its corpus was read ({error})"
+                f"the corpus settings of {directory} cannot be read ({error})"
             ) from error
         return cls(
             window,
@@ -90,7 +89,7 @@ class SavedPredictor:
         return _ask(self.serving_default, tokens=windows)["probabilities"]
 
     def parts(self) -> dict[str, Part]:
-        """Return the parts of the mixture by name; none of a model that is no mixture."""
+        """Return the parts of the mixture by name; empty without a mixture."""
         signature = self.parts_signature
         if signature is None:
             return {}
@@ -115,7 +114,7 @@ class Part:
 
 
 def _settings(signature: Signature) -> dict[str, Any]:
-    """Return what the ``settings`` signature answers, strings as text."""
+    """Return the answer of the ``settings`` signature, with strings as text."""
     answered = _ask(signature, token_ids=np.zeros(1, np.int32))
     values = {name: value[0] for name, value in answered.items()}
     return {

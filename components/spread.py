@@ -1,8 +1,8 @@
-"""Some of many, evenly spread."""
+"""A subset of items, evenly spread."""
 
 from __future__ import annotations
 
 
 def evenly(count: int, most: int) -> slice:
-    """Return the slice that takes at most `most`, 1 or more, of `count` items, evenly spread."""
+    """Return the slice of at most `most` of `count` items, evenly spread; `most` is 1 or more."""
     return slice(None, None, max(1, -(-count // most)))

@@ -1,8 +1,8 @@
-"""What a composer has to beat: predictors that are counted, not trained.
+"""The baselines of the Evaluator: predictors that are counted, not trained.
 
-All are counted on the training split alone, song by song, each song behind a context of rests as
-the model's windows have it. They are proper distributions over the whole vocabulary in any context,
-so that their likelihood is finite and can be set beside the model's. numpy alone.
+All are counted on the training split, song by song, each song after a context of rests like the
+model's windows. They are proper distributions over the whole vocabulary in any context, so that
+their likelihood is finite and can be compared with the model's. numpy alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def count_baselines(
     Args:
         songs: the training split's tokens, integers [n] each.
         vocabulary_size: V.
-        window: frames that the model sees.
+        window: frames in the model's input.
         rests: the token of each part's rest, the context before a song's start.
     """
     with_window = WindowNGram.count(songs, vocabulary_size, window, rests)
@@ -47,11 +47,11 @@ def count_baselines(
 
 @dataclass(frozen=True)
 class Repeat:
-    """The last frame once more, or else any other by how frequent it is.
+    """Repeats the last frame, or else draws any other by its frequency.
 
     p(w | v) = r if w = v, else (1 - r) u(w) / (1 - u(v))
 
-    with u the unigram and r the share of the training frames that repeat the frame before, by
+    with u the unigram and r the share of the training frames that equal the frame before, by
     Laplace's rule of succession, (repeated + 1) / (frames + 2), so that it is neither 0 nor 1.
 
     Args:
@@ -67,10 +67,10 @@ class Repeat:
         cls, songs: Sequence[NDArray[np.integer[Any]]], unigram: NGram, rests: Sequence[int]
     ) -> Repeat:
         """Count songs, integers [n] each; the token before the first is a rest."""
-        held = EvalWindows.of(songs, 1, rests)
-        repeated = np.count_nonzero(held.tokens[held.starts] == held.targets)
+        windows = EvalWindows.of(songs, 1, rests)
+        repeated = np.count_nonzero(windows.tokens[windows.starts] == windows.targets)
         row = unigram.probabilities(np.zeros((1, 0), dtype=np.int32))[0]
-        return cls((repeated + 1) / (len(held) + 2), row)
+        return cls((repeated + 1) / (len(windows) + 2), row)
 
     def probabilities(self, windows: Tokens) -> Row:
         """Return float64 [n, V] for windows int32 [n, at least 1]."""

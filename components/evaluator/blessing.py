@@ -1,6 +1,6 @@
-"""The checks that bless a model or refuse it, each with its value and its threshold.
+"""The checks that bless or refuse a model, each with its value and threshold.
 
-Pure functions of figures that were measured elsewhere; none raises because a figure is bad.
+Pure functions of measured figures; none raises because of the value of a figure.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tunesmith.components.evaluator.likelihood import Figures
 from tunesmith.components.evaluator.requirements import parse_requirements
 
 SUM_TOLERANCE = 1e-3
-"""How far a row of probabilities may lie from one; float32 over thousands of frames stays below
-1e-4. Of rows that sum to more a likelihood says nothing."""
+"""Maximum difference of a row's sum from one; float32 over thousands of frames stays below 1e-4.
+The likelihood of rows with another sum is meaningless."""
 
 
 def check_model(
@@ -27,14 +27,14 @@ def check_model(
     parameters: BlessingParameters,
     music: Mapping[str, Any] | None = None,
 ) -> list[Check]:
-    """Return all checks; a model is blessed if all are passed.
+    """Return the checks of a model, which is blessed if all are passed.
 
     Args:
         figures: of the model.
         baselines: figures of the baselines, by name.
         previous: the comparison with the served model; None if none is served.
-        parameters: the margins and what is required.
-        music: the measures of the model's songs, by name; None if there are no songs.
+        parameters: the margins and the requirements.
+        music: measures of the model's songs, by name; None without songs.
     """
     return [
         _finite(figures),
@@ -51,22 +51,22 @@ def check_model(
 def _finite(figures: Figures) -> Check:
     finite = math.isfinite(figures.nats)
     why = (
-        f"every held-out frame has a likelihood, {figures.nats:.3f} nats on average"
+        f"the loss on the eval split is finite, {figures.nats:.3f} nats per frame"
         if finite
-        else "a held-out frame has no likelihood: train again with a smaller learning rate"
+        else "the loss on the eval split is not finite: train again with a smaller learning rate"
     )
     return Check("finite likelihood", finite, why, float(finite), 1.0, "least")
 
 
 def _sums(figures: Figures) -> Check:
     passed = figures.sum_error <= SUM_TOLERANCE
-    why = f"rows of probabilities sum to one but for {figures.sum_error:.1g} at most"
+    why = f"sums of probabilities differ from 1 by at most {figures.sum_error:.1g}"
     return Check("rows sum to one", passed, why, figures.sum_error, SUM_TOLERANCE, "most")
 
 
 def _beats(name: str, baseline: float, model: float, margin: float) -> Check:
     gain = baseline - model
-    why = f"{model:.3f} nats a frame, the {name} baseline {baseline:.3f}"
+    why = f"{model:.3f} nats per frame, the {name} baseline {baseline:.3f}"
     return Check(f"beats {name}", gain >= margin, why, gain, margin, "least")
 
 
@@ -78,8 +78,8 @@ def _not_worse(previous: Comparison | None, margin: float) -> Check:
         return Check(name, True, why, None, margin, "most", skipped=True)
     loss = previous.nats - previous.previous_nats
     why = (
-        f"{previous.nats:.3f} nats a frame, the served model {previous.previous_nats:.3f}, on "
-        f"{previous.windows} frames that both know"
+        f"{previous.nats:.3f} nats per frame, the served model {previous.previous_nats:.3f}, on "
+        f"{previous.windows} frames in both vocabularies"
     )
     # An infinite loss of the served model is ignored; one of the candidate already failed.
     passed = loss <= margin or not math.isfinite(previous.previous_nats)

@@ -1,15 +1,14 @@
-"""A candidate compared with the served model on the same music.
+"""The comparison of a candidate with the served model on the same songs.
 
-The two may differ in vocabulary, window and weights. Both predict the same frames: the served one
-gets them as tokens of its own, an unknown frame in its window as the nearest that it knows, as when
-it continues a user's song. A model gives a frame that it does not know no probability at all, so
-only the frames that both know are compared, by that part of each distribution, scaled to sum to
-one:
+The two may differ in vocabulary, window and weights. Both predict the same frames: for the served
+model they are encoded with its own vocabulary, which maps an unknown frame in a window to the
+nearest token, as in a primer. A frame outside a vocabulary has no probability, so only frames in
+both vocabularies are compared, by that part of each distribution, normalised:
 
-p(w | h, w is known to both) = p(w | h) / sum of p(v | h) over the frames v known to both
+p(w | h, w in both) = p(w | h) / sum of p(v | h) over the frames v in both vocabularies
 
-So neither gains by knowing fewer frames. With equal vocabularies this is p(w | h) itself. Models of
-different tracks or grids are not compared.
+So a smaller vocabulary is no advantage. With equal vocabularies this is p(w | h) itself. Models
+with different tracks or grids are not compared.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from tunesmith.components.records.eval_windows import EvalWindows, Tokens
 from tunesmith.music.struck import pack_decoded
 
 LEAST_COMMON_SHARE = 0.9
-"""Minimum share of the held-out frames that both must know."""
+"""Minimum share of the held-out frames that are in both vocabularies."""
 
 
 class Model(Predictor, Protocol):
@@ -40,7 +39,7 @@ class Model(Predictor, Protocol):
 
     @property
     def vocabulary(self) -> TokenVocabulary:
-        """The frame of each token, and how its corpus was read."""
+        """The frame of each token, and the settings of its corpus."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,9 @@ class Comparison:
     """The result of a comparison.
 
     Args:
-        skipped: why the models were not compared; None if they were.
-        windows: compared windows.
-        common_share: share of the held-out frames that both models know.
+        skipped: the reason if the models were not compared; None otherwise.
+        windows: number of compared windows.
+        common_share: share of the held-out frames that are in both vocabularies.
         nats: loss of the candidate, nats per frame; None if skipped.
         previous_nats: loss of the served model, nats per frame; None if skipped.
     """
@@ -68,7 +67,7 @@ def compare(
     songs: Sequence[Tokens],
     advance: Callable[[int], None] = lambda _: None,
 ) -> Comparison:
-    """Compare two models by the frames that both know.
+    """Compare two models on the frames that are in both vocabularies.
 
     Args:
         candidate: the new model; the songs are in its tokens.
@@ -78,14 +77,15 @@ def compare(
     """
     new, old = candidate.vocabulary, previous.vocabulary
     if reason := difference(new, old):
-        return Comparison(f"the served model was trained on other music: {reason}")
+        return Comparison(f"the served model was trained on a different corpus: {reason}")
     translation, common = _translation(new, old)
     held_out = EvalWindows.of(songs, candidate.window, new.rests)
     known = common[held_out.targets]
     share = float(known.mean())
     if share < LEAST_COMMON_SHARE:
         return Comparison(
-            f"the served model knows {share:.0%} of the held-out frames, too few to compare",
+            f"the vocabulary of the served model has {share:.0%} of the held-out frames, too few "
+            "to compare",
             common_share=share,
         )
     translated = EvalWindows.of([translation[song] for song in songs], previous.window, old.rests)
@@ -103,7 +103,7 @@ def compare(
 def _translation(new: TokenVocabulary, old: TokenVocabulary) -> tuple[Tokens, NDArray[np.bool_]]:
     """Return the token of `old` for each of `new`, int32 [V], and whether it is the same, bool [V].
 
-    A token whose name `old` lacks becomes the one that `old` encodes its frame as.
+    A token whose name `old` lacks becomes the token that `old` encodes its frame as.
     """
     known = {name: token for token, name in enumerate(old.names)}
     common = np.array([name in known for name in new.names])
@@ -114,9 +114,9 @@ def _translation(new: TokenVocabulary, old: TokenVocabulary) -> tuple[Tokens, ND
 
 
 def difference(new: TokenVocabulary, old: TokenVocabulary) -> str | None:
-    """Return which setting of the corpus differs between two models; None if none does.
+    """Return the corpus setting that differs between two models; None if none does.
 
-    Transposition does not count: it augments the training songs, held-out songs keep their keys.
+    Transposition does not count: it augments the training songs; held-out songs keep their keys.
     """
     if str(new.corpus.track) != str(old.corpus.track):
         return f"track {old.corpus.track}, now {new.corpus.track}"
@@ -126,7 +126,7 @@ def difference(new: TokenVocabulary, old: TokenVocabulary) -> str | None:
     for name in ("frames_per_beat", "keep_short_notes", "lowest", "highest"):
         if getattr(a, name) != getattr(b, name):
             return f"{name.replace('_', ' ')} {getattr(b, name)}, now {getattr(a, name)}"
-    # The speed of a grid that follows the tempo is the mean of its songs, not a setting.
+    # The speed of a grid that follows the tempo is a mean over its songs, not a setting.
     speeds = new.frames_per_second, old.frames_per_second
     if not a.frames_per_beat and not math.isclose(*speeds, rel_tol=1e-5):
         return f"{speeds[1]:g} frames per second, now {speeds[0]:g}"

@@ -16,7 +16,7 @@ BASELINES = ("unigram", "repeat", "5-gram", "5-gram+window")
 
 @dataclass(frozen=True)
 class EvaluatorInputs:
-    """The candidate, the songs to judge it by, and the version that is served now, if any."""
+    """The candidate, the songs for its evaluation, and the served version, if there is one."""
 
     examples: Examples
     model: TrainedModel
@@ -29,13 +29,13 @@ class BlessingParameters(ParameterSet):
 
     beat: tuple[str, ...] = parameter(
         BASELINES,
-        "Baselines that the model must beat on the eval split; none asks for nothing.",
+        "Baselines that the model must beat on the eval split; none = no baseline.",
         choices=BASELINES,
         option="--beat",
     )
     baseline_margin: float = parameter(
         0.02,
-        "Required improvement over each baseline.",
+        "Minimum improvement over each baseline.",
         least=0,
         below=float("inf"),
         unit="nats per frame",
@@ -43,7 +43,7 @@ class BlessingParameters(ParameterSet):
     )
     previous_margin: float = parameter(
         0.05,
-        "Allowed loss against the served model.",
+        "Maximum loss above that of the served model.",
         least=0,
         below=float("inf"),
         unit="nats per frame",
@@ -51,39 +51,39 @@ class BlessingParameters(ParameterSet):
     )
     require: tuple[str, ...] = parameter(
         (),
-        "Bound of a figure, or of the mean of a music measure over the model's songs: "
+        "Bound on a figure, or on the mean of a music measure over the model's songs: "
         "'nats<=2.5', 'one_frame_note_share<=0.5', 'leap_share>=0.02'.",
         option="--require",
     )
 
     def check(self) -> None:
-        """Check that each requirement names a figure or a measure, and a bound of it."""
+        """Check that each requirement has a figure or measure, and a bound."""
         parse_requirements(self.require)
 
 
 @dataclass(frozen=True)
 class EvaluatorParameters(ParameterSet):
-    """How a model is judged."""
+    """Parameters of the evaluation."""
 
     blessing: BlessingParameters = field(default_factory=BlessingParameters)
-    songs: int = parameter(16, "Songs to compose for the music measures.", least=1)
-    steps: int = parameter(300, "Length of each of these songs.", least=1, unit="frames")
-    seed: int = parameter(0, "Random seed of these songs.", least=0)
+    songs: int = parameter(16, "Number of songs composed for the music measures.", least=1)
+    steps: int = parameter(300, "Length of each composed song.", least=1, unit="frames")
+    seed: int = parameter(0, "Random seed of the composed songs.", least=0)
     maximum_composing_seconds: float = parameter(
         60.0,
-        "Time limit for composing; the songs end where they are.",
+        "Time limit for composing; when it is reached, the songs end.",
         above=0,
         unit="seconds",
     )
     copied_frames: int = parameter(
         25,
-        "Length from which a stretch that also stands in a training song counts as copied; 25 are "
-        "5 s at 5 frames per second.",
+        "Minimum length of a copied stretch: one that also occurs in a training song. 25 frames "
+        "are 5 s at 5 frames per second.",
         least=1,
         unit="frames",
     )
     corpus_songs: int = parameter(
-        500, "Maximum number of training songs that the measures are compared with.", least=1
+        500, "Maximum number of training songs for the reference of the music measures.", least=1
     )
 
 

@@ -1,7 +1,6 @@
-"""Songs for judging: a predictor's own distribution, sampled side by side.
+"""Composes songs with a predictor, for the music measures.
 
-Frame by frame the songs are those that a client composes from silence with the same seed, without a
-server in between.
+The songs equal those that a client composes from silence with the same seed.
 """
 
 from __future__ import annotations
@@ -29,25 +28,24 @@ def compose(
     sampling: RecommendedSampling | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Tokens:
-    """Return int32 [songs, at most `steps`], each song from silence as training songs begin.
+    """Return songs, int32 [songs, at most `steps`], composed from silence.
 
-    Drawn by an exponential race: the token with the smallest noise / probability is taken. A song
-    depends on the seed and on its place alone.
+    Each token is sampled by an exponential race: the one with the smallest noise / probability. A
+    song depends only on the seed and its index.
 
     Args:
-        predictor: asked for all songs at once, step by step; its rows must be finite.
+        predictor: called with the windows of all songs at each step; its rows must be finite.
         window: tokens in its input.
         rests: the token of each part's rest.
-        songs: how many.
+        songs: number of songs.
         steps: frames of each.
         seed: 0 or more.
-        maximum_seconds: after the step in which they have passed the songs end, with one frame at
-            least.
-        sampling: how they are drawn; None for the predictor's own distribution.
+        maximum_seconds: time limit, checked after each step.
+        sampling: None for the predictor's own distribution.
         advance: called after each step with 1.
     """
     started = time.monotonic()
-    drawn = sampling or RecommendedSampling()
+    used = sampling or RecommendedSampling()
     streams = [
         np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(index,))))
         for index in range(songs)
@@ -56,7 +54,7 @@ def compose(
     tokens[:, :window] = padding(rests, window)
     for step in range(steps):
         rows = predictor.probabilities(tokens[:, step : step + window]).astype(np.float64)
-        rows = drawn.distribution(rows)
+        rows = used.distribution(rows)
         noise = -np.log1p(-np.stack([stream.random(rows.shape[1]) for stream in streams]))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             arrivals = np.where(rows > 0, noise / rows, np.inf)

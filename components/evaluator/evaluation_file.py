@@ -14,7 +14,7 @@ from tunesmith.components.evaluator.comparison import Comparison
 from tunesmith.components.evaluator.likelihood import Figures
 
 FORMAT = 1
-"""Grows when a reader would have to change."""
+"""Incremented when readers have to change."""
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,17 @@ class Evaluation:
 
     Args:
         checks: of the blessing.
-        model_digest: of the model that was measured.
+        model_digest: digest of the model.
         splits: figures of the model, by split.
         baselines: figures of the baselines, by name and split.
-        parts: figures of what a mixture is made of, each alone, by name and split; none of any
-            other model.
+        parts: figures of each part of a mixture alone, by name and split; empty for other models.
         previous_version: the served version; None if none is served.
-        previous: the comparison with it; None if none is served.
+        previous: the comparison with the served version; None if none is served.
         music: of :func:`tunesmith.components.evaluator.song_measures.describe_music`.
-        songs: paths of the composed songs below the folder.
-        composed_frames: of each of them; 0 if there are none.
+        songs: relative paths of the composed songs.
+        composed_frames: frames of each composed song; 0 without songs.
         parameters: of the Evaluator.
-        seconds: time of each part.
+        seconds: duration of each part of the evaluation.
     """
 
     checks: Sequence[Check]
@@ -52,7 +51,7 @@ class Evaluation:
 
     @property
     def blessed(self) -> bool:
-        """Whether all checks are passed."""
+        """True if all checks are passed."""
         return all(check.passed for check in self.checks)
 
     def verdict(self) -> str:
@@ -62,7 +61,7 @@ class Evaluation:
         return "not blessed: " + "; ".join(check.why for check in self.checks if not check.passed)
 
     def write(self, path: Path) -> None:
-        """Write the file; numbers that are not finite are null there."""
+        """Write the file; numbers that are not finite become null."""
         content = {
             "format": FORMAT,
             "blessed": self.blessed,

@@ -1,7 +1,7 @@
-"""Evaluator's executor: measures an exported model on held-out songs and blesses it or not.
+"""Evaluator's executor: evaluates an exported model on held-out songs and blesses or refuses it.
 
-The SavedModel itself is measured, through its signatures. A model that is not blessed is a result,
-no error: ``evaluation.json`` says which check it failed, and by how much.
+The SavedModel itself is evaluated, through its signatures. A refusal is a result, not an error:
+``evaluation.json`` has the failed checks with their values.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tunesmith.components.evaluator.comparison import Comparison, compare
 from tunesmith.components.evaluator.component import EvaluatorInputs, EvaluatorParameters
 from tunesmith.components.evaluator.composing import compose
 from tunesmith.components.evaluator.evaluation_file import Evaluation
-from tunesmith.components.evaluator.likelihood import Figures, Predictor, judge
+from tunesmith.components.evaluator.likelihood import Figures, Predictor, score
 from tunesmith.components.evaluator.song_measures import describe_music
 from tunesmith.components.progress import Progress
 from tunesmith.components.records.eval_windows import EvalWindows, Tokens
@@ -39,14 +39,14 @@ from tunesmith.components.spread import evenly
 from tunesmith.music import write_midi
 
 PART_WINDOWS = 8192
-"""Held-out windows, evenly spread, that the parts of a mixture are judged by alone."""
+"""Maximum number of held-out windows, evenly spread, for the parts of a mixture."""
 
 
 def execute(inputs: EvaluatorInputs, parameters: EvaluatorParameters, context: Context) -> None:
     """Write a :class:`~tunesmith.components.artifacts.ModelEvaluation` into the output
     folder.
 
-    ``evaluation.json``, and ``songs/<number>.mid``, the songs that were measured.
+    ``evaluation.json``, and the composed songs, ``songs/<number>.mid``.
 
     Raises:
         ComponentError: a split has no songs, or the model was trained on other examples.
@@ -61,10 +61,12 @@ def execute(inputs: EvaluatorInputs, parameters: EvaluatorParameters, context: C
         if split != "train"
     }
     with _timed(seconds, "likelihood"):
-        splits = _judge({"model": candidate}, held_out, progress, "judging the model")["model"]
+        splits = _evaluate({"model": candidate}, held_out, progress, "evaluating the model")[
+            "model"
+        ]
     with _timed(seconds, "parts"):
         some: dict[Split, EvalWindows] = {"eval": held_out["eval"].spread(PART_WINDOWS)}
-        parts = _judge(candidate.parts(), some, progress, "judging the parts")
+        parts = _evaluate(candidate.parts(), some, progress, "evaluating the parts of the mixture")
     with _timed(seconds, "baselines"):
         counted = count_baselines(
             songs["train"],
@@ -72,7 +74,7 @@ def execute(inputs: EvaluatorInputs, parameters: EvaluatorParameters, context: C
             candidate.window,
             candidate.vocabulary.rests,
         )
-        baselines = _judge(counted, held_out, progress, "judging the baselines")
+        baselines = _evaluate(counted, held_out, progress, "evaluating the baselines")
     with _timed(seconds, "previous"):
         previous = _compare(candidate, inputs.previous, songs["eval"], progress)
     with _timed(seconds, "composing"):
@@ -118,7 +120,7 @@ def _load(model: TrainedModel, examples: Examples) -> SavedPredictor:
 
 
 def _read_splits(examples: Examples) -> dict[Split, list[Tokens]]:
-    """Return the songs by split; the test split only if it is there and has songs."""
+    """Return the songs by split; the test split only if it has songs."""
     songs: dict[Split, list[Tokens]] = {}
     for split in ("train", "eval", "test"):
         shards = examples.shards(split)
@@ -127,11 +129,11 @@ def _read_splits(examples: Examples) -> dict[Split, list[Tokens]]:
             songs[split] = found
     for split, some in songs.items():
         if not some:
-            raise ComponentError(f"the {split} split has no windows: give more songs")
+            raise ComponentError(f"the {split} split has no songs: give more songs")
     return songs
 
 
-def _judge(
+def _evaluate(
     predictors: Mapping[str, Predictor],
     held_out: Mapping[Split, EvalWindows],
     progress: Progress,
@@ -142,7 +144,7 @@ def _judge(
     with _counting(progress, title, total) as advance:
         return {
             name: {
-                split: Figures.of(judge(predictor, windows, advance))
+                split: Figures.of(score(predictor, windows, advance))
                 for split, windows in held_out.items()
             }
             for name, predictor in predictors.items()
@@ -160,7 +162,7 @@ def _compare(
     try:
         previous = SavedPredictor.load(served.path)
     except ComponentError as error:
-        # A model that cannot be loaded cannot be served either.
+        # A model that cannot be loaded is not served either.
         return Comparison(f"the served model cannot be compared: {error}")
     total = 2 * sum(map(len, songs))
     title = f"comparing with version {served.path.name}"
@@ -227,7 +229,7 @@ def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 @contextmanager
 def _counting(progress: Progress, title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Open a task and yield what moves it on."""
+    """Open a task and yield a function that advances it."""
     done = 0
     with progress.task(title, total) as task:
 

@@ -23,7 +23,7 @@ _BOUNDS: dict[str, Literal["most", "least"]] = {"<=": "most", ">=": "least"}
 
 @dataclass(frozen=True)
 class Requirement:
-    """A bound of one figure.
+    """A bound on one figure.
 
     Args:
         name: one of :func:`required_names`.
@@ -40,7 +40,8 @@ class Requirement:
         """Read ``NAME<=VALUE`` or ``NAME>=VALUE``.
 
         Raises:
-            ParameterError: the text has another form, or nothing of that name is measured.
+            ParameterError: the text has another form, or there is no figure or measure of that
+                name.
         """
         found = _FORM.fullmatch(text)
         threshold = _number(found[3]) if found else math.nan
@@ -50,14 +51,14 @@ class Requirement:
             )
         if found[1] not in required_names():
             raise ParameterError(
-                "require", f"names {found[1]}, which is not one of {', '.join(required_names())}"
+                "require", f"must name one of {', '.join(required_names())}, not {found[1]}"
             )
         return cls(found[1], _BOUNDS[found[2]], threshold)
 
     def check(self, figures: Figures, music: Mapping[str, Any]) -> Check:
-        """Hold the figure, or the mean of the measure over the model's songs, against the bound.
+        """Check the figure, or the mean of the measure over the model's songs, against the bound.
 
-        A measure that none of the songs has a value of, and a figure that is no number, fails.
+        A measure without a value in any song fails, and so does a figure that is not a number.
 
         Args:
             figures: of the model on the eval split.
@@ -65,7 +66,7 @@ class Requirement:
         """
         operator = {bound: each for each, bound in _BOUNDS.items()}[self.bound]
         name = f"{self.name}{operator}{self.threshold:g}"
-        asked = f"at {self.bound} {self.threshold:g} is required"
+        required = f"at {self.bound} {self.threshold:g} is required"
         if self.name in FIGURES:
             value: float | None = _figure(figures, self.name)
             where = "on the eval split"
@@ -73,9 +74,9 @@ class Requirement:
             value, songs = _mean(music, self.name)
             where = f"on average over {songs} songs"
         if value is None or not math.isfinite(value):
-            return Check(name, False, f"{self.name} has no value {where}: {asked}")
+            return Check(name, False, f"{self.name} has no value {where}: {required}")
         passed = value <= self.threshold if self.bound == "most" else value >= self.threshold
-        why = f"{self.name} is {value:.3f} {where}: {asked}"
+        why = f"{self.name} is {value:.3f} {where}: {required}"
         return Check(name, passed, why, value, self.threshold, self.bound)
 
 
@@ -86,7 +87,7 @@ def parse_requirements(texts: Sequence[str]) -> list[Requirement]:
 
 def required_names() -> tuple[str, ...]:
     """Return the names of all figures and measures that can be required."""
-    # It imports numpy, which a --help does without.
+    # These modules import numpy, which --help must not.
     from tunesmith.components.evaluator.song_measures import COPIED_MEASURES
     from tunesmith.music.measures import MEASURES
 
@@ -99,7 +100,7 @@ def _figure(figures: Figures, name: str) -> float:
 
 
 def _mean(music: Mapping[str, Any], name: str) -> tuple[float | None, int]:
-    """Return the mean of a measure over the model's songs, and how many songs there are."""
+    """Return the mean of a measure over the model's songs, and the number of songs."""
     if name not in music:
         return None, 0
     model = music[name]["model"]

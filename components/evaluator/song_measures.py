@@ -1,7 +1,7 @@
-"""Composed songs beside the corpus: every measure of :mod:`tunesmith.music`, with its range there.
+"""Music measures of composed songs, compared with the corpus.
 
-Measures depend on a song's length, so the corpus is measured by the beginnings of its songs, as
-long as the composed ones, which begin where songs begin.
+Measures depend on the length of a song, so the corpus is measured by the beginnings of its songs,
+as long as the composed ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ QUANTILES = {
     "upper_quartile": 0.75,
     "high": 0.95,
 }
-"""Those of the corpus's songs, by name; a song between ``low`` and ``high`` is within its range."""
+"""Quantiles of the corpus by name; a song between ``low`` and ``high`` is within the range."""
 
 COPIED_MEASURES = {
     "longest_copied_run": ("frames", "longest stretch found in a training song", "longest"),

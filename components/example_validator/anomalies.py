@@ -1,7 +1,7 @@
-"""What can be wrong with a collection, from StatisticsGen's numbers alone.
+"""The anomalies of a collection, found in the statistics of StatisticsGen.
 
-Every anomaly has a stable name, the value, the threshold, and one line that says what to do. What
-the thresholds were chosen beside is the table of docs/gates.md.
+Every anomaly has a stable name, a value, a threshold, and one line that says what to do. The table
+of docs/gates.md has the measured values that the thresholds were chosen by.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tunesmith.components.example_validator.component import (
 )
 
 ADVISORY = frozenset({"too-few-songs"})
-"""Anomalies that are reported and stop nothing."""
+"""Anomalies that are reported and do not stop the run."""
 
 COMPARISONS = frozenset(
     {
@@ -28,20 +28,20 @@ COMPARISONS = frozenset(
         "copies-across-splits",
     }
 )
-"""Anomalies that compare songs with each other. In a collection of too few songs each song is a
-large part of it and unlike the others, so that these are only reported there."""
+"""Anomalies that compare songs with each other. In a collection of few songs each is a large part
+and differs from the others, so there these anomalies do not stop the run."""
 
 
 @dataclass(frozen=True)
 class Anomaly:
-    """An anomaly that was found.
+    """An anomaly of a collection.
 
     Args:
         name: one of :data:`tunesmith.components.example_validator.component.ANOMALIES`.
-        split: the split that has it; empty for the whole collection.
-        value: the figure that was measured.
+        split: the split with the anomaly; empty for the whole collection.
+        value: the measured value.
         threshold: its bound.
-        message: one line that says what is wrong and what to do.
+        message: one line: the finding, and what to do.
     """
 
     name: str
@@ -98,7 +98,7 @@ def _of_training(
             "train",
             train["songs"],
             parameters.minimum_songs,
-            f"only {train['songs']} training songs: the model will overfit: add songs",
+            f"only {train['songs']} training songs, so the model will overfit: add songs",
         )
     if train["frames"] < parameters.minimum_windows:
         yield Anomaly(
@@ -143,7 +143,7 @@ def _of_vocabulary(
             frames / size,
             parameters.minimum_windows_a_token,
             f"{frames} training windows for {size} tokens are {frames / size:.1f} per token: add "
-            "songs, or bound the vocabulary",
+            "songs, or reduce the vocabulary",
         )
 
 

@@ -34,21 +34,21 @@ class ExampleValidatorInputs:
 
 @dataclass(frozen=True)
 class ExampleValidatorParameters(ParameterSet):
-    """Thresholds of the anomalies; docs/gates.md says what real collections measure."""
+    """Thresholds of the anomalies; docs/gates.md has the values of real collections."""
 
     minimum_songs: int = parameter(
-        10, "Training songs below which comparisons between songs are only reported.", least=0
+        10, "Minimum number of training songs for anomalies that compare songs.", least=0
     )
     minimum_windows: int = parameter(64, "Minimum number of training windows.", least=0)
     maximum_rejected_share: float = parameter(
-        0.5, "Maximum share of rejected files, duplicates not counted.", least=0
+        0.5, "Maximum share of rejected files, without duplicates.", least=0
     )
     maximum_song_share: float = parameter(
         0.5, "Maximum share of the training frames in one song.", least=0
     )
     maximum_rest_share: float = parameter(0.9, "Maximum share of rests in a split.", least=0)
     maximum_one_frame_songs: float = parameter(
-        0.1, "Maximum share of songs in which one frame sounds throughout.", least=0
+        0.1, "Maximum share of songs that hold one frame from beginning to end.", least=0
     )
     minimum_sounding_frames: int = parameter(
         2, "Minimum number of sounding frames in the vocabulary.", least=0
@@ -57,7 +57,7 @@ class ExampleValidatorParameters(ParameterSet):
         3.0, "Minimum number of training windows per token of the vocabulary.", least=0
     )
     maximum_mapped_share: float = parameter(
-        0.3, "Maximum share of a split's frames that are not in the vocabulary.", least=0
+        0.3, "Maximum share of a split's frames outside the vocabulary.", least=0
     )
     maximum_token_drift: float = parameter(
         0.1,
@@ -74,11 +74,11 @@ class ExampleValidatorParameters(ParameterSet):
     )
     minimum_drift_chance: float = parameter(
         0.01,
-        "Share of random divisions of the songs that must differ as much for a drift to be chance.",
+        "Minimum p-value of the permutation test: a drift with a larger one is due to chance.",
         least=0,
     )
     maximum_known_share: float = parameter(
-        0.2, "Maximum share of a held-out split's longest stretches in training songs.", least=0
+        0.2, "Maximum share of a held-out split's longest stretches that occur in train.", least=0
     )
     allow: tuple[str, ...] = parameter(
         (),

@@ -1,6 +1,6 @@
 """ExampleValidator's executor: records every anomaly, and whether it stops the run.
 
-The anomalies themselves are in :mod:`tunesmith.components.example_validator.anomalies`.
+The anomalies are defined in :mod:`tunesmith.components.example_validator.anomalies`.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def execute(
 ) -> None:
     """Write ``anomalies.json`` of an ExampleAnomalies artifact into the output folder.
 
-    ``passed`` says whether training may begin; ``anomalies`` holds each one's fields, ``stops``
-    (whether it is of a kind that stops a run of this collection) and ``allowed`` (by name);
-    ``parameters`` the thresholds.
+    ``passed`` says whether training may begin. ``anomalies`` has the fields of each anomaly,
+    ``stops`` (whether it stops a run of this collection) and ``allowed`` (ignored by name).
+    ``parameters`` has the thresholds.
 
     Raises:
-        OSError: the statistics cannot be read, or the output not be written.
+        OSError: the statistics cannot be read, or the output cannot be written.
     """
     content = inputs.statistics.content()
     few = content["splits"]["train"]["songs"] < parameters.minimum_songs

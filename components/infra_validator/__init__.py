@@ -1,1 +1,1 @@
-"""InfraValidator: serves the candidate with the real engine and asks it."""
+"""InfraValidator: serves the candidate with a serving engine and sends it requests."""

@@ -1,8 +1,7 @@
-"""A candidate model behind the engine that will serve it: started, sent requests, and stopped.
+"""Serves a candidate model with a serving engine, and sends it requests.
 
-:mod:`tunesmith.components.infra_validator.executor` is given it as a function. The engine runs in a
-process of its own by ``tunesmith serve``, as in production, which says in its ready file where it
-answers; it ends with the run, even with a killed one.
+The engine runs in a process of its own, ``tunesmith serve``, as in production; its ready file has
+the address. The process ends with the run, even if the run is killed.
 """
 
 from __future__ import annotations
@@ -29,37 +28,37 @@ from tunesmith.components.errors import ComponentError
 from tunesmith.components.infra_validator.checks import Answer, Arrays, Candidate, Signature
 
 MODEL_NAME = "tunesmith"
-"""The name that the candidate is served under."""
+"""Name under which the candidate is served."""
 
 ALSO_RUNS = (
     "tunesmith.components.infra_validator.supervised",
     "tunesmith.cli.main",
     "tunesmith.cli.serve",
 )
-"""The programs that serve the candidate; another server may answer otherwise. They count as code of
-what imports this module, see :mod:`tunesmith.pipeline.code_version`."""
+"""The programs that serve the candidate. They count as code of the components that import this
+module, see :mod:`tunesmith.pipeline.code_version`."""
 
 START_SECONDS = 300.0
-"""Time for an engine to import its libraries, load the model and warm it up."""
+"""Maximum time for an engine to import its libraries, load the model and warm it up."""
 
 ANSWER_SECONDS = 60.0
-"""Deadline of one request; far above any bound of a latency."""
+"""Deadline of one request; far above any latency bound."""
 
 _POLL_SECONDS = 0.05
 _KEPT_LINES = 40
 _LAST_LINES = 3
 _STOPPED = (0, 128 + 15)
-"""Exit codes after SIGTERM: ended by itself, or by the signal at once as TensorFlow Serving is."""
+"""Exit codes after SIGTERM: after a clean shutdown, or by the signal, as of TensorFlow Serving."""
 
 
 class EngineFailed(ComponentError):
-    """The engine did not start, or did not stop; the message has the end of its log."""
+    """The engine did not start or stop; the message has the last lines of its log."""
 
 
 ServerFactory = Callable[[Path], AbstractContextManager[Candidate]]
-"""Serves the base path that it is given, ``<base>/1/saved_model.pb``, until the block ends.
+"""Serves a base path, ``<base>/1/saved_model.pb``, until the block ends.
 
-Raises EngineFailed when it is entered or left.
+Raises EngineFailed at the beginning or end of the block.
 """
 
 
@@ -75,7 +74,7 @@ def _serve(engine: str, start_seconds: float, base: Path) -> Iterator[ServedCand
     process = _EngineProcess(engine, base)
     try:
         ready = process.wait_until_ready(start_seconds)
-        # A server that fails is not waited for: that is what the checks look for.
+        # Without retries: an unavailable server is a failed check.
         with closing(Connection(ready.address, ANSWER_SECONDS, patience=0)) as connection:
             yield ServedCandidate(ready.engine, ready.model, connection, process)
     except BaseException:
@@ -88,7 +87,7 @@ def _serve(engine: str, start_seconds: float, base: Path) -> Iterator[ServedCand
 
 @dataclass(frozen=True)
 class _Ready:
-    """What ``tunesmith serve`` writes into its ready file; see docs/serving.md."""
+    """Content of the ready file of ``tunesmith serve``; see docs/serving.md."""
 
     engine: str
     address: str
@@ -97,7 +96,7 @@ class _Ready:
 
 
 def engine_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables for the engine: without the options of the user's own server in them."""
+    """Return the environment of the engine, without options of ``tunesmith serve``."""
     return {
         name: value
         for name, value in environment.items()
@@ -106,7 +105,7 @@ def engine_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class _EngineProcess:
-    """``tunesmith serve`` under supervision, and what it prints."""
+    """A supervised ``tunesmith serve``, with the last lines of its standard error."""
 
     def __init__(self, engine: str, base: Path) -> None:
         self._engine = engine
@@ -132,7 +131,7 @@ class _EngineProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            # Ctrl-C is for the run, which then ends the engine.
+            # Ctrl-C must reach only the run, which then ends the engine.
             start_new_session=True,
             env=engine_environment(os.environ),
         )
@@ -147,10 +146,10 @@ class _EngineProcess:
                 self._lines.append(line)
 
     def wait_until_ready(self, seconds: float) -> _Ready:
-        """Return what the ready file says.
+        """Wait for the ready file and return its content.
 
         Raises:
-            EngineFailed: the process ended, or the time did.
+            EngineFailed: the process ended, or the time is over.
         """
         until = time.monotonic() + seconds
         while self._process.poll() is None and time.monotonic() < until:
@@ -163,13 +162,13 @@ class _EngineProcess:
         raise EngineFailed(f"the engine {self._engine} {what}: {self.log_tail()}")
 
     def log_tail(self) -> str:
-        """Return the error that it printed, or else its last lines, in one line."""
+        """Return the error that the process printed, or else its last lines, in one line."""
         lines = list(self._lines)
         errors = [line for line in lines if line.startswith("tunesmith: error: ")]
         return " | ".join(errors[-1:] or lines[-_LAST_LINES:]) or "it printed nothing"
 
     def end(self) -> int:
-        """End it and return its exit code."""
+        """End the process and return its exit code."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         code = self._process.wait()
@@ -211,7 +210,7 @@ class ServedCandidate:
         return Answer("OK", outputs=outputs)
 
     def log_tail(self) -> str:
-        """Return the end of what the engine printed."""
+        """Return the last lines that the engine printed."""
         return self.process.log_tail()
 
 

@@ -1,7 +1,6 @@
 """The checks of a served candidate: requests that it must answer, and requests that it must refuse.
 
-Nothing here knows which engine answers or how it is reached. The status codes are those of
-TensorFlow Serving, which every engine gives.
+They are the same for every engine. The status codes are those of TensorFlow Serving.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from tunesmith.components.records.padding import padding
 Arrays = Mapping[str, NDArray[Any]]
 
 ROW_SUM_TOLERANCE = 1e-3
-"""How far a row's sum may lie from one; float32 over thousands of frames stays below 1e-4."""
+"""Maximum difference of a row's sum from one; float32 over thousands of frames stays below 1e-4."""
 
 ALONE_TOLERANCE = 1e-4
-"""How far a row may differ between a request of its own and a batch: sums in another order."""
+"""Maximum difference of a row between a single request and a batch, by another order of sums."""
 
 _WARM = 3
-"""Requests before the timed ones."""
+"""Number of warm-up requests before the timed ones."""
 
 _COMPOSED = 8
-"""Frames requested from the signature ``generate``."""
+"""Number of frames requested from the signature ``generate``."""
 
 
 class Signature(NamedTuple):
@@ -51,10 +50,10 @@ class Answer:
     """The answer to one request.
 
     Args:
-        status: the name of the gRPC status code, ``OK`` or ``INVALID_ARGUMENT`` or another; the
-            name of an error of :mod:`tunesmith.client` where there was no such answer.
-        detail: the engine's message where it is not OK.
-        outputs: arrays by name where it is; strings as object arrays of bytes.
+        status: name of the gRPC status code, such as ``OK`` or ``INVALID_ARGUMENT``; without a
+            gRPC answer, the name of an error of :mod:`tunesmith.client`.
+        detail: the message of a status that is not OK.
+        outputs: arrays by name of an OK answer; strings as object arrays of bytes.
     """
 
     status: str
@@ -70,10 +69,10 @@ class Candidate(Protocol):
         """The engine's name."""
 
     def signatures(self) -> Mapping[str, Signature]:
-        """Return the signatures by name; none if the engine does not say."""
+        """Return the signatures by name; empty if the engine does not answer."""
 
     def ask(self, signature: str, inputs: Arrays) -> Answer:
-        """Send one request with the dtypes of `inputs`; a refusal is an answer, too."""
+        """Send one request with the dtypes of `inputs`; a refusal is an answer as well."""
 
     def log_tail(self) -> str:
         """Return the last lines that the engine printed, in one line."""
@@ -84,12 +83,12 @@ class Bounds:
     """Maximum latency, in milliseconds, measured by the client; see InfraValidatorParameters.
 
     Args:
-        requests: timed requests of one window.
-        batch: windows in a large request.
-        batch_requests: timed large requests.
-        median_ms: maximum median of the requests of one window.
-        p95_ms: maximum 95th percentile of the requests of one window.
-        batch_median_ms: maximum median of the large requests.
+        requests: number of timed single-window requests.
+        batch: windows in a batch request.
+        batch_requests: number of timed batch requests.
+        median_ms: maximum median of the single-window requests.
+        p95_ms: maximum 95th percentile of the single-window requests.
+        batch_median_ms: maximum median of the batch requests.
     """
 
     requests: int
@@ -108,20 +107,20 @@ class Bounds:
 
 @dataclass(frozen=True)
 class RequestData:
-    """What requests are made of.
+    """Data for the requests.
 
     Args:
         songs: int32 [n] each, tokens of real songs, none empty.
-        vocabulary: of these songs, which the model must have, too.
+        vocabulary: of the songs; the model must have the same.
     """
 
     songs: list[NDArray[np.int32]]
     vocabulary: TokenVocabulary
 
     def windows(self, count: int, window: int) -> NDArray[np.int32]:
-        """Return int32 [count, window]: windows spread evenly over the songs, repeated if too few.
+        """Return windows spread evenly over the songs, int32 [count, window], repeated if too few.
 
-        A song begins behind `window` rests, as in training.
+        As in training, `window` rests precede a song.
         """
         before = padding(self.vocabulary.rests, window)
         padded = [np.concatenate([before, song]) for song in self.songs]
@@ -140,12 +139,12 @@ def run_checks(
     bounds: Bounds,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Check]:
-    """Send every request, and yield each check as it is done.
+    """Send the requests, and yield each check when it is done.
 
     Args:
         candidate: the served model.
         request_data: real songs.
-        bounds: of the latency.
+        bounds: on the latency.
         clock: seconds, for the latency.
     """
     signatures = candidate.signatures()
@@ -158,18 +157,18 @@ def run_checks(
     window = signatures["serving_default"].inputs["tokens"][-1]
     yield _vocabulary(candidate, request_data.vocabulary)
     yield _settings(candidate, request_data.vocabulary)
-    asked = request_data.windows(bounds.batch, window)
+    windows = request_data.windows(bounds.batch, window)
     size = len(request_data.vocabulary)
-    yield _probabilities(candidate, asked, size)
-    yield _alone(candidate, asked)
+    yield _probabilities(candidate, windows, size)
+    yield _alone(candidate, windows)
     if "generate" in signatures:
-        yield _generate(candidate, asked[:2], size)
-    yield from _refusals(candidate, asked[:3], size)
-    # After all these requests the engine must still answer.
-    again = _probabilities(candidate, asked, size)
+        yield _generate(candidate, windows[:2], size)
+    yield from _refusals(candidate, windows[:3], size)
+    # The engine must still answer after all these requests.
+    again = _probabilities(candidate, windows, size)
     yield Check("still-answers", again.passed, again.why)
     if again.passed:
-        yield from _latency(candidate, asked, bounds, clock)
+        yield from _latency(candidate, windows, bounds, clock)
 
 
 def _refused(answer: Answer) -> str:
@@ -187,8 +186,8 @@ def _vocabulary(candidate: Candidate, vocabulary: TokenVocabulary) -> Check:
         answered += list(answer.outputs.get("frames", []))
     names = [frame.encode("ascii") for frame in vocabulary.names]
     if answered != names:
-        return Check(name, False, "the frames differ from those of the Examples")
-    return Check(name, True, f"all {len(names)} frames are those of the Examples")
+        return Check(name, False, "the vocabulary differs from that of the Examples")
+    return Check(name, True, f"the {len(names)} frames of the Examples")
 
 
 def _settings(candidate: Candidate, vocabulary: TokenVocabulary) -> Check:
@@ -204,7 +203,7 @@ def _settings(candidate: Candidate, vocabulary: TokenVocabulary) -> Check:
         for name, value in expected.items()
         if not _says(answer.outputs.get(name), value)
     ]
-    return Check("settings", not wrong, "; ".join(wrong) or "as the Examples were made with")
+    return Check("settings", not wrong, "; ".join(wrong) or "the settings of the Examples")
 
 
 def _says(answered: NDArray[Any] | None, value: Any) -> bool:
@@ -225,12 +224,12 @@ def _probabilities(candidate: Candidate, windows: NDArray[np.int32], size: int) 
     if answer.status != "OK":
         return Check("probabilities", False, _refused(answer))
     fault = _fault(answer.outputs.get("probabilities"), (len(windows), size))
-    found = f"{len(windows)} windows of real songs have {size} probabilities each"
+    found = f"{size} probabilities for each of {len(windows)} windows of real songs"
     return Check("probabilities", not fault, fault or found)
 
 
 def _fault(rows: NDArray[Any] | None, shape: tuple[int, int]) -> str:
-    """Return what is wrong with rows of probabilities; empty if nothing is."""
+    """Return the fault of rows of probabilities; empty if there is none."""
     if rows is None or rows.shape != shape or rows.dtype != np.float32:
         found = "missing" if rows is None else f"{rows.dtype} {list(rows.shape)}"
         return f"probabilities are {found}, expected float32 {list(shape)}"
@@ -239,14 +238,14 @@ def _fault(rows: NDArray[Any] | None, shape: tuple[int, int]) -> str:
     worst = float(np.abs(rows.sum(axis=1, dtype=np.float64) - 1).max())
     if rows.min() < 0 or worst > ROW_SUM_TOLERANCE:
         return (
-            f"rows are no distributions: the smallest value is {rows.min():.3g}, and a sum differs "
-            f"from 1 by {worst:.3g}"
+            f"rows are not distributions: the smallest value is {rows.min():.3g}, and a sum "
+            f"differs from 1 by {worst:.3g}"
         )
     return ""
 
 
 def _alone(candidate: Candidate, windows: NDArray[np.int32]) -> Check:
-    """Check that a window's answer does not depend on the other windows of its request."""
+    """Check that the answer for a window does not depend on the rest of the batch."""
     name = "alone-as-in-a-batch"
     answers = [
         candidate.ask("serving_default", {"tokens": each}) for each in (windows, windows[:1])
@@ -260,7 +259,7 @@ def _alone(candidate: Candidate, windows: NDArray[np.int32]) -> Check:
 
 
 def _bounded(name: str, why: str, value: float, threshold: float) -> Check:
-    # JSON has neither NaN nor infinity, which are above any threshold.
+    # JSON has neither NaN nor infinity, which exceed any threshold.
     number = value if np.isfinite(value) else None
     return Check(name, bool(value <= threshold), why.format(value), number, threshold, "most")
 
@@ -283,10 +282,10 @@ def _generate(candidate: Candidate, windows: NDArray[np.int32], size: int) -> Ch
     good = songs.shape == (rows, _COMPOSED) and bool(((songs >= 0) & (songs < size)).all())
     if not good:
         return Check(
-            "generate", False, f"the answer is not {rows} songs of {_COMPOSED} tokens 0..{size - 1}"
+            "generate", False, f"expected {rows} songs of {_COMPOSED} tokens from 0 to {size - 1}"
         )
     same = np.array_equal(songs, again)
-    why = "the same seeds give the same songs" if same else "the same seeds give other songs"
+    why = "equal seeds give equal songs" if same else "equal seeds give different songs"
     return Check("generate", same, why)
 
 
@@ -307,7 +306,7 @@ def _refusals(candidate: Candidate, windows: NDArray[np.int32], size: int) -> It
 
 
 def _spoilt_row(candidate: Candidate, windows: NDArray[np.int32], name: str, token: int) -> Check:
-    """Check that an invalid token is refused, or that NaN stands in its own row alone."""
+    """Check that an invalid token is refused, or gives NaN in its own row only."""
     name = f"refuses-{name}-token"
     spoilt = windows.copy()
     spoilt[1, -1] = token
@@ -317,16 +316,16 @@ def _spoilt_row(candidate: Candidate, windows: NDArray[np.int32], name: str, tok
     rows = answer.outputs["probabilities"]
     others = np.delete(rows, 1, axis=0)
     passed = bool(np.isnan(rows[1]).all()) and bool(np.isfinite(others).all())
-    good, bad = "NaN in that row alone", "the invalid row is not NaN, or another row is affected"
+    good, bad = "NaN in that row only", "the invalid row is not NaN, or another row is affected"
     return Check(name, passed, good if passed else bad)
 
 
 def _latency(
     candidate: Candidate, windows: NDArray[np.int32], bounds: Bounds, clock: Callable[[], float]
 ) -> Iterator[Check]:
-    def milliseconds(asked: list[NDArray[np.int32]]) -> NDArray[np.float64]:
+    def milliseconds(requests: list[NDArray[np.int32]]) -> NDArray[np.float64]:
         taken = []
-        for each in [*asked[:1] * _WARM, *asked]:
+        for each in [*requests[:1] * _WARM, *requests]:
             started = clock()
             answer = candidate.ask("serving_default", {"tokens": each})
             taken.append(1e3 * (clock() - started) if answer.status == "OK" else np.inf)
@@ -334,7 +333,7 @@ def _latency(
 
     single = milliseconds([windows[[at % len(windows)]] for at in range(bounds.requests)])
     batch = milliseconds([windows] * bounds.batch_requests)
-    one, many = f"{bounds.requests} requests of one window", f"{bounds.batch} windows"
+    one, many = f"{bounds.requests} single-window requests", f"{bounds.batch} windows"
     for name, value, bound, what in (
         ("latency-median", np.median(single), bounds.median_ms, one),
         ("latency-p95", np.quantile(single, 0.95), bounds.p95_ms, one),

@@ -41,7 +41,7 @@ def engine_modules(engine: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class InfraValidatorInputs:
-    """The candidate, and the songs that requests are made of."""
+    """The candidate, and the songs for the requests."""
 
     model: TrainedModel
     examples: Examples
@@ -49,11 +49,10 @@ class InfraValidatorInputs:
 
 @dataclass(frozen=True)
 class InfraValidatorParameters(ParameterSet):
-    """Which engine serves the candidate, and how long it may take.
+    """The serving engine, the number of requests, and the bounds on latency.
 
-    The time limits are for a frame that plays 200 ms: one song is composed faster than it sounds,
-    even where another program has the processor for a moment, and 64 songs at a time in a tenth of
-    the time that all of them play.
+    The bounds are for frames of 200 ms: one song is composed faster than it plays, even if another
+    program uses the processor for a moment, and 64 songs in a tenth of their playing time.
     """
 
     engine: str = parameter(
@@ -63,9 +62,9 @@ class InfraValidatorParameters(ParameterSet):
         plugins="engines",
         option="--engine",
     )
-    requests: int = parameter(50, "Timed requests of one window.", least=1)
-    batch: int = parameter(64, "Windows in a large request.", least=3)
-    batch_requests: int = parameter(10, "Timed large requests.", least=1)
+    requests: int = parameter(50, "Number of timed single-window requests.", least=1)
+    batch: int = parameter(64, "Number of windows in a batch request.", least=3)
+    batch_requests: int = parameter(10, "Number of timed batch requests.", least=1)
     median_ms: float = parameter(
         200.0,
         "Maximum median latency of a single-window request.",
@@ -80,7 +79,7 @@ class InfraValidatorParameters(ParameterSet):
         unit="ms",
     )
     batch_median_ms: float = parameter(
-        1280.0, "Maximum median latency of a large request.", least=0, unit="ms"
+        1280.0, "Maximum median latency of a batch request.", least=0, unit="ms"
     )
 
 

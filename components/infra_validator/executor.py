@@ -1,6 +1,6 @@
 """InfraValidator's executor: starts the serving engine with the candidate and sends it requests.
 
-Whatever is wrong is a failed check in ``infra.json``; so is an engine that does not start.
+Every problem is a failed check in ``infra.json``, and so is an engine that does not start.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tunesmith.components.infra_validator.component import (
 from tunesmith.components.records.tfrecord import read_songs
 
 SONGS = 64
-"""Maximum number of held-out songs that windows are taken from."""
+"""Maximum number of held-out songs for the requests."""
 
 
 def execute(
@@ -44,20 +44,19 @@ def validate(
 ) -> None:
     """Write ``infra.json`` of an InfraBlessing artifact into the output folder.
 
-    It holds ``blessed``, the ``engine`` that served (never ``auto``, unless none did), the
-    ``model_digest``, every check in its order, the end of the engine's ``log`` if one failed, and
-    the parameters. The engine gets a copy of the model, in
-    the output folder while it runs.
+    It has ``blessed``, the ``engine`` that served the model (``auto`` only if none started), the
+    ``model_digest``, every check in order, the last lines of the engine's ``log`` if a check
+    failed, and the parameters. The engine serves a copy of the model in the output folder.
 
     Args:
-        inputs: the candidate, and the songs that requests are made of.
+        inputs: the candidate, and the songs for the requests.
         parameters: the bounds.
         context: the output folder.
         server: starts the engine.
 
     Raises:
         ComponentError: the Examples are damaged.
-        OSError: something cannot be read or written.
+        OSError: a file cannot be read or written.
     """
     request_data = _request_data(inputs.examples)
     bounds = Bounds.of(parameters)
@@ -74,7 +73,7 @@ def validate(
                 checks.append(check)
                 task.update(len(checks), check.name)
             log = candidate.log_tail()
-        checks.append(Check("stops", True, "after the drain"))
+        checks.append(Check("stops", True, f"{engine} stopped"))
     except EngineFailed as error:
         checks.append(Check("stops" if checks else "starts", False, str(error)))
     finally:
@@ -94,7 +93,7 @@ def validate(
 
 
 def _request_data(examples: Examples) -> RequestData:
-    """Return held-out songs; training songs if there are none."""
+    """Return held-out songs, or training songs if there are none."""
     vocabulary = examples.vocabulary()
     for split in reversed(SPLITS):
         songs = []

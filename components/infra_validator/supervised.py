@@ -1,8 +1,8 @@
-"""Runs a program that must not outlive whoever started this one, however that one ends.
+"""Runs a program that ends with the process that started it, even if that process is killed.
 
 ``python -m tunesmith.components.infra_validator.supervised PROGRAM ARGUMENT…`` starts the program
-and ends it when its own standard input is closed, which the system does for a parent that was
-killed. It exits with the program's code, 128 and the signal's number for one that a signal ended.
+and ends it when standard input is closed, as it is when the parent process is killed. The exit code
+is the program's, or 128 plus the number of the signal that ended it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import threading
 
 DRAIN_SECONDS = 30.0
-"""That the program has to end by itself, once asked."""
+"""Time for the program to end after SIGTERM."""
 
 
 def main(command: list[str]) -> int:
@@ -26,7 +26,7 @@ def main(command: list[str]) -> int:
 
 
 def _end_with_input(program: subprocess.Popen[bytes]) -> None:
-    # Not through sys.stdin: a thread that waits in its buffer would be in the way of the exit.
+    # os.read, not sys.stdin: a thread that blocks in its buffer would delay the exit.
     while os.read(0, 1):
         pass
     program.send_signal(signal.SIGTERM)

@@ -1,1 +1,1 @@
-"""The model that another one is tuned from, read back from its SavedModel."""
+"""The parent of a fine-tuned model, read from its SavedModel."""

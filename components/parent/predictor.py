@@ -1,4 +1,4 @@
-"""Loads a parent, and says whether it can be one."""
+"""Loads a parent model, and checks that it can be fine-tuned."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from tunesmith.components.saved_predictor import SavedPredictor
 
 
 class UnfitParent(ComponentError):
-    """A model that another one cannot be tuned from."""
+    """A model cannot be fine-tuned."""
 
 
 def load_parent(directory: Path) -> SavedPredictor:
-    """Return the model in a folder: its tokens, how its corpus was read, and what it predicts.
+    """Return the model in a folder: its vocabulary, corpus settings and predictions.
 
     Raises:
-        ComponentError: it is no model of tunesmith's.
-        UnfitParent: its frames have several parts, whose tokens cannot be added to.
+        ComponentError: the folder is not a tunesmith model.
+        UnfitParent: its frames have several parts, whose vocabulary cannot be extended.
     """
     predictor = SavedPredictor.load(directory)
     parts = len(predictor.vocabulary.rests)
     if parts > 1:
-        raise UnfitParent(f"{directory} cannot be tuned: its frames have {parts} parts")
+        raise UnfitParent(f"{directory} cannot be fine-tuned: its frames have {parts} parts")
     return predictor

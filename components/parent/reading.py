@@ -1,6 +1,6 @@
-"""Reads a parent: an exported model as the start of another one.
+"""Reads a parent model: an exported model that another one is fine-tuned from.
 
-All of it comes out of the SavedModel, so that any version can be a parent, wherever it was made.
+Everything is read from the SavedModel, so any published version can be a parent.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from tunesmith.components.parent.predictor import UnfitParent, load_parent
 from tunesmith.components.saved_predictor import SavedPredictor
 
 IN_MIXTURE = "_network/"
-"""How the names of the network's variables begin in an exported mixture."""
+"""Prefix of the names of the network's variables in an exported mixture."""
 
 _SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 _PROBES = 8
 
 LARGEST_DIFFERENCE = 1e-4
-"""Of a probability, between the network as it was exported and as it was read back."""
+"""Maximum difference of a probability between the exported network and the one read from it."""
 
 
 @dataclass(frozen=True)
 class Parent:
-    """A model that another one is tuned from.
+    """A model that another one is fine-tuned from.
 
     Args:
-        vocabulary: its tokens, and how its corpus was read.
-        network: the name of its network.
-        sizes: of its network; dropout as by default.
+        vocabulary: its tokens and corpus settings.
+        network: name of its network.
+        sizes: of its network; dropout has its default.
         weights: see :class:`tunesmith.components.networks.network.ExportedNetwork`.
-        table: what it counted in its training songs; None of a network alone.
+        table: n-gram counts of its training songs; None of a network without a mixture.
     """
 
     vocabulary: TokenVocabulary
@@ -54,11 +54,11 @@ class Parent:
 
 
 def read_parent(directory: Path) -> Parent:
-    """Return the model in a folder, its network with the weights that it was exported with.
+    """Return the model in a folder, with the weights of its network.
 
     Raises:
         ComponentError: see :func:`tunesmith.components.parent.predictor.load_parent`; or its
-            network is none that can be read back.
+            network is unknown.
     """
     predictor = load_parent(directory)
     variables = _variables(directory)
@@ -69,8 +69,8 @@ def read_parent(directory: Path) -> Parent:
         if found is not None and _is_same(predictor, name, found):
             return Parent(predictor.vocabulary, name, found.sizes, found.weights, table)
     raise UnfitParent(
-        f"{directory} cannot be tuned: its network is none of {', '.join(network_names())} as they "
-        "are exported; train one with tunesmith run"
+        f"{directory} cannot be fine-tuned: its network is not one of "
+        f"{', '.join(network_names())}; train such a model with tunesmith run"
     )
 
 
@@ -87,7 +87,7 @@ def _variables(directory: Path) -> dict[str, NDArray[Any]]:
 
 
 def _of_network(variables: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[np.float32]]:
-    """Return the network's variables, named as its own module has them."""
+    """Return the network's variables by their names in its own module."""
     mixed = {
         name.removeprefix(IN_MIXTURE): value
         for name, value in variables.items()
@@ -97,9 +97,9 @@ def _of_network(variables: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[n
 
 
 def _is_same(predictor: SavedPredictor, name: str, found: ExportedNetwork) -> bool:
-    """Return whether a network that was read back says what the exported one says.
+    """Return whether the network predicts the same as the exported one.
 
-    What is no variable, such as the slope of the LeakyReLU, may be another.
+    Settings that are not variables, such as the slope of the LeakyReLU, may differ.
     """
     size = len(predictor.vocabulary)
     model = load_network(name).build(size, found.sizes)
@@ -109,6 +109,6 @@ def _is_same(predictor: SavedPredictor, name: str, found: ExportedNetwork) -> bo
     random = np.random.default_rng(0)
     windows = random.integers(size, size=(_PROBES, predictor.window), dtype=np.int32)
     parts: Mapping[str, Any] = predictor.parts()
-    said = parts.get("network", predictor).probabilities(windows)
-    again = np.asarray(model(windows, training=False))
-    return bool(np.abs(said - again).max() < LARGEST_DIFFERENCE)
+    expected = parts.get("network", predictor).probabilities(windows)
+    found_rows = np.asarray(model(windows, training=False))
+    return bool(np.abs(expected - found_rows).max() < LARGEST_DIFFERENCE)

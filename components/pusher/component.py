@@ -16,15 +16,15 @@ from tunesmith.components.component import (
 )
 
 DEFAULT_KEEP = 5
-"""Versions that stay; two are needed to go back, and a model of the paper's size takes 8 MB."""
+"""Default number of versions to keep; a rollback needs two, and a version takes 8 MB."""
 
 FEWEST_KEPT = 2
-"""The newest, and the one that a server goes on with until it has loaded the newest."""
+"""The newest version, and the one that servers use until they have loaded the newest."""
 
 
 @dataclass(frozen=True)
 class PusherInputs:
-    """The model and the blessings of its gates; a model that no gate has seen may be pushed too."""
+    """The model and the blessings of its gates; a model without blessings can be pushed, too."""
 
     model: TrainedModel
     blessings: tuple[Blessing, ...] = condition(())
@@ -32,10 +32,10 @@ class PusherInputs:
 
 @dataclass(frozen=True)
 class PusherParameters(ParameterSet):
-    """Where the model goes: ``<root>/models/<model_name>/<version>/``."""
+    """Parameters of the published version, ``<root>/models/<model_name>/<version>/``."""
 
     model_name: str = parameter(
-        "tunesmith", "Name that the model is published and served under.", option="--model-name"
+        "tunesmith", "Name under which the model is published and served.", option="--model-name"
     )
     keep: int = parameter(
         DEFAULT_KEEP,
@@ -46,27 +46,27 @@ class PusherParameters(ParameterSet):
     )
 
     def check(self) -> None:
-        """Check that the name is one folder, and that a server keeps its version."""
-        # It becomes a folder below the root, which it may not leave.
+        """Check that the name is one folder, and that enough versions are kept."""
+        # The name becomes a folder in the root and must not lead out of it.
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.model_name):
             raise ParameterError(
                 "model_name",
-                f"must be letters, digits, '.', '_' and '-', not {self.model_name!r}",
+                f"must consist of letters, digits, '.', '_' and '-', not be {self.model_name!r}",
             )
         check_keep(self.keep)
 
 
 def check_keep(keep: int) -> int:
-    """Return `keep` if so many versions may be kept.
+    """Return `keep` if it is a valid number of versions to keep.
 
     Raises:
-        ParameterError: a server may still need the version that would go.
+        ParameterError: it is too small: a server may still use the version that would be removed.
     """
     if keep < 0 or 0 < keep < FEWEST_KEPT:
         raise ParameterError(
             "keep",
-            f"must be at least {FEWEST_KEPT} (a server goes on with the older version until it "
-            f"has loaded the newer) or 0 for all, not {keep}",
+            f"must be at least {FEWEST_KEPT} (a server uses the older version until it has loaded "
+            f"the newer) or 0 for all, not {keep}",
         )
     return keep
 

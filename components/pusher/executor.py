@@ -1,4 +1,4 @@
-"""Pusher's executor: copies a model that its gates have blessed."""
+"""Pusher's executor: copies a blessed model."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tunesmith.components.pusher.versions import Origin, now, reclaim, write_ori
 
 
 def execute(inputs: PusherInputs, parameters: PusherParameters, context: Context) -> None:
-    """Copy the SavedModel into the output folder, with its origin.
+    """Copy the SavedModel into the output folder, with its origin file.
 
     Raises:
-        GateClosed: a blessing refuses the model, or is of another model.
+        GateClosed: a blessing refuses the model, or belongs to another model.
         OSError: the model cannot be copied.
     """
     del parameters
     if not inputs.blessings:
-        context.progress.say("no blessing was given: the model is pushed unchecked")
+        context.progress.say("warning: the model is pushed without any blessing")
     for blessing in inputs.blessings:
         objection = blessing.objection([inputs.model])
         if objection:
@@ -31,6 +31,6 @@ def execute(inputs: PusherInputs, parameters: PusherParameters, context: Context
 
 
 def tidy_up(pushed: PushedModel, parameters: PusherParameters, progress: Progress) -> None:
-    """Remove the versions that are not kept."""
+    """Remove the oldest versions beyond `parameters.keep`."""
     for version in reclaim(pushed.path.parent, parameters.keep):
         progress.say(f"version {version} of {parameters.model_name} was removed")

@@ -1,9 +1,8 @@
 """Versions of a model in its base path: published under the next number, rolled back, reclaimed.
 
-A polling server serves the highest number that loads. So numbers only grow, also to go back to an
-older model: its content is published again under a new number. Old versions are reclaimed from the
-lowest up, and a folder leaves under a name that no server takes for a version before the first of
-its files is deleted.
+Servers serve the highest version number that loads. So numbers only grow, and a rollback publishes
+a copy of an older version under a new number. Old versions are removed from the lowest up: a folder
+is renamed, so that no server takes it for a version, before its files are deleted.
 """
 
 from __future__ import annotations
@@ -25,24 +24,24 @@ from tunesmith.components.publishing import publish, staging_folder, sync_folder
 from tunesmith.components.pusher.component import DEFAULT_KEEP, check_keep
 
 STAGING_NAME = "version"
-"""Names the folders in which versions are written before they have a number."""
+"""Name of the staging folders of versions, which have no number yet."""
 
 _REMOVED = "removed"
 
 
 class NothingToRollBackTo(ComponentError):
-    """There is no older version, or not the one that was named."""
+    """There is no older version, or not the requested one."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the content of a version comes from.
+    """The origin of a version.
 
     Args:
-        model: the digest of the TrainedModel; empty where nobody knows.
-        copy_of: the version whose content it is, by a roll-back; None if pushed as new.
-        instead_of: the version that was rolled back; None if pushed as new.
-        published: when, in UTC (ISO 8601); empty where nobody knows.
+        model: digest of the TrainedModel; empty if unknown.
+        copy_of: the version that it is a copy of, after a rollback; None for a pushed model.
+        instead_of: the version that was rolled back; None for a pushed model.
+        published: time of publishing in UTC (ISO 8601); empty if unknown.
     """
 
     model: str = ""
@@ -52,13 +51,13 @@ class Origin:
 
 
 def numbered_versions(model_dir: Path) -> dict[int, Path]:
-    """Return the folder of each version in `model_dir`; none where it is no folder.
+    """Return the folder of each version in `model_dir`; empty if it is not a folder.
 
-    Only folders named by a number count, as for TensorFlow Serving.
+    As for TensorFlow Serving, only folders with a number as name count.
     """
     if not model_dir.is_dir():
         return {}
-    # Where 07 and 7 are both there, servers take the latter, which comes last.
+    # If both 07 and 7 exist, servers take the latter, which comes last.
     return {
         int(path.name): path
         for path in sorted(model_dir.iterdir())
@@ -67,26 +66,26 @@ def numbered_versions(model_dir: Path) -> dict[int, Path]:
 
 
 def versions_of(model_dir: Path) -> list[int]:
-    """Return the versions in `model_dir`, rising."""
+    """Return the versions in `model_dir`, ascending."""
     return sorted(numbered_versions(model_dir))
 
 
 def next_version(model_dir: Path) -> int:
-    """Return the version to publish in `model_dir`: one above the highest there, or 1."""
+    """Return the next version number of `model_dir`: one above the highest, or 1."""
     return max(versions_of(model_dir), default=0) + 1
 
 
 def publish_as_next(
     staging: Path, model_dir: Path, announce: Callable[[Path], None] = lambda _: None
 ) -> Path:
-    """Make the complete folder `staging` the next version of `model_dir`.
+    """Publish the complete folder `staging` as the next version of `model_dir`.
 
-    Another publisher may take a number between the look and the rename: then the next one is taken.
+    If another process publishes the same number first, the next number is used.
 
     Args:
         staging: a folder below `model_dir`, or on the same file system.
         model_dir: the model's base path.
-        announce: called with the version's folder before each try.
+        announce: called with the version's folder before each attempt.
 
     Returns:
         The version's folder.
@@ -105,10 +104,10 @@ def publish_as_next(
 
 
 def read_origin(version: Path) -> Origin:
-    """Return where the content of a published version comes from; unknown if it does not say so.
+    """Return the origin of a published version; an empty one without an origin file.
 
     Raises:
-        OSError: the file is there and cannot be read.
+        OSError: the file exists and cannot be read.
     """
     try:
         content = json.loads((version / ORIGIN_FILE).read_text("utf-8"))
@@ -116,24 +115,24 @@ def read_origin(version: Path) -> Origin:
         return Origin()
     if not isinstance(content, dict):
         return Origin()
-    # A later release may say more.
+    # A later release may write more fields.
     known = {field.name for field in fields(Origin)}
     return Origin(**{name: value for name, value in content.items() if name in known})
 
 
 def reclaim(model_dir: Path, keep: int = DEFAULT_KEEP) -> list[int]:
-    """Remove all but the `keep` newest versions, and what a killed reclaim left behind.
+    """Remove all but the `keep` newest versions, and the remains of a killed call.
 
     Args:
         model_dir: the model's base path.
-        keep: versions that stay, at least 2; 0 for all.
+        keep: number of versions to keep, at least 2; 0 for all.
 
     Returns:
-        The versions removed, rising.
+        The removed versions, ascending.
 
     Raises:
         ParameterError: `keep` is too small.
-        OSError: one cannot be removed; it is whole, or no longer a version.
+        OSError: a version cannot be removed; it is complete, or no longer a version.
     """
     check_keep(keep)
     for left in model_dir.glob(f".*.{_REMOVED}-*"):
@@ -146,7 +145,7 @@ def reclaim(model_dir: Path, keep: int = DEFAULT_KEEP) -> list[int]:
         try:
             numbered[version].rename(aside)
         except FileNotFoundError:
-            # Another run of the same model was faster.
+            # Another run of the same model has removed it.
             continue
         sync_folder(model_dir)
         with suppress(FileNotFoundError):
@@ -160,23 +159,22 @@ def roll_back(
     to: int | None = None,
     announce: Callable[[Path, Path], None] = lambda _source, _final: None,
 ) -> int:
-    """Publish the content of an older version again, under the next number.
+    """Publish a copy of an older version under the next version number.
 
-    A server takes it up as any new version, so that no request fails, and the version that was
-    rolled back stays where it is. Rolling back again goes one model further back.
+    Servers load it like any new version, so no request fails, and the version that was rolled back
+    is kept. A second rollback goes back one more model.
 
     Args:
         model_dir: the model's base path.
-        to: the version whose content it shall be; the model that was served before the newest if
-            None.
-        announce: called with the older version's folder and the new one's, before each try to
+        to: the version to copy; None for the model that was served before the newest.
+        announce: called with the folders of the older and the new version before each attempt to
             publish it.
 
     Returns:
         The new version's number.
 
     Raises:
-        NothingToRollBackTo: there is no such version, or another publisher removes it meanwhile.
+        NothingToRollBackTo: there is no such version, or another process removes it meanwhile.
         OSError: it cannot be written.
     """
     while True:
@@ -189,7 +187,7 @@ def roll_back(
             except OSError:
                 if source.is_dir():
                     raise
-                # Another publisher has reclaimed it: look again.
+                # Another process has removed it: choose again.
                 continue
             write_origin(staging, Origin(origin.model, copy_of, newest, now()))
             final = publish_as_next(staging, model_dir, partial(announce, source))
@@ -197,50 +195,53 @@ def roll_back(
 
 
 def _chosen(model_dir: Path, to: int | None) -> tuple[Path, int]:
-    """Return the folder of the version to go back to, and the newest version's number."""
+    """Return the folder of the version to copy, and the number of the newest version."""
     numbered = numbered_versions(model_dir)
     if not numbered:
-        raise NothingToRollBackTo(f"{model_dir} holds no version of a model: name its base path")
+        raise NothingToRollBackTo(
+            f"{model_dir} has no version of a model: give the base path of a model"
+        )
     newest = max(numbered)
     source = _before(numbered) if to is None else to
     if source not in numbered or source == newest:
         raise NothingToRollBackTo(
-            f"{model_dir} has no version {source} below {newest}; there are: "
+            f"{model_dir} has no version {source} older than {newest}; its versions are: "
             f"{', '.join(map(str, sorted(numbered)))}"
         )
     return numbered[source], newest
 
 
 def _before(numbered: dict[int, Path]) -> int:
-    """Return the version to go back to from the newest.
+    """Return the version to roll back to from the newest.
 
-    From a copy of an older version it is what came before that one, not what was rolled back.
+    From a copy of an older version it is the version before the original, not the one that was
+    rolled back.
     """
     newest = max(numbered)
     content = read_origin(numbered[newest]).copy_of or newest
     older = [version for version in numbered if version < content]
     if not older:
         raise NothingToRollBackTo(
-            f"{numbered[newest].parent} has nothing older than "
-            + (f"version {newest}" if content == newest else f"{newest}, a copy of {content}")
-            + ": name a version to go to"
+            f"{numbered[newest].parent} has no version older than "
+            + (f"{newest}" if content == newest else f"{newest}, a copy of {content}")
+            + ": give the version to publish again"
         )
     return max(older)
 
 
 def served_before(model_dir: Path, model_digest: str) -> Path | None:
-    """Return the version that a candidate is compared with: the one that is served.
+    """Return the served version, which a candidate is compared with.
 
-    A server serves the highest number. Where that is the candidate itself, or a copy of it, it is
-    what was served before the candidate was published, so that a run done again compares with the
-    same model as the first time.
+    It is the highest version. If that is the candidate itself, or a copy of it, it is the version
+    served before the candidate was published, so that a repeated run compares with the same model
+    as the first time.
 
     Args:
         model_dir: the model's base path.
         model_digest: of the candidate.
 
     Returns:
-        The version's folder; None where there is none.
+        The version's folder; None if there is none.
     """
     numbered = numbered_versions(model_dir)
     while numbered:

@@ -97,7 +97,7 @@ def test_artifacts_of_another_root_and_of_no_root(root: Path, tmp_path: Path) ->
         (("Transform", "--input", "77"), "input 77 is not a recorded artifact"),
         (
             ("Transform", "--set", "width=1"),
-            "width is no parameter: There are: transpose, ",
+            "width is not a parameter: The parameters are: transpose, ",
         ),
         (
             ("Transform", "--set", "maximum_frames=0"),

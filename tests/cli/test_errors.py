@@ -99,7 +99,7 @@ def test_an_output_folder_that_holds_something_else(run: Run, tmp_path: Path) ->
         ("--dropout", "1.5", "below 1, not 1.5"),
         ("--units", "0", "at least 1"),
         ("--program", "200", "at most 127"),
-        ("--model-name", "../../etc", "--model-name must be letters, digits"),
+        ("--model-name", "../../etc", "--model-name must consist of letters, digits"),
     ],
 )
 def test_options_out_of_range(

@@ -80,15 +80,18 @@ def test_text_is_read_as_the_parameter_is_typed() -> None:
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
-        ("depth=1", "depth is no parameter: There are: inner, bound, names, shape, loud"),
-        ("shpae=flat", "shpae is no parameter: did you mean shape"),
-        ("inner.depth=1", "inner.depth is no parameter: .*There are: width, rate"),
+        (
+            "depth=1",
+            "depth is not a parameter: The parameters are: inner, bound, names, shape, loud",
+        ),
+        ("shpae=flat", "shpae is not a parameter: did you mean shape"),
+        ("inner.depth=1", "inner.depth is not a parameter: .*The parameters are: width, rate"),
         ("inner.rate=10", "inner.rate must be at most 9, not 10"),
-        ("sizes.depth=1", "sizes.depth is no parameter"),
+        ("sizes.depth=1", "sizes.depth is not a parameter"),
         ("kind=third", "kind must be one of inner, other, not 'third'"),
         ("inner.width=many", "inner.width must be a whole number, not 'many'"),
         ("inner.width=1.5", "inner.width must be a whole number, not 1.5"),
-        ("inner=1", "inner has parameters of its own: give inner.NAME=VALUE"),
+        ("inner=1", "inner is a group of parameters: set inner.NAME=VALUE"),
         ("shape=square", "shape must be one of flat, round, not 'square'"),
         ("loud=1", "loud must be true or false, not 1"),
         ("names=[1]", "names must be text, not 1"),
@@ -118,7 +121,7 @@ def test_nested_parameters_follow_the_parameter_that_decides() -> None:
 
 
 def test_a_pair_has_two() -> None:
-    with pytest.raises(ValueError, match="pitch_range must be a list of 2, not of 3"):
+    with pytest.raises(ValueError, match="pitch_range must be a list of 2 items, not 3"):
         parameters_from(GridParameters, texts("pitch_range=[1,2,3]"))
 
 

@@ -161,7 +161,7 @@ def test_a_store_that_cannot_be_used_does_not_stop_it(root: Path) -> None:
 
 
 def test_what_cannot_be_rolled_back_to_is_no_run(root: Path) -> None:
-    with pytest.raises(NothingToRollBackTo, match="has no version 7 below 2"):
+    with pytest.raises(NothingToRollBackTo, match="has no version 7 older than 2"):
         rolled_back(root, to=7)
     assert len(read_runs(root)) == 2
 

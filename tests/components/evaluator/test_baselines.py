@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tunesmith.components.evaluator.baselines import Repeat, count_baselines
 from tunesmith.components.evaluator.component import BASELINES
-from tunesmith.components.evaluator.likelihood import Figures, judge
+from tunesmith.components.evaluator.likelihood import Figures, score
 from tunesmith.components.ngram.counting import NGram
 from tunesmith.components.records.eval_windows import EvalWindows
 from tunesmith.music import TrackChoice, Vocabulary, read_sequence
@@ -113,7 +113,7 @@ def test_the_papers_songs_rank_the_baselines(jj_lin: Path) -> None:
     )
     held = EvalWindows.of(held_out, 50, RESTS)
     nats = {
-        name: Figures.of(judge(predictor, held)).nats
+        name: Figures.of(score(predictor, held)).nats
         for name, predictor in count_baselines(train, len(vocabulary), 50, RESTS).items()
     }
     assert 3 < nats["unigram"] < math.log(len(vocabulary))
@@ -123,7 +123,7 @@ def test_the_papers_songs_rank_the_baselines(jj_lin: Path) -> None:
     # Trained and judged on the same songs, longer contexts always help.
     orders = [
         Figures.of(
-            judge(
+            score(
                 NGram.count(train, len(vocabulary), order, RESTS), EvalWindows.of(train, 50, RESTS)
             )
         ).nats

@@ -29,7 +29,7 @@ from tunesmith.components.evaluator.component import (
 )
 from tunesmith.components.evaluator.composing import compose
 from tunesmith.components.evaluator.executor import execute
-from tunesmith.components.evaluator.likelihood import Figures, judge, judge_rows
+from tunesmith.components.evaluator.likelihood import Figures, score, score_rows
 from tunesmith.components.networks.paper.sizes import PaperSizes
 from tunesmith.components.ngram.counting import NGram
 from tunesmith.components.progress import SilentProgress
@@ -248,7 +248,7 @@ def test_a_model_of_other_examples_is_refused(model: TrainedModel, tmp_path: Pat
     with pytest.raises(ComponentError, match="train on these examples"):
         evaluated(others, model, tmp_path / "out")
     empty = write_examples(tmp_path / "empty", {"train": [TUNE], "eval": []})
-    with pytest.raises(ComponentError, match="the eval split has no windows"):
+    with pytest.raises(ComponentError, match="the eval split has no songs"):
         evaluated(empty, model, tmp_path / "out2")
 
 
@@ -351,7 +351,7 @@ def test_another_order_of_the_same_frames_changes_nothing() -> None:
     result = compare(new, Counted.of(shuffled, SONGS, 3), HELD_OUT)
     assert (result.windows, result.common_share) == (56, 1.0)
     assert result.nats == pytest.approx(result.previous_nats)
-    direct = judge(new, EvalWindows.of(HELD_OUT, new.window, (0,))).nats.mean()
+    direct = score(new, EvalWindows.of(HELD_OUT, new.window, (0,))).nats.mean()
     assert result.nats == pytest.approx(direct)
 
 
@@ -383,7 +383,7 @@ def test_models_of_other_music_are_not_compared() -> None:
         (replace(VOCABULARY, corpus=piano), "track name:PIANO, now first"),
         (replace(VOCABULARY, corpus=beats), "frames per beat 4, now 0"),
         (replace(VOCABULARY, frames_per_second=10.0), "10 frames per second, now 5"),
-        (Vocabulary(((), (20,), (21,)), 5.0), "knows 0% of the held-out frames"),
+        (Vocabulary(((), (20,), (21,)), 5.0), "has 0% of the held-out frames"),
     ):
         result = compare(new, Counted.of(vocabulary, SONGS, 2), HELD_OUT)
         assert reason in (result.skipped or "")
@@ -429,7 +429,7 @@ def test_songs_follow_the_models_distribution() -> None:
     # What it drew from itself it foresees as well as its entropy allows.
     entropy = -(expected * np.log(expected)).sum()
     rows = np.tile(expected, (songs.size, 1))
-    assert judge_rows(rows, songs.ravel()).nats.mean() == pytest.approx(entropy, abs=0.02)
+    assert score_rows(rows, songs.ravel()).nats.mean() == pytest.approx(entropy, abs=0.02)
 
 
 def test_songs_end_when_the_time_is_up() -> None:

@@ -64,7 +64,7 @@ def test_a_network_that_no_variable_describes_is_refused(tmp_path: Path) -> None
     )
     export_model(plain, 4, VOCABULARY, ServedSettings(), tmp_path / "plain")
     for name in ("leaking", "plain"):
-        with pytest.raises(UnfitParent, match="its network is none of causal, paper") as refused:
+        with pytest.raises(UnfitParent, match="its network is not one of causal, paper") as refused:
             read_parent(tmp_path / name)
         assert "\n" not in str(refused.value)
 

@@ -121,7 +121,7 @@ def test_a_refused_model_is_not_pushed_whoever_calls_the_executor(
 
 def test_the_blessing_of_another_model_is_none(tmp_path: Path, trained: Trained) -> None:
     of_another = blessing(tmp_path / "other", InfraBlessing, trained("b"))
-    with pytest.raises(GateClosed, match="is about another model than"):
+    with pytest.raises(GateClosed, match="is the blessing of another model than"):
         pushed_alone(PusherInputs(trained("a"), (of_another,)), tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -260,7 +260,7 @@ def test_rolling_back_goes_from_model_to_model(tmp_path: Path, trained: Trained)
     assert content(model_dir) == {1: "a", 2: "b", 3: "c", 4: "b", 5: "a"}
     origin = read_origin(model_dir / "5")
     assert (origin.model, origin.copy_of, origin.instead_of) == ("digest of a", 1, 4)
-    with pytest.raises(NothingToRollBackTo, match="nothing older than 5, a copy of 1: name"):
+    with pytest.raises(NothingToRollBackTo, match="no version older than 5, a copy of 1: give"):
         roll_back(model_dir)
     publish(trained("d"), model_dir)
     # What was served before the newest was a itself, though as a copy.
@@ -272,12 +272,12 @@ def test_rolling_back_goes_from_model_to_model(tmp_path: Path, trained: Trained)
     assert replace(read_origin(model_dir / "8"), published="").copy_of == 3
 
 
-@pytest.mark.parametrize(("to", "words"), [(None, "nothing older than version 1"), (5, "no versi")])
+@pytest.mark.parametrize(("to", "words"), [(None, "no version older than 1"), (5, "no versi")])
 def test_without_an_older_version_nothing_changes(
     tmp_path: Path, trained: Trained, to: int | None, words: str
 ) -> None:
     model_dir = tmp_path / "m"
-    with pytest.raises(NothingToRollBackTo, match="holds no version"):
+    with pytest.raises(NothingToRollBackTo, match="has no version"):
         roll_back(model_dir, to)
     publish(trained("a"), model_dir)
     with pytest.raises(NothingToRollBackTo, match=words) as caught:
@@ -301,7 +301,9 @@ def test_the_command_says_what_it_did(tmp_path: Path, trained: Trained) -> None:
         publish(trained(name), model_dir)
     done = CliRunner().invoke(rollback_command, ["--model-dir", str(model_dir)])
     assert done.exit_code == 0, done.output
-    assert done.output.startswith("version 3 is the model of version 1 again, instead of 2 -> ")
+    assert done.output.startswith(
+        "published version 3, a copy of version 1, in place of version 2 -> "
+    )
     origin = json.loads((model_dir / "3" / "assets.extra" / "tunesmith_origin.json").read_text())
     assert origin["copy_of"] == 1
 

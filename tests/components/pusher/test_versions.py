@@ -159,7 +159,7 @@ def test_a_version_that_is_reclaimed_while_it_is_copied_is_let_go(
     for model in "ef":
         publish(model_dir, model)
     monkeypatch.setattr("tunesmith.components.pusher.versions.shutil.copytree", be_overtaken)
-    with pytest.raises(NothingToRollBackTo, match="has no version 3 below"):
+    with pytest.raises(NothingToRollBackTo, match="has no version 3 older than"):
         roll_back(model_dir, to=3)
 
 

@@ -78,7 +78,7 @@ class GruLayers(tf.Module):
             for half, device in ((self._cpu_half, "CPU"), (self._gpu_half, "GPU"))
         ]
         # Not as an attribute of its own: tf.saved_model.save would trace and save it once more.
-        self._halves = lambda: halves
+        self._halves: Callable[[], list[Any]] = lambda: halves
 
     def final_states(self, tokens: Any) -> Any:
         """Return the last layer's final states, float32 [batch, directions * units].

@@ -1,4 +1,4 @@
-"""Writing a file so that nobody ever sees half of it."""
+"""Writes a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from tunesmith.client.errors import CannotWrite
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write `content` aside, in the same folder, and rename it to `path`.
+    """Write `content` to a temporary file in the same folder, and rename it to `path`.
 
     Raises:
         CannotWrite: the folder is missing or not writable, the disk is full, `path` is a folder.
     """
     target = Path(path)
-    # A name of its own, created exclusively: two writers of one target cannot mix.
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    # A random name, created exclusively, so that two writers of one file do not mix.
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         try:
-            with aside.open("xb") as file:
+            with temporary.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(target)
+            temporary.replace(target)
         except BaseException:
             with suppress(OSError):
-                aside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         reason = (error.strerror or str(error)).lower()

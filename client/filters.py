@@ -61,7 +61,7 @@ class FilterOption:
     in_server_loop: bool = False
 
     def problem(self, value: float) -> str | None:
-        """Return what is wrong with a value: ``must be at least 1, not 0``; None if it is right."""
+        """Return the problem of a value, ``must be at least 1, not 0``; None if it is in range."""
         if not math.isfinite(value):
             return f"must be a finite number, not {value}"
         bounds = []

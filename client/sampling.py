@@ -91,8 +91,9 @@ class Sampling:
         Raises:
             BadOption: a limit is longer than the windows.
         """
-        heard = np.zeros((len(probabilities), 0), np.int64) if windows is None else windows
-        return apply(self.chain, probabilities, heard)
+        if windows is None:
+            windows = np.zeros((len(probabilities), 0), np.int64)
+        return apply(self.chain, probabilities, windows)
 
 
 def apply(

@@ -1,4 +1,4 @@
-"""What a format is: a name, its suffixes, the library it needs, and a function that writes."""
+"""The protocol of a format: its name, its suffixes, the library it needs, and how it writes."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def draw_piano_roll(
     # The melody last, so that it is never covered.
     ordered = sorted(zip(notes, voices, strict=True), key=lambda each: -each[1])
     for line in range(layout.lines):
-        # Line by line, so that what is drawn larger than the picture stays small.
+        # Line by line, so that the oversampled image stays small.
         pen = _Pen.on_new(width, layout.line_height, scale)
         _draw_grid(pen, layout, line)
         _draw_keyboard(pen, layout)
@@ -186,7 +186,7 @@ class _Pen:
         return cls(Image.new("RGB", (width * zoom, height * zoom), _PAPER), scale)
 
     def lay(self, picture: Image.Image, top: int) -> None:
-        """Put what was drawn into the picture, `top` pixels from above."""
+        """Copy the drawing into the picture, `top` pixels from its top."""
         small = self._image.reduce(OVERSAMPLING)
         picture.paste(small, (0, top * self._scale))
 
@@ -213,11 +213,11 @@ class _Pen:
         self._draw.text((x, y), text, fill=fill, font=self._font(size), anchor=anchor)
 
     def width(self, text: str, size: int) -> float:
-        """How wide a text is."""
+        """Return the width of a text."""
         return self._font(size).getlength(text) / self._zoom
 
     def shortened(self, text: str, size: int, width: float) -> str:
-        """Return `text`, or as much of it as fits and dots."""
+        """Return `text`, or as much of it as fits with dots after it."""
         text = " ".join(text.split())
         if self.width(text, size) <= width:
             return text
@@ -240,7 +240,7 @@ def _font(size: int) -> FreeTypeFont:
 
 
 def _draw_heading(pen: _Pen, layout: Layout, heading: Heading, voices: Sequence[Voice]) -> None:
-    """Write the title, what the picture leaves out, and the legend where there are voices."""
+    """Write the title, a note of bars left out, and the legend if there are several voices."""
     width = layout.size[0] - 2 * layout.margin
     pen.text(
         (layout.margin, layout.margin), pen.shortened(heading.title, 22, width), 22, _INK, "lt"
@@ -307,7 +307,7 @@ def _draw_keyboard(pen: _Pen, layout: Layout) -> None:
 
 
 def _draw_note(pen: _Pen, layout: Layout, line: int, note: HeldNote, voice: Voice) -> None:
-    """Draw as much of a held note as lies on a line."""
+    """Draw the part of a held note that lies on a line."""
     first, last = layout.span(line)
     start, end = layout.x(line, max(note.start, first)), layout.x(line, min(note.end, last))
     y = layout.y(note.pitch)

@@ -1,6 +1,6 @@
-"""Where things lie in the picture of a piano roll: lines of bars, rows of pitches, marks of time.
+"""The layout of a piano roll picture: lines of bars, rows of pitches, marks of time.
 
-Plain arithmetic in pixels of the picture at scale 1; it draws nothing.
+Positions in pixels of the picture at scale 1; nothing is drawn here.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from dataclasses import dataclass
 from tunesmith.music.notation import BEATS_PER_BAR, HeldNote
 
 LINE_WIDTH = 1440
-"""The most pixels of a line of bars."""
+"""Maximum width of a line of bars, in pixels."""
 
 FEW_LINES = 12
-"""A longer song is set smaller, up to `SMALLEST`, before it takes more lines."""
+"""A song of more lines is drawn narrower first, by at most `SMALLEST`."""
 
 SMALLEST = 6
 
 MOST_LINES = 24
-"""What is longer is left out of the picture: at 75 beats a minute that is after 77 minutes."""
+"""Maximum number of lines: 77 minutes at 75 beats per minute; the rest is left out."""
 
 FEWEST_ROWS = 24
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things are.
+    """The layout of one picture.
 
     Args:
         low: the lowest pitch shown.
         high: the highest pitch shown.
-        frames: how many frames the song has.
-        frames_per_second: how long a frame lasts.
-        tempo: beats a minute.
+        frames: the number of frames of the song.
+        frames_per_second: of the song.
+        tempo: beats per minute.
     """
 
     low: int
@@ -52,18 +52,18 @@ class Layout:
 
     @property
     def frames_per_bar(self) -> float:
-        """Frames of a bar; a whole number where the tempo suits the frames."""
+        """Frames per bar, not always a whole number."""
         return BEATS_PER_BAR * 60 * self.frames_per_second / self.tempo
 
     @property
     def bars(self) -> int:
-        """How many bars the song takes, the last one perhaps in part."""
-        # A hair less, so that rounding does not begin a bar after the last frame.
+        """The number of bars of the song, the last one perhaps in part."""
+        # Slightly less, so that rounding does not begin a bar after the last frame.
         return max(math.ceil(self.frames / self.frames_per_bar - 1e-6), 1)
 
     @property
     def bars_per_line(self) -> int:
-        """How many bars the longest line holds, such that all lines are about as long."""
+        """Bars of the longest line, such that all lines are about as long."""
         usual = LINE_WIDTH // min(max(9 * self.frames_per_bar, 96), 360)
         shrunk = math.ceil(self.bars / FEW_LINES / usual)
         fitting = int(usual * min(max(shrunk, 1), SMALLEST))
@@ -71,17 +71,17 @@ class Layout:
 
     @property
     def lines(self) -> int:
-        """How many lines the picture has."""
+        """The number of lines of the picture."""
         return min(math.ceil(self.bars / self.bars_per_line), MOST_LINES)
 
     @property
     def bars_shown(self) -> int:
-        """How many bars the picture has: all of them, but for the longest songs."""
+        """The number of bars in the picture: all, but for the longest songs."""
         return min(self.bars, self.lines * self.bars_per_line)
 
     @property
     def bar(self) -> float:
-        """The width of a bar: wider when the song fills less than a line."""
+        """The width of a bar: wider if the song fills less than a line."""
         return min(LINE_WIDTH / self.bars_per_line, 2 * 144)
 
     @property
@@ -101,7 +101,7 @@ class Layout:
 
     @property
     def line_height(self) -> int:
-        """The height of a line with what stands above and below its piano roll."""
+        """The height of a line with the bar numbers above and the seconds below."""
         return self.bar_numbers + self.roll_height + self.seconds + self.gap
 
     @property
@@ -117,7 +117,7 @@ class Layout:
         return self.margin + self.keyboard
 
     def span(self, line: int) -> tuple[float, float]:
-        """The frames of a line: whole bars, from the first frame up to, not including, the last."""
+        """The first frame of a line and the frame after its last, which are starts of bars."""
         bar = line * self.bars_per_line
         last = min(bar + self.bars_per_line, self.bars)
         return bar * self.frames_per_bar, last * self.frames_per_bar
@@ -138,7 +138,7 @@ class Layout:
 
     @property
     def numbered(self) -> int:
-        """Each which bar has room for its number."""
+        """Every how many bars there is room for a bar number."""
         return next((each for each in (1, 2, 4, 5, 10) if each * self.bar >= 28), 20)
 
     def second_marks(self, line: int) -> Iterator[tuple[str, float]]:

@@ -12,7 +12,7 @@ import click
 from tunesmith.cli.console import ConsoleProgress
 from tunesmith.cli.degenerate_songs import warn_of_degenerate
 from tunesmith.cli.model_folder import base_path
-from tunesmith.cli.options import FILE, FOLDER, add_options
+from tunesmith.cli.options import FILE, FOLDER, PLUGIN_PATH, add_options
 from tunesmith.cli.output_files import OPTIONS as OUTPUT_OPTIONS
 from tunesmith.cli.output_files import OutputFile, output_files, write_songs
 from tunesmith.cli.sampling_options import FilterType, SamplingCommand
@@ -124,7 +124,9 @@ _PLAYING = (
 
 
 def _options(command: Any) -> Any:
-    return add_options(command, [*_SERVER, *_START, *_DRAWING, *_PLAYING, *OUTPUT_OPTIONS])
+    return add_options(
+        command, [*_SERVER, *_START, *_DRAWING, *_PLAYING, *OUTPUT_OPTIONS, PLUGIN_PATH]
+    )
 
 
 @click.command("generate", cls=SamplingCommand)

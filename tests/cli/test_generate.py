@@ -18,12 +18,16 @@ from google.protobuf import text_format
 
 from tunesmith.cli import main
 from tunesmith.client import Composer, Song
+from tunesmith.client.pitches import pitch_name
+from tunesmith.plugins import set_plugin_path
 from tunesmith.serving import EmbeddedServer, ServerOptions
 from tunesmith.serving.protos.ssl_config_pb2 import SslConfig
 
 Run = Callable[..., tuple[int, str, str]]
 
 ENDLESS = 1_000_000
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 
 
 @pytest.fixture
@@ -107,42 +111,28 @@ def test_several_songs_get_numbers_in_every_format(
     assert {path.name for path in tmp_path.iterdir()} == names
 
 
-PLUGIN = """
-import numpy as np
+@pytest.fixture
+def _no_plugin_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TUNESMITH_PLUGIN_PATH", "")
+    yield
+    set_plugin_path([])
 
 
-class Text:
-    name = "text"
-    suffixes = (".txt",)
-    library = None
-
-    def write(self, song, file):
-        file.write(str(len(song.frames)).encode())
-
-
-def at_most(pitches):
-    return lambda rows, windows: rows * (np.arange(rows.shape[1]) <= pitches)
-"""
-
-
-def test_a_format_and_a_filter_of_ones_own(
-    run: Run,
-    server_address: str,
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    folder = tmp_path_factory.mktemp("plugins")
-    (folder / "own_plugins.py").write_text(PLUGIN, encoding="utf-8")
-    monkeypatch.setenv("TUNESMITH_PLUGIN_PATH", str(folder))
-    own = ["--format", "own_plugins:Text", "--filter", "own_plugins:at_most=3"]
-    arguments = ["--server", server_address, "--steps", 12, "--seed", 5]
-    assert run(*arguments, *own, "--out", "song.txt", "--out", "song.mid")[0] == 0
-    assert (tmp_path / "song.txt").read_text() == "12"
-    with Composer(server_address) as composer:
-        few = set(composer.model().vocabulary.frames[:4])
-    assert set(Song.read(tmp_path / "song.mid").frames) <= few
-    code, _, err = run(*arguments, *own, "--loop", "server")
+@pytest.mark.usefixtures("_no_plugin_path")
+def test_a_format_and_a_filter_of_ones_own(run: Run, server_address: str, tmp_path: Path) -> None:
+    own = [
+        *("--plugin-path", EXAMPLES, "--format", "pitch_names_format:PitchNames"),
+        *("--filter", "repetition_penalty:Penalty=1e9"),
+    ]
+    arguments = ["--server", server_address, "--steps", 24, "--seed", 5, *own]
+    assert run(*arguments, "--out", "song.txt", "--out", "song.json")[0] == 0
+    frames = [tuple(each) for each in json.loads((tmp_path / "song.json").read_text())["frames"]]
+    lines = (tmp_path / "song.txt").read_text().splitlines()
+    assert lines == [" ".join(map(pitch_name, frame)) or "-" for frame in frames]
+    # A frame never comes again within the next eight.
+    assert len(frames) == 24
+    assert all(frame not in frames[place + 1 : place + 9] for place, frame in enumerate(frames))
+    code, _, err = run(*arguments, "--loop", "server")
     assert code == 1
     assert "the server's loop has no filters of one's own" in err
 
@@ -198,7 +188,7 @@ def test_the_models_own_loop(run: Run, server_address: str, tmp_path: Path) -> N
         (("--tls-cert", "a.pem"), 1, "give both"),
         (("--tls-ca", "absent.pem"), 1, "cannot read the TLS file absent.pem"),
         (("--program", "200"), 1, "program"),
-        (("--tempo", "-3"), 1, "beats a minute"),
+        (("--tempo", "-3"), 1, "--tempo must be 4 to 1000 beats per minute"),
         (("--deadline", "0"), 1, "deadline is a positive number"),
         (("--server", "localhost"), 1, "write HOST:PORT"),
         (("--out", "song.mp3"), 2, "song.mp3: the suffix .mp3 is unknown: choose .mid, "),

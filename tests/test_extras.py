@@ -24,12 +24,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 HIDING = """
 import sys
+from importlib.machinery import PathFinder
 hidden = frozenset({hidden!r})
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in hidden:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Hidden())
+class Hiding(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.partition(".")[0] not in hidden:
+            return super().find_spec(name, path, target)
+sys.meta_path[:] = [Hiding if each is PathFinder else each for each in sys.meta_path]
 sys.argv = ["tunesmith", *{arguments!r}]
 from tunesmith.cli.script import main
 main()
@@ -154,6 +156,28 @@ def test_a_missing_extra_is_named_in_one_line(name: str, folder: Path, release_0
         rf"tunesmith: error: .*: pip install 'tunesmith\[{SUBCOMMANDS[name]}\]'", last
     )
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("extras", "command", "missing"),
+    [
+        (["cli"], "generate --server localhost:1 --out {folder}/song.png", "pictures"),
+        (["cli"], "generate --server localhost:1 --out {folder}/song.musicxml", "scores"),
+        (
+            ["beam"],
+            "preprocess --source scores --midi-dir {folder}/midi --output {folder}/out",
+            "scores",
+        ),
+    ],
+)
+def test_what_an_option_needs_is_named_in_one_line(
+    extras: list[str], command: str, missing: str, folder: Path
+) -> None:
+    done = with_extras(*extras)(*command.format(folder=folder).split())
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("tunesmith: error: ")
+    assert last.endswith(f"pip install 'tunesmith[{missing}]'")
 
 
 @pytest.mark.parametrize("name", NEEDS_CLI)

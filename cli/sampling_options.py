@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from tunesmith.client.filters import Filter, FilterOption
+    from tunesmith.client.filter_option import FilterOption
+    from tunesmith.client.filters import Filter
 
 
 class SamplingCommand(click.Command):

@@ -5,15 +5,15 @@ rows of the same shape, and is pure. They know that token 0 is the rest, and not
 Of two tokens that are equally probable the smaller one, which is the more frequent frame, goes
 first.
 
-A class of :data:`FILTERS` also declares how it is set (:class:`FilterOption`). From that follow its
-keyword argument of :class:`tunesmith.client.Sampling`, the option of ``tunesmith generate`` and the
-check of its range. Only the types of the keyword arguments are written elsewhere, for type
-checkers: in ``Sampling`` and in ``DrawOptions``.
+A class of :data:`FILTERS` also declares how it is set, as a
+:class:`tunesmith.client.filter_option.FilterOption`. From that follow its keyword argument of
+:class:`tunesmith.client.Sampling`, the option of ``tunesmith generate`` and the check of its range.
+Only the types of the keyword arguments are written elsewhere, for type checkers: in ``Sampling``
+and in ``DrawOptions``.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.client.errors import BadOption
+from tunesmith.client.filter_option import FilterOption
 
 Rows = NDArray[np.float64]
 Windows = NDArray[np.int64]
@@ -31,59 +32,6 @@ Filter = Callable[[Rows, Windows], Rows]
 same shape without negative values, each with a positive sum."""
 
 _REST = 0
-
-
-@dataclass(frozen=True)
-class FilterOption:
-    """How a filter is set.
-
-    Args:
-        keyword: the keyword argument; the option of the command line is the same with hyphens.
-        kind: the type of its value.
-        symbol: the value in the help: ``K``.
-        help: one sentence for the command line.
-        least: the smallest value.
-        most: the largest value.
-        above: the value must be greater than this one.
-        chosen_together: whether models recommend it together with the others of which this is true:
-            one of them given, nothing is recommended.
-        in_server_loop: whether the ``generate`` signature of a model has it.
-    """
-
-    keyword: str
-    kind: type[int] | type[float]
-    symbol: str
-    help: str
-    least: float | None = None
-    most: float | None = None
-    above: float | None = None
-    chosen_together: bool = False
-    in_server_loop: bool = False
-
-    def problem(self, value: float) -> str | None:
-        """Return the problem of a value, ``must be at least 1, not 0``; None if it is in range."""
-        if not math.isfinite(value):
-            return f"must be a finite number, not {value}"
-        bounds = []
-        if self.above is not None:
-            bounds.append((value > self.above, f"above {self.above:g}"))
-        if self.least is not None:
-            bounds.append((value >= self.least, f"at least {self.least:g}"))
-        if self.most is not None:
-            bounds.append((value <= self.most, f"at most {self.most:g}"))
-        if all(kept for kept, _ in bounds):
-            return None
-        return f"must be {' and '.join(words for _, words in bounds)}, not {value}"
-
-    def check(self, value: float) -> None:
-        """Check a value.
-
-        Raises:
-            BadOption: it is out of range.
-        """
-        problem = self.problem(value)
-        if problem:
-            raise BadOption(f"{self.keyword} {problem}")
 
 
 class SamplingFilter(Protocol):

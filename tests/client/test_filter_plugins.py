@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,11 +47,11 @@ text = "no function"
 
 
 @pytest.fixture(autouse=True)
-def _own_filters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def plugin_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("plugins")
     (folder / "own_filters.py").write_text(PLUGIN, encoding="utf-8")
     set_plugin_path([folder])
-    yield
+    yield folder
     set_plugin_path([])
     sys.modules.pop("own_filters", None)
 
@@ -82,6 +83,14 @@ def test_what_is_no_filter_is_refused_in_one_line(name: str, words: str) -> None
     with pytest.raises(BadOption, match=words) as caught:
         load_filter(name)
     assert "\n" not in str(caught.value)
+
+
+def test_an_installed_filter_has_a_name(plugin_folder: Path) -> None:
+    info = plugin_folder / "own_filters-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own_filters\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[tunesmith.filters]\nonly = own_filters:Only\n")
+    assert load_filter("only=1")(ROWS, WINDOWS).tolist() == [[0, 1, 0]]
 
 
 def test_filters_of_ones_own_apply_after_the_built_in_ones(address: str) -> None:

@@ -245,7 +245,7 @@ class Examples(_SplitRecords):
 
 
 class TrainedModel(Artifact):
-    """A trained network; Trainer writes it: ``saved_model/``, ``history.json``, ``loss.png``.
+    """A trained network; Trainer writes it: ``saved_model/`` and ``history.json``.
 
     ``content.json`` has digests of the computation of the SavedModel, see
     :mod:`tunesmith.components.trainer.export.content`; its files differ between equal exports.

@@ -1,15 +1,14 @@
 """The reports of runs: self-contained HTML pages that open without a network.
 
 A run that a gate stopped has a report of its artifacts, too. An artifact is drawn by the template
-of its type, :attr:`Artifact.REPORT`, which has the macros ``facts`` and ``section``. Curves are
-matplotlib's SVG; songs come with their piano roll as PNG and a small player that synthesises the
-notes in the browser.
+of its type, :attr:`Artifact.REPORT`, which has the macros ``facts`` and ``section``. Charts are
+SVG; songs come with their piano roll as PNG and a small player that synthesises the notes in the
+browser.
 """
 
 from __future__ import annotations
 
 import base64
-import io
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,17 +24,18 @@ from tunesmith.components.artifacts import (
     Examples,
     ModelEvaluation,
 )
+from tunesmith.components.charts.shapes import lines
+from tunesmith.components.charts.svg import draw
 from tunesmith.components.errors import ComponentError
-from tunesmith.components.trainer.loss_curve import TRAIN, draw_losses
+from tunesmith.components.transform.statistics_report import coverage_chart
 from tunesmith.pipeline.figures import artifact_type
 from tunesmith.pipeline.history import PIPELINE_COMMANDS, Run, read_run, read_runs
 from tunesmith.pipeline.lineage import read_lineage
-from tunesmith.pipeline.measures_chart import draw_measures
+from tunesmith.pipeline.measures_chart import measure_rows
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from markupsafe import Markup
 
 REPORTS = "reports"
 """The folder of a root with the report of every run, and an index of them."""
@@ -175,9 +175,9 @@ def _environment() -> Environment:
     )
     environment.globals |= {
         "utc": _utc,
-        "loss_curve": lambda history: loss_curve(history["epochs"], history["best_epoch"]),
-        "measures_chart": measures_chart,
-        "coverage_curve": lambda statistics: coverage_curve(statistics["vocabulary_coverage"]),
+        "loss_chart": loss_chart,
+        "measure_rows": measure_rows,
+        "coverage_chart": _coverage_chart,
     }
     return environment
 
@@ -234,47 +234,27 @@ def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def loss_curve(epochs: Sequence[dict[str, Any]], best_epoch: int) -> str:
-    """Return the losses by epoch, in nats per window, as SVG."""
-    return _svg(lambda axes: draw_losses(axes, epochs, best_epoch))
+def loss_chart(history: Mapping[str, Any]) -> Markup:
+    """Return the losses of a ``history.json`` by epoch as SVG.
+
+    The axis on the left has nats per window, the one on the right the paper's sum over a batch.
+    """
+    epochs, batch = history["epochs"], history["parameters"]["batch"]
+    chart = lines(
+        "Loss by epoch",
+        "epoch",
+        "nats per window",
+        [each["epoch"] for each in epochs],
+        {
+            "training": [each["train_loss"] for each in epochs],
+            "songs set aside": [each["cut_loss"] for each in epochs],
+        },
+        (history["best_epoch"], "kept"),
+        (f"nats per batch of {batch}", batch),
+    )
+    return draw(chart)
 
 
-def coverage_curve(points: Sequence[tuple[int, float]]) -> str:
-    """Return the share of the training frames covered by vocabularies of growing size, as SVG."""
-
-    def draw(axes: Axes) -> None:
-        axes.plot(*zip(*points, strict=True), color=TRAIN)
-        axes.set_xlabel("tokens: the rest and the most frequent frames")
-        axes.set_ylabel("share of all frames")
-        axes.set_ylim(0, 1.02)
-        axes.set_xscale("log")
-        axes.set_xlim(left=1)
-
-    return _svg(draw)
-
-
-def measures_chart(music: Mapping[str, Any]) -> str:
-    """Return the music measures of an ``evaluation.json``, compared with the corpus, as SVG."""
-    return _svg_of(lambda figure: draw_measures(figure, music))
-
-
-def _svg(draw: Callable[[Axes], None]) -> str:
-    def draw_figure(figure: Figure) -> None:
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25)
-        draw(axes)
-
-    return _svg_of(draw_figure)
-
-
-def _svg_of(draw: Callable[[Figure], None]) -> str:
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
-    draw(figure)
-    text = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
-    # Without the XML prologue the drawing can be embedded in a page.
-    return text.getvalue()[text.getvalue().index("<svg") :]
+def _coverage_chart(statistics: Mapping[str, Any]) -> Markup | str:
+    chart = coverage_chart(statistics["vocabulary_coverage"], statistics["vocabulary_size"])
+    return draw(chart) if chart is not None else ""

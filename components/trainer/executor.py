@@ -32,7 +32,6 @@ from tunesmith.components.trainer.distribution import common_position, open_stra
 from tunesmith.components.trainer.export.content import write_content
 from tunesmith.components.trainer.export.saved_model import export_model
 from tunesmith.components.trainer.learner import Learner
-from tunesmith.components.trainer.loss_curve import write_loss_curve
 from tunesmith.components.trainer.near_tokens import nearest_known
 from tunesmith.components.trainer.other_keys import FEW_WINDOWS, shift_table
 from tunesmith.components.trainer.preparation import MEBIBYTE, count_parts, recommend
@@ -176,7 +175,6 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
         "seconds": deadline.elapsed(),
     }
     (output / "history.json").write_text(json.dumps(history, indent=2), encoding="utf-8")
-    write_loss_curve(output / "loss.png", state.epochs, state.best_epoch, parameters.batch)
 
 
 def _outcome(loss: float, frequencies: float, is_cut: bool) -> str:

@@ -1,7 +1,7 @@
 """``report.html`` of a collection: its statistics drawn, on one page that opens without a network.
 
-The page is a jinja2 template with autoescaping, which also writes the charts of
-:mod:`tunesmith.components.transform.charts` as SVG.
+The page is a jinja2 template with autoescaping; its charts are those of
+:mod:`tunesmith.components.charts`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tunesmith.components.transform.charts import PLANE, Chart, curve, histogram, percent
+from tunesmith.components.charts.shapes import Chart, curve, histogram, percent
+from tunesmith.components.charts.svg import COLOURS, draw
 from tunesmith.music.note_counts import NoteCounts
 
 LISTED_REJECTIONS = 50
@@ -61,7 +62,12 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "note": note_name, "percent": percent}
+    environment.filters |= {
+        "duration": duration,
+        "note": note_name,
+        "percent": percent,
+        "svg": draw,
+    }
     splits = {_SPLIT_NAMES.get(name, name): split for name, split in statistics["splits"].items()}
     return environment.get_template("statistics.html").render(
         statistics=statistics,
@@ -76,7 +82,7 @@ def render_report(
         coverage_chart=coverage_chart(
             statistics["vocabulary_coverage"], statistics["vocabulary_size"]
         ),
-        plane=PLANE,
+        colours=COLOURS,
     )
 
 

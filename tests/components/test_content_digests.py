@@ -206,7 +206,6 @@ SAME: list[tuple[type[Artifact], Change]] = [
     (Examples, in_one_file_backwards),
     (Examples, written("report.html")),
     (TrainedModel, written("history.json")),
-    (TrainedModel, written("loss.png")),
     (TrainedModel, written("saved_model/saved_model.pb")),
     (ModelEvaluation, rewritten("evaluation.json", "seconds", "likelihood", to=99.0)),
     (ModelEvaluation, written("songs/01.mid")),

@@ -71,6 +71,7 @@ def learn(_: Any, parameters: Any, context: Context) -> None:
     history = {
         "epochs": [epoch],
         "best_epoch": 1,
+        "parameters": {"batch": 64},
         "model_parameters": units,
         "windows": {"train": 99, "cut": 9},
     }

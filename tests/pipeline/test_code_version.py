@@ -252,7 +252,8 @@ def test_a_namespace_package_may_lie_in_several_folders(tmp_path: Path) -> None:
         ("evaluator", "evaluator.likelihood evaluator.baselines ngram.counting"),
         (
             "transform",
-            "transform.statistics_report transform.charts transform/templates/statistics.html",
+            "transform.statistics_report charts.shapes charts/templates/chart.html "
+            "transform/templates/statistics.html",
         ),
         (
             "example_gen",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tunesmith.components.charts.svg import COLOURS
 from tunesmith.components.records.songs import SongFrames
 from tunesmith.components.transform.statistics import SplitStatistics, coverage_curve, describe
 from tunesmith.components.transform.statistics_report import (
@@ -213,7 +214,7 @@ def test_a_third_split_has_its_column_its_colour_and_its_bar() -> None:
     html = render_report(statistics, summary_of(statistics), [])
     text = Page(html).text
     assert row(text, "pitches", 3) == ["C4 to C4", "C♯4 to C♯4", "C4 to D4"]
-    assert 'class="curve c2"' in html
+    assert COLOURS[2] in html
     assert "to test on" in text
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.components.transform.charts import PLANE, Chart, curve, histogram
+from tunesmith.components.charts.shapes import PLANE, TITLED, Chart, curve, histogram, lines
 
 shares = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
@@ -92,7 +92,46 @@ def test_a_curve_goes_through_its_points_on_a_logarithmic_axis() -> None:
 
 def test_a_curve_of_one_point_stays_in_the_plane() -> None:
     chart = curve("label", "value", [(1, 1.0)], str, (1, "here"))
-    assert chart.series[0].path == f"M{float(PLANE.left)} {float(PLANE.top)}"
+    place = f"{float(PLANE.left)} {float(PLANE.top)}"
+    assert chart.series[0].path == f"M{place}L{place}"
     assert [(each.x, each.width) for each in chart.columns] == [
         (PLANE.left, PLANE.right - PLANE.left)
     ]
+
+
+def test_lines_rise_from_0_and_are_named() -> None:
+    series = {"one": [4.0, 2.0, 1.0], "two": [3.0, 3.0, 0.0]}
+    chart = lines("label", "epoch", "nats", [1, 2, 3], series, (2, "kept"), ("sum", 64))
+    assert [tick.label for tick in chart.y_ticks] == ["0", "1", "2", "3", "4"]
+    assert [tick.label for tick in chart.right_ticks] == ["0", "64", "128", "192", "256"]
+    assert [tick.at for tick in chart.right_ticks] == [tick.at for tick in chart.y_ticks]
+    assert [tick.label for tick in chart.x_ticks] == ["1", "2", "3"]
+    assert chart.y_titles == ("nats", "sum")
+    assert [(each.name, each.colour) for each in chart.series] == [("one", 0), ("two", 1)]
+    first, second, third = (tick.at for tick in chart.x_ticks)
+    middle = (TITLED.top + TITLED.bottom) / 2
+    assert chart.series[0].path == (
+        f"M{first} {float(TITLED.top)}L{second} {middle}L{third} {TITLED.y(0.25)}"
+    )
+    assert chart.mark
+    assert (chart.mark.x, chart.mark.label) == (second, "kept")
+    assert chart.columns[0].title == "epoch 1: one 4.000, two 3.000"
+    assert chart.columns[0].x == TITLED.left
+    assert chart.columns[-1].x + chart.columns[-1].width == pytest.approx(TITLED.right)
+
+
+def test_lines_of_one_number_are_dots() -> None:
+    chart = lines("label", "epoch", "nats", [7], {"one": [2.0]}, (7, "kept"))
+    place = f"{(TITLED.left + TITLED.right) / 2} {float(TITLED.top)}"
+    assert chart.series[0].path == f"M{place}L{place}"
+    assert chart.right_ticks == ()
+
+
+def test_many_numbers_have_few_ticks() -> None:
+    chart = lines("label", "epoch", "nats", range(1, 51), {"one": [1.0] * 50}, (3, "kept"))
+    assert [tick.label for tick in chart.x_ticks][:3] == ["1", "6", "11"]
+
+
+def test_lines_at_0_have_an_axis() -> None:
+    chart = lines("label", "epoch", "nats", [1, 2], {"one": [0.0, 0.0]}, (1, "kept"))
+    assert [tick.label for tick in chart.y_ticks] == ["0", "1"]

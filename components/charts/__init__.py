@@ -1,0 +1,1 @@
+"""Charts of the pages: shapes computed without a drawing library, written as SVG."""

@@ -1,18 +1,19 @@
-"""Tokens a second of every way to compose, beside the paper's loop, in one run on one machine.
+"""Tokens per second of each way to generate, compared with the paper's loop, in one run.
 
     python benchmarks/generate.py [--models NAME=DIR …] [--rounds 6] [--vocabulary 300]
 
 The reference is the paper's generator: Keras's ``model.predict`` for each token, on the plain Keras
-network of the same size, in a process of its own. The embedded server has another, and a client on
-the same cores composes over gRPC: one song with and without guesses, by the model's own loop, and
-64 songs together. The ways take turns, and each one's figure is the median of its turns, so that a
-machine that is slow for a while is slow for all of them. DIR is a base path with versions; without
-any a network of the paper's size with random weights is exported.
+network of the same size, in a separate process. The embedded server runs in another process, and a
+client on the same cores generates over gRPC: one song with and without speculative sampling, one
+song with the model's `generate` signature, and 64 songs as a batch. The ways take turns, and each
+figure is the median of its turns, so that a slow phase of the machine affects all of them. DIR is
+a base path with versions; without it, a network of the paper's size with random weights is
+exported.
 
-For each model the guesses are counted, too: frames a call, which share of the guesses stood (of
-those judged, up to the first of a call that fell), and which share the rule of Leviathan et al.
-2023 would have accepted in the same places, the sum of min(p, q). Whether the songs with guesses
-are those without is checked, frame for frame.
+For each model it also prints the frames per call, the acceptance rate of the draft tokens (of those
+verified, up to the first rejected one of a call), and the rate that the rule of Leviathan et al.
+2023 would have had for the same drafts: the sum of min(p, q). It checks, frame for frame, that the
+songs with and without drafts are equal.
 """
 
 from __future__ import annotations
@@ -101,13 +102,13 @@ def child(*arguments: str) -> Iterator[Any]:
 
 
 class Way:
-    """A way to compose: what it takes a frame, turn by turn, and what came of guessing."""
+    """A way to generate: seconds per frame of each turn, and statistics of speculation."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.seconds: list[float] = []
         self.songs: list[Any] = []
-        self.tallies: list[Any] = []
+        self.stats: list[Any] = []
 
     def turn(self, seed: int) -> float:
         """Compose once; return the seconds of a frame."""
@@ -141,22 +142,22 @@ class OverGrpc(Way):
         begun = self.composer.begin(self.count, steps, seed=seed, **self.options)
         self.songs += [song.frames for song in begun.finish()]
         taken = time.perf_counter() - started
-        self.tallies.append(begun.tally)
+        self.stats.append(begun.speculation_stats)
         return taken / (self.count * steps)
 
-    def told(self, plain: Way) -> str:
-        """Return what guessing came to beside the same songs without."""
+    def comparison(self, plain: Way) -> str:
+        """Return the figures of speculation, compared with the same songs without drafts."""
 
         def total(name: str) -> float:
-            return float(sum(getattr(each, name) for each in self.tallies))
+            return float(sum(getattr(each, name) for each in self.stats))
 
         same = [a == b for a, b in zip(plain.songs, self.songs, strict=True)]
-        asked, judged = total("calls") * self.count, max(total("judged"), 1)
+        calls, verified = total("calls") * self.count, max(total("verified"), 1)
         return (
-            f"{self.rate / plain.rate:.2f}x no guesses; {total('tokens') / asked:.2f} frames and "
-            f"{total('windows') / asked:.2f} windows a call; "
-            f"stood {total('stood') / judged:.3f}, "
-            f"Leviathan's rule {total('overlap') / judged:.3f}; "
+            f"{self.rate / plain.rate:.2f}x no drafts; {total('tokens') / calls:.2f} frames and "
+            f"{total('windows') / calls:.2f} windows per call; "
+            f"acceptance rate {total('accepted') / verified:.3f}, "
+            f"Leviathan's rule {total('overlap') / verified:.3f}; "
             f"{sum(same)} of {len(same)} songs the same"
         )
 
@@ -184,22 +185,23 @@ def compare(name: str, base: Path, rounds: int) -> None:
                 for count, temperature in ((1, 1.0), (1, 0.7), (TOGETHER, 1.0)):
                     what = f"{'one song' if count == 1 else f'{count} songs'}, T = {temperature}"
                     options = {"count": count, "temperature": temperature}
-                    plain = OverGrpc(f"{what}, no guesses", composer, speculate=0, **options)
+                    plain = OverGrpc(f"{what}, no drafts", composer, speculate=0, **options)
                     pairs.append((plain, OverGrpc(what, composer, **options)))
                 ways: list[Way] = [reference, *others, *(each for pair in pairs for each in pair)]
                 for way in ways:
                     way.turn(10_000)
                 for way in ways:
-                    way.songs, way.tallies = [], []
+                    way.songs, way.stats = [], []
                 for number in range(rounds):
                     for way in ways:
                         way.seconds.append(way.turn(number))
-    told = {guessed.name: guessed.told(plain) for plain, guessed in pairs}
+    compared = {guessed.name: guessed.comparison(plain) for plain, guessed in pairs}
     print(f"{name}: V = {size}, {rounds} rounds; frames a second, and over the paper's loop")
     for way in ways:
         ratio = way.rate / reference.rate
         print(
-            f"  {way.name:32} {way.rate:8.1f} {ratio:7.1f}x  {told.get(way.name, '')}", flush=True
+            f"  {way.name:32} {way.rate:8.1f} {ratio:7.1f}x  {compared.get(way.name, '')}",
+            flush=True,
         )
 
 

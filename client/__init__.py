@@ -1,7 +1,7 @@
-"""The client of a composing model: a thin gRPC library that samples songs and writes them.
+"""Client library: generates songs with a served model over gRPC, and writes them to files.
 
-It knows :mod:`tunesmith.music` and the wire format of TensorFlow Serving, and imports neither
-TensorFlow nor any drawing or MIDI library before one is needed.
+It depends on :mod:`tunesmith.music` and on the wire format of TensorFlow Serving, not on
+TensorFlow. Libraries for MIDI, pictures and sound are imported only when they are used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -73,7 +73,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the asyncio twin when it is asked for."""
+    """Import the asyncio version at its first use."""
     if name == "AsyncComposer":
         from tunesmith.client.aio import AsyncComposer
 

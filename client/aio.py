@@ -1,7 +1,7 @@
-"""The asyncio twin of the composer: same arguments, same songs, many of them on one channel.
+"""The asyncio version of the composer: same arguments, same songs.
 
-``tunesmith.client`` imports it when ``AsyncComposer`` is first asked for. A task that is cancelled
-while it composes leaves the composer as it was, ready for the next song.
+``tunesmith.client`` imports it at the first use of ``AsyncComposer``. If a task is cancelled while
+it composes, the composer can still be used for other songs.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from tunesmith.client.exchange import (
     Effect,
     Exchange,
     ModelVersion,
-    Patience,
     Pause,
+    RetryPolicy,
 )
-from tunesmith.client.model import Models, ServedModel
+from tunesmith.client.model import ModelReader, ServedModel
 from tunesmith.client.request import (
     DEFAULT_STEPS,
     Drawing,
@@ -35,16 +35,16 @@ from tunesmith.client.request import (
     Request,
     SongOptions,
 )
-from tunesmith.client.session import Session, at_the_server, beginning, extending
+from tunesmith.client.session import Session, begin_session, extend_session, generate_on_server
 from tunesmith.client.song import Song
-from tunesmith.client.speculation import Tally
+from tunesmith.client.speculation import SpeculationStats
 from tunesmith.music import Frame
 
 T = TypeVar("T")
 
 
 class AsyncConnection:
-    """A channel of one event loop, opened at the first call and used until :meth:`close`.
+    """A gRPC channel of one event loop, opened at the first call and used until :meth:`close`.
 
     Arguments and errors are those of :class:`tunesmith.client.connection.Connection`.
     """
@@ -54,16 +54,16 @@ class AsyncConnection:
         address: str,
         deadline: float = DEFAULT_DEADLINE,
         credentials: grpc.ChannelCredentials | None = None,
-        patience: Patience | float = DEFAULT_PATIENCE,
+        patience: RetryPolicy | float = DEFAULT_PATIENCE,
     ) -> None:
         self._address = Address(address, deadline, credentials)
-        self._patience = patience if isinstance(patience, Patience) else Patience(patience)
+        self._retries = patience if isinstance(patience, RetryPolicy) else RetryPolicy(patience)
         self._channel: Any = None
         self._functions: dict[str, Any] = {}
         self._closed = False
 
     async def close(self) -> None:
-        """Close the channel; calls that are under way are cancelled."""
+        """Close the channel; running calls are cancelled."""
         self._closed = True
         if self._channel is not None:
             await self._channel.close()
@@ -72,9 +72,9 @@ class AsyncConnection:
         """Return the result of `exchange`.
 
         Raises:
-            ComposerError: a call failed, or the exchange itself says so.
+            ComposerError: a call failed, or the exchange raised the error.
         """
-        steps = self._patience.persistent(exchange)
+        steps = self._retries.with_retries(exchange)
         try:
             effect = next(steps)
             while True:
@@ -103,23 +103,23 @@ class AsyncConnection:
         except grpc.RpcError as error:
             raise self._address.error(error, effect) from error
         except (asyncio.CancelledError, grpc.aio.UsageError) as error:
-            # A channel that is closed cancels its calls as if their task were cancelled.
+            # Closing a channel cancels its calls with CancelledError, too.
             if self._closed and not _cancelled():
                 raise self._address.closed() from error
             raise
 
 
 def _cancelled() -> bool:
-    """Return whether somebody cancelled the task that is running."""
+    """Return whether the current task is being cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 class AsyncComposer:
-    """A model on a server, ready to compose; an asynchronous context manager.
+    """A client of a served model that generates songs; an asynchronous context manager.
 
-    Arguments, songs and errors are those of :class:`tunesmith.client.Composer`. Any number of tasks
-    of one event loop may share it.
+    Arguments, songs and errors are those of :class:`tunesmith.client.Composer`. All tasks of one
+    event loop may share it.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class AsyncComposer:
         patience: float = DEFAULT_PATIENCE,
     ) -> None:
         self._connection = AsyncConnection(address, deadline, credentials, patience)
-        self._models = Models(ModelVersion(model, version))
+        self._models = ModelReader(ModelVersion(model, version))
 
     async def __aenter__(self) -> Self:
         return self
@@ -178,7 +178,7 @@ class AsyncComposer:
         """See :meth:`tunesmith.client.Composer.generate_many`."""
         if loop == "server":
             request = Request.of(count, steps, **options)
-            return await self._connection.perform(at_the_server(self._models, request))
+            return await self._connection.perform(generate_on_server(self._models, request))
         songs = await self.begin(count, steps, **options)
         return await songs.finish(progress)
 
@@ -187,13 +187,13 @@ class AsyncComposer:
     ) -> AsyncSongsInProgress:
         """See :meth:`tunesmith.client.Composer.begin`."""
         request = Request.of(count, steps, **options)
-        session = await self._connection.perform(beginning(self._models, request))
+        session = await self._connection.perform(begin_session(self._models, request))
         return AsyncSongsInProgress(self._connection, session)
 
     async def stream(
         self, steps: int = DEFAULT_STEPS, **options: Unpack[SongOptions]
     ) -> AsyncIterator[Frame]:
-        """Yield the frames of a song as they are drawn; all errors come with a frame's turn."""
+        """Yield the frames of a song as they are drawn; errors are raised by the iteration."""
         songs = await self.begin(1, steps, **options)
         async for frame in songs.stream():
             yield frame
@@ -207,20 +207,20 @@ class AsyncComposer:
         **options: Unpack[DrawOptions],
     ) -> Song:
         """See :meth:`tunesmith.client.Composer.extend`."""
-        exchange = extending(self._models, song, steps, Drawing.of(**options))
+        exchange = extend_session(self._models, song, steps, Drawing.of(**options))
         session = await self._connection.perform(exchange)
         return (await AsyncSongsInProgress(self._connection, session).finish(progress))[0]
 
 
 class AsyncSongsInProgress:
-    """Songs being composed; see :class:`tunesmith.client.SongsInProgress`."""
+    """Songs in generation; see :class:`tunesmith.client.SongsInProgress`."""
 
     def __init__(self, connection: AsyncConnection, session: Session) -> None:
         self._connection = connection
         self._session = session
 
     async def __aiter__(self) -> AsyncIterator[int]:
-        """Yield the number of frames that every song has: at first those of the start, if any."""
+        """Yield the common length of all songs in frames, after each step."""
         if self._session.length:
             yield self._session.length
         while not self._session.done:
@@ -228,16 +228,16 @@ class AsyncSongsInProgress:
             yield self._session.length
 
     @property
-    def tally(self) -> Tally:
-        """The calls so far, and how many guesses stood, where frames are guessed ahead."""
-        return self._session.tally
+    def speculation_stats(self) -> SpeculationStats:
+        """Calls, draft tokens and accepted draft tokens so far."""
+        return self._session.speculation_stats
 
     def songs(self) -> list[Song]:
-        """Return the songs as far as they are composed."""
+        """Return the songs as generated so far."""
         return self._session.songs()
 
     async def finish(self, progress: Progress | None = None) -> list[Song]:
-        """Compose to the end and return the songs."""
+        """Generate the rest and return the songs."""
         async for length in self:
             if progress is not None:
                 progress(length)
@@ -245,9 +245,9 @@ class AsyncSongsInProgress:
 
     async def stream(self) -> AsyncIterator[Frame]:
         """Yield the frames of the first song as they are drawn."""
-        told = 0
+        yielded = 0
         async for _ in self:
             frames = self._session.frames()
-            for frame in frames[told:]:
+            for frame in frames[yielded:]:
                 yield frame
-            told = len(frames)
+            yielded = len(frames)

@@ -1,7 +1,6 @@
-"""The three calls that a composer needs, as exchanges: requests built, answers read.
+"""The three gRPC calls of a composer as exchanges: they build requests and parse responses.
 
-The methods and messages are TensorFlow Serving's, whichever program answers. What the tensors mean
-is not known here.
+Methods and messages are those of TensorFlow Serving. This module does not interpret the tensors.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from tunesmith.client.protos import tunesmith_wire_pb2 as wire
 from tunesmith.client.tensors import int32_tensor, to_array
 
 SIGNATURES_FIELD = "signature_def"
-"""The one metadata field that TensorFlow Serving answers (get_model_metadata_impl.cc)."""
+"""The only metadata field that TensorFlow Serving supports (get_model_metadata_impl.cc)."""
 
 Inputs = Mapping[str, NDArray[np.integer[Any]] | wire.TensorProto]
 
@@ -30,16 +29,16 @@ def predict(
     """Run a signature of a model once.
 
     Args:
-        model: which servable.
-        signature: its signature, such as ``serving_default``.
-        inputs: by input name arrays of integers, which are sent as int32, or tensors.
-        deadlines: how many times the usual deadline it may take.
+        model: model name and version.
+        signature: signature name, such as ``serving_default``.
+        inputs: arrays by input name: integers, which are sent as int32, or tensors.
+        deadlines: factor by which the deadline of the call is multiplied.
 
     Returns:
-        Arrays by output name, strings as object arrays of bytes.
+        Arrays by output name; strings are object arrays of bytes.
 
     Raises:
-        ComposerError: the call failed, or the answer cannot be read.
+        ComposerError: the call failed, or the response cannot be parsed.
     """
     tensors = {
         name: values if isinstance(values, wire.TensorProto) else int32_tensor(values)
@@ -53,31 +52,31 @@ def predict(
 def signatures(
     model: ModelVersion,
 ) -> Exchange[tuple[ModelVersion, dict[str, wire.SignatureDef]]]:
-    """Return the servable that answered, its version now known, and its signatures by name.
+    """Return the model with the version that answered, and its signatures by name.
 
     Raises:
-        ComposerError: the call failed, or the answer cannot be read.
+        ComposerError: the call failed, or the response cannot be parsed.
     """
     request = wire.GetModelMetadataRequest(
         model_spec=model.spec(), metadata_field=[SIGNATURES_FIELD]
     )
     response = yield Call("GetModelMetadata", request, model)
     packed = response.metadata[SIGNATURES_FIELD]
-    # By the type's name alone: this process may know the message under our package only.
+    # Compares only the type name, as this process may have no message class registered for it.
     if packed.type_url.rpartition("/")[2] != "tensorflow.serving.SignatureDefMap":
-        raise BadResponse(f"the metadata of {model} came without signatures: check the server")
+        raise BadResponse(f"the metadata of {model} has no signatures: check the server")
     if not response.model_spec.HasField("version"):
-        raise BadResponse(f"the metadata of {model} came without a version: check the server")
+        raise BadResponse(f"the metadata of {model} has no version: check the server")
     answered = ModelVersion(model.name, response.model_spec.version.value)
     try:
         content = wire.SignatureDefMap.FromString(packed.value)
     except DecodeError as error:
-        raise BadResponse(f"the metadata of {model} is broken: check the server") from error
+        raise BadResponse(f"the metadata of {model} cannot be parsed: check the server") from error
     return answered, dict(content.signature_def)
 
 
 def available_versions(name: str) -> Exchange[list[int]]:
-    """Return the versions of a model that are being served, ascending.
+    """Return the available versions of a model, ascending.
 
     Raises:
         ComposerError: the call failed.

@@ -1,8 +1,8 @@
-"""The composer: the loop that asks a served model for one frame after another.
+"""The composer: generates songs with a served model, frame by frame.
 
-Several songs are composed side by side with one call a step. Same seed, same model version, same
-song; song i of many does not depend on how many there are (up to the server's own float32
-rounding, which may differ with the size of a batch).
+Several songs are generated as a batch, with one call per step. The same seed, model version, start
+and sampling give the same song; song i does not depend on the number of songs (except for float32
+rounding in the server, which can differ with the batch size).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import grpc
 
 from tunesmith.client.connection import DEFAULT_DEADLINE, Connection
 from tunesmith.client.exchange import DEFAULT_PATIENCE, ModelVersion
-from tunesmith.client.model import Models, ServedModel
+from tunesmith.client.model import ModelReader, ServedModel
 from tunesmith.client.request import (
     DEFAULT_STEPS,
     Drawing,
@@ -24,31 +24,31 @@ from tunesmith.client.request import (
     Request,
     SongOptions,
 )
-from tunesmith.client.session import Session, at_the_server, beginning, extending
+from tunesmith.client.session import Session, begin_session, extend_session, generate_on_server
 from tunesmith.client.song import Song
-from tunesmith.client.speculation import Tally
+from tunesmith.client.speculation import SpeculationStats
 from tunesmith.music import Frame
 
 DEFAULT_MODEL = "tunesmith"
 
 Progress = Callable[[int], None]
-"""Called after each step with the number of frames that every song has by now."""
+"""Callback after each step; its argument is the common length of all songs in frames."""
 
 
 class Composer:
-    """A model on a server, ready to compose; a context manager.
+    """A client of a served model that generates songs; a context manager.
 
-    The connection is opened once, at the first call. Each song is composed on one version of the
-    model, the latest when the song begins, unless `version` names one. May be shared by threads.
+    The connection is opened once, at the first call. A song is generated with a single version of
+    the model: `version`, or else the latest one when the song begins. Threads may share a composer.
 
     Args:
-        address: the server, ``HOST:PORT`` or ``unix:PATH``.
-        model: the model's name on the server.
-        version: compose on this version only; None for the latest.
-        deadline: seconds that one call may take.
-        credentials: of :func:`tunesmith.client.tls_credentials`; plain text if None.
-        patience: seconds that a server which has answered before may be away or overloaded; one
-            that never did is given 2.
+        address: address of the server, ``HOST:PORT`` or ``unix:PATH``.
+        model: name of the model on the server.
+        version: model version to use; None for the latest.
+        deadline: maximum duration of one call, in seconds.
+        credentials: TLS credentials, see :func:`tunesmith.client.tls_credentials`; None for no TLS.
+        patience: maximum time, in seconds, to retry a call while the server is unavailable or
+            overloaded. Until the server has answered once, at most 2 seconds.
 
     Raises:
         BadAddress: the address has no port.
@@ -66,7 +66,7 @@ class Composer:
         patience: float = DEFAULT_PATIENCE,
     ) -> None:
         self._connection = Connection(address, deadline, credentials, patience)
-        self._models = Models(ModelVersion(model, version))
+        self._models = ModelReader(ModelVersion(model, version))
 
     def __enter__(self) -> Self:
         return self
@@ -84,12 +84,12 @@ class Composer:
         self._connection.close()
 
     def model(self) -> ServedModel:
-        """Return the model as it is served now: its version, vocabulary and settings.
+        """Return version, vocabulary and settings of the served model.
 
-        One call, and a few more when the version is a new one.
+        Makes one call, and a few more if the version is new.
 
         Raises:
-            ComposerError: the server does not answer, or not as a composing model does.
+            ComposerError: the server does not answer, or the model is not a composing model.
         """
         return self._connection.perform(self._models.current())
 
@@ -101,21 +101,23 @@ class Composer:
         progress: Progress | None = None,
         **options: Unpack[SongOptions],
     ) -> Song:
-        """Compose a song.
+        """Generate a song.
 
         Args:
-            steps: frames of the song; a start note or chord counts as the first of them.
-            loop: ``server`` has the model draw the whole song in one call, with its own random
-                numbers, where it has a ``generate`` signature; no limits, no progress.
+            steps: number of frames of the song, including a start note or chord.
+            loop: ``client`` samples in this process. ``server`` generates the whole song in one
+                call of the model's ``generate`` signature, with its own random numbers, without
+                max_repeats, max_rests and progress.
             progress: called after each step with the number of frames so far.
-            options: where it begins and how it is drawn, see :class:`SongOptions`.
+            options: start and sampling of the song, see :class:`SongOptions`.
 
         Raises:
             BadOption: an argument is out of range.
-            BadStart: two starts, or a primer that cannot be used.
-            UnknownStart: the model does not know the note or a frame; the message names near ones.
-            VersionGone: the version that the song began with is no longer served.
-            ComposerError: the server does not answer, or answers nonsense.
+            BadStart: several starts are given, or the primer cannot be used.
+            UnknownStart: the start note or a frame is not in the vocabulary; the message lists
+                similar frames.
+            VersionGone: the version with which the song began is no longer served.
+            ComposerError: the server does not answer, or its response is invalid.
         """
         return self.generate_many(1, steps, loop=loop, progress=progress, **options)[0]
 
@@ -128,33 +130,33 @@ class Composer:
         progress: Progress | None = None,
         **options: Unpack[SongOptions],
     ) -> list[Song]:
-        """Compose `count` songs side by side, with one call a step for all of them.
+        """Generate `count` songs as a batch, with one call per step.
 
-        The songs differ by their random streams; the first is the one that :meth:`generate` gives
-        for the same seed. A server that refuses so many windows in one call is asked in several.
+        Each song has its own random stream; the first song is that of :meth:`generate` with the
+        same seed. If the batch is too large for the server, it is split into several calls.
         Arguments and errors are those of :meth:`generate`.
         """
         if loop == "server":
             request = Request.of(count, steps, **options)
-            return self._connection.perform(at_the_server(self._models, request))
+            return self._connection.perform(generate_on_server(self._models, request))
         return self.begin(count, steps, **options).finish(progress)
 
     def begin(
         self, count: int = 1, steps: int = DEFAULT_STEPS, **options: Unpack[SongOptions]
     ) -> SongsInProgress:
-        """Begin songs, to be moved on a step at a time and taken off at any time.
+        """Begin songs that are generated step by step by iterating over the result.
 
         Arguments and errors are those of :meth:`generate_many`.
         """
         request = Request.of(count, steps, **options)
-        session = self._connection.perform(beginning(self._models, request))
+        session = self._connection.perform(begin_session(self._models, request))
         return SongsInProgress(self._connection, session)
 
     def stream(self, steps: int = DEFAULT_STEPS, **options: Unpack[SongOptions]) -> Iterator[Frame]:
         """Yield the frames of a song as they are drawn.
 
-        They are the frames that :meth:`generate` returns for the same arguments, whose errors come
-        here too: those of the start at once, those of a step when its frame is asked for.
+        The frames and the errors are those of :meth:`generate` with the same arguments. Errors of
+        the start are raised at once, errors of a step by the iteration.
         """
         return self.begin(1, steps, **options).stream()
 
@@ -168,31 +170,32 @@ class Composer:
     ) -> Song:
         """Return `song` with `steps` more frames.
 
-        A song of this composer's model goes on on its own version, another's on this composer's.
-        Its own seed draws on, unless the options name another: a song of 100 frames and 200 more is
-        the song of 300 that the same seed and sampling give at one go.
+        A song of the same model continues with the version that generated it; a song of another
+        model continues with this composer's version. Unless the options give another seed, the
+        song's seed is used: a song of 100 frames, extended by 200, equals the song of 300 frames
+        with the same seed and sampling.
 
         Args:
-            song: what is continued.
-            steps: frames to add.
+            song: song to extend.
+            steps: number of frames to add.
             progress: called after each step with the number of frames so far.
-            options: how they are drawn, see :class:`DrawOptions`.
+            options: sampling of the new frames, see :class:`DrawOptions`.
 
         Raises:
-            VersionGone: the version that composed the song is not served any more.
-            UnknownStart: the model does not know a frame of the song.
+            VersionGone: the version that generated the song is no longer served.
+            UnknownStart: a frame of the song is not in the vocabulary of the model.
             ComposerError: as :meth:`generate`.
         """
-        exchange = extending(self._models, song, steps, Drawing.of(**options))
+        exchange = extend_session(self._models, song, steps, Drawing.of(**options))
         session = self._connection.perform(exchange)
         return SongsInProgress(self._connection, session).finish(progress)[0]
 
 
 class SongsInProgress:
-    """Songs being composed. Iterating moves them on; each item is the length that all have by now.
+    """Songs in generation. Each iteration is one step and yields the common length of all songs.
 
-    Whatever ends it, an error or Ctrl-C, :meth:`songs` gives what was composed by then, and where
-    it was an error, iterating again goes on with the next step.
+    After an error or Ctrl-C, :meth:`songs` returns the songs as generated so far. After an error,
+    a new iteration continues with the next step.
     """
 
     def __init__(self, connection: Connection, session: Session) -> None:
@@ -200,7 +203,7 @@ class SongsInProgress:
         self._session = session
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the number of frames that every song has: at first those of the start, if any."""
+        """Yield the common length of all songs in frames, after each step."""
         if self._session.length:
             yield self._session.length
         while not self._session.done:
@@ -208,16 +211,16 @@ class SongsInProgress:
             yield self._session.length
 
     @property
-    def tally(self) -> Tally:
-        """The calls so far, and how many guesses stood, where frames are guessed ahead."""
-        return self._session.tally
+    def speculation_stats(self) -> SpeculationStats:
+        """Calls, draft tokens and accepted draft tokens so far."""
+        return self._session.speculation_stats
 
     def songs(self) -> list[Song]:
-        """Return the songs as far as they are composed."""
+        """Return the songs as generated so far."""
         return self._session.songs()
 
     def finish(self, progress: Progress | None = None) -> list[Song]:
-        """Compose to the end and return the songs."""
+        """Generate the rest and return the songs."""
         for length in self:
             if progress is not None:
                 progress(length)
@@ -225,8 +228,8 @@ class SongsInProgress:
 
     def stream(self) -> Iterator[Frame]:
         """Yield the frames of the first song as they are drawn."""
-        told = 0
+        yielded = 0
         for _ in self:
             frames = self._session.frames()
-            yield from frames[told:]
-            told = len(frames)
+            yield from frames[yielded:]
+            yielded = len(frames)

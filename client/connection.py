@@ -1,7 +1,7 @@
-"""One gRPC channel to a model server, waited on: performs exchanges, and names what goes wrong.
+"""A blocking gRPC channel to a model server that performs exchanges.
 
-Every call has a deadline, a server that is away is asked again, and every failure becomes one of
-:mod:`tunesmith.client.errors`.
+Every call has a deadline, calls to an unavailable server are retried, and every failure is raised
+as one of :mod:`tunesmith.client.errors`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tunesmith.client.exchange import (
     Effect,
     Exchange,
     ModelVersion,
-    Patience,
     Pause,
+    RetryPolicy,
 )
 from tunesmith.client.protos import tunesmith_wire_pb2 as wire
 
@@ -32,7 +32,7 @@ __all__ = ["Address", "Connection", "ModelVersion", "open_channel", "tls_credent
 T = TypeVar("T")
 
 DEFAULT_DEADLINE = 30.0
-"""Seconds for one call: far above a forward pass, below a person's patience."""
+"""Maximum duration of one call in seconds, far above that of a forward pass."""
 
 _PREDICTION = "/tensorflow.serving.PredictionService"
 _MODEL = "/tensorflow.serving.ModelService"
@@ -42,30 +42,30 @@ METHODS: dict[str, tuple[str, Any]] = {
     "GetModelMetadata": (f"{_PREDICTION}/GetModelMetadata", wire.GetModelMetadataResponse),
     "GetModelStatus": (f"{_MODEL}/GetModelStatus", wire.GetModelStatusResponse),
 }
-"""The path and the response message of each call."""
+"""Path and response message of each call."""
 
 _CHANNEL_OPTIONS = (
-    # A call that is repeated needs a channel that tries to connect as often; gRPC would wait a
-    # second before its second try, and minutes later on.
+    # The channel must try to connect as often as calls are retried; by default gRPC waits a second
+    # before its second try, and up to minutes later.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
-    # gRPC's 4 MB would stop 1,000 rows of a vocabulary of 1,000 frames.
+    # gRPC's default of 4 MB is too small for 1,000 rows of a vocabulary of 1,000 frames.
     ("grpc.max_receive_message_length", 256 * 2**20),
 )
 
-# Of gRPC's own words for a message over a limit, on either side.
+# Part of gRPC's message if a request or a response is over a size limit.
 _OVER_A_LIMIT = "message larger than max"
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is, how it is reached, and how long it may take.
+    """Address, credentials and deadline of a server.
 
     Args:
         target: ``HOST:PORT``, ``[IPv6]:PORT`` or ``unix:PATH``.
-        deadline: seconds that one call may take.
-        credentials: of :func:`tls_credentials` or grpc itself; plain text if None.
+        deadline: maximum duration of one call, in seconds.
+        credentials: from :func:`tls_credentials` or grpc; None for no TLS.
 
     Raises:
         BadAddress: the address has no port.
@@ -79,26 +79,26 @@ class Address:
     def __post_init__(self) -> None:
         port = self.target.rpartition(":")[2]
         if not self.target.startswith("unix:") and not port.isdecimal():
-            raise errors.BadAddress(f"{self.target!r} is no server address: write HOST:PORT")
+            raise errors.BadAddress(f"{self.target!r} is not a server address: write HOST:PORT")
         if not self.deadline > 0:
             raise errors.BadOption(
-                f"a deadline is a positive number of seconds, not {self.deadline:g}"
+                f"a deadline must be a positive number of seconds, not {self.deadline:g}"
             )
 
     def seconds(self, call: Call) -> float:
-        """Return how long `call` may take."""
+        """Return the deadline of `call` in seconds."""
         return self.deadline * call.deadlines
 
     def closed(self) -> errors.ComposerError:
-        """Return the error of a channel that was closed."""
+        """Return the error of a closed channel."""
         return errors.ConnectionClosed(f"the connection to {self.target} is closed: open a new one")
 
     def error(self, failure: Any, call: Call) -> errors.ComposerError:
-        """Return the error that the gRPC status of a failed `call` stands for."""
+        """Return the error for the gRPC status of a failed `call`."""
         status = failure.code().name
         details = " ".join((failure.details() or "").split())
         match status:
-            # Calls that a stopping server cuts off are cancelled. Ours end with the channel.
+            # A stopping server cancels the calls that it does not finish.
             case "UNAVAILABLE" | "CANCELLED":
                 hint = "start one with `tunesmith serve`, or check the address"
                 if self.credentials is not None:
@@ -107,16 +107,16 @@ class Address:
             case "DEADLINE_EXCEEDED":
                 return errors.ServerTooSlow(
                     f"{self.target} did not answer within {self.seconds(call):g} s: "
-                    "give a longer deadline"
+                    "set a longer deadline"
                 )
             case "RESOURCE_EXHAUSTED" if _OVER_A_LIMIT in details:
                 return errors.MessageTooLarge(
-                    f"a message to or from {self.target} is too large, ask for fewer songs: "
-                    f"{details}"
+                    f"a message to or from {self.target} is too large: generate fewer songs at "
+                    f"once ({details})"
                 )
             case "RESOURCE_EXHAUSTED":
                 return errors.ServerBusy(
-                    f"{self.target} is overloaded, try again or with fewer songs: {details}"
+                    f"{self.target} is overloaded: try again, or generate fewer songs ({details})"
                 )
             case "NOT_FOUND":
                 return errors.ModelNotFound(
@@ -125,16 +125,16 @@ class Address:
                 )
             case "UNIMPLEMENTED":
                 return errors.NotAComposer(
-                    f"the program at {self.target} is no model server: check the address"
+                    f"the program at {self.target} is not a model server: check the address"
                 )
         return errors.ServerError(f"{self.target} answered {status}: {details}", status, details)
 
 
 def open_channel(address: Address, library: Any) -> tuple[Any, dict[str, Callable[..., Any]]]:
-    """Return a channel to `address`, and the function of each of the :data:`METHODS`.
+    """Return a channel to `address`, and a function for each of the :data:`METHODS`.
 
     Args:
-        address: where to.
+        address: address of the server.
         library: ``grpc`` or ``grpc.aio``.
     """
     channel = (
@@ -161,15 +161,17 @@ def tls_credentials(
     """Return TLS credentials from PEM files.
 
     Args:
-        ca: the authorities that the server's certificate may come from; those of gRPC if None.
-        certificate: this client's own, for a server that asks for one (mutual TLS).
-        key: the private key of `certificate`.
+        ca: certificates of the CA of the server; None uses gRPC's default CAs.
+        certificate: client certificate, if the server requires one (mutual TLS).
+        key: private key of `certificate`.
 
     Raises:
         BadOption: a file cannot be read, or only one of `certificate` and `key` is given.
     """
     if (certificate is None) != (key is None):
-        raise errors.BadOption("a client's TLS certificate and its key go together: give both")
+        raise errors.BadOption(
+            "a TLS client certificate needs its private key, and the reverse: give both"
+        )
 
     def read(path: str | Path | None) -> bytes | None:
         try:
@@ -182,13 +184,13 @@ def tls_credentials(
 
 
 class Connection:
-    """A channel, opened once and used until :meth:`close`; safe to share between threads.
+    """A gRPC channel, used until :meth:`close`; threads may share it.
 
     Args:
         address: ``HOST:PORT``, ``[IPv6]:PORT`` or ``unix:PATH``.
-        deadline: seconds that one call may take.
-        credentials: TLS credentials, see :func:`tls_credentials`; plain text if None.
-        patience: how long a server is waited for that is away or overloaded.
+        deadline: maximum duration of one call, in seconds.
+        credentials: TLS credentials, see :func:`tls_credentials`; None for no TLS.
+        patience: maximum time in seconds to retry a call, or a retry policy.
 
     Raises:
         BadAddress: the address has no port.
@@ -200,23 +202,23 @@ class Connection:
         address: str,
         deadline: float = DEFAULT_DEADLINE,
         credentials: grpc.ChannelCredentials | None = None,
-        patience: Patience | float = DEFAULT_PATIENCE,
+        patience: RetryPolicy | float = DEFAULT_PATIENCE,
     ) -> None:
         self._address = Address(address, deadline, credentials)
-        self._patience = patience if isinstance(patience, Patience) else Patience(patience)
+        self._retries = patience if isinstance(patience, RetryPolicy) else RetryPolicy(patience)
         self._channel, self._functions = open_channel(self._address, grpc)
 
     def close(self) -> None:
-        """Close the channel; calls that are under way are cancelled."""
+        """Close the channel; running calls are cancelled."""
         self._channel.close()
 
     def perform(self, exchange: Exchange[T]) -> T:
-        """Return the result of `exchange`, waiting for each of its steps.
+        """Perform `exchange` and return its result.
 
         Raises:
-            ComposerError: a call failed, or the exchange itself says so.
+            ComposerError: a call failed, or the exchange raised the error.
         """
-        steps = self._patience.persistent(exchange)
+        steps = self._retries.with_retries(exchange)
         try:
             effect = next(steps)
             while True:
@@ -254,5 +256,5 @@ class Connection:
             return function(effect.request, timeout=self._address.seconds(effect))
         except grpc.RpcError as error:
             raise self._address.error(error, effect) from error
-        except ValueError as error:  # grpc's word for a channel that was closed
+        except ValueError as error:  # raised by grpc for a closed channel
             raise self._address.closed() from error

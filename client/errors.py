@@ -1,6 +1,6 @@
-"""The errors of the client: what can go wrong between a caller, a server and a file.
+"""Errors of the client library: arguments, servers, models and files.
 
-One hierarchy under :class:`ComposerError`. Every message is one line that says what to do.
+All are subclasses of :class:`ComposerError`. Every message is one line that says what to do.
 """
 
 from __future__ import annotations
@@ -9,51 +9,51 @@ from tunesmith.music.errors import UnknownFrame
 
 
 class ComposerError(Exception):
-    """Any error of :mod:`tunesmith.client`; its message is one line that says what to do."""
+    """Base class of the errors of :mod:`tunesmith.client`."""
 
 
 class BadAddress(ComposerError, ValueError):
-    """A server's address that is not ``HOST:PORT`` or a ``unix:`` path."""
+    """The server address is not ``HOST:PORT`` or a ``unix:`` path."""
 
 
 class BadOption(ComposerError, ValueError):
-    """An argument out of its range: steps, count, temperature, top_k, top_p, seed, …"""
+    """An argument is out of range: steps, count, temperature, top_k, top_p, seed, …"""
 
 
 class BadStart(ComposerError, ValueError):
-    """A start that a song cannot begin from: two kinds at once, an unusable primer, …"""
+    """The start of a song is invalid: several starts, an unusable primer, …"""
 
 
 class UnknownStart(BadStart, UnknownFrame):
-    """A start note or frame outside the model's vocabulary; the message names near ones."""
+    """A start note or frame is not in the vocabulary; the message lists similar frames."""
 
 
 class ServerUnavailable(ComposerError):
-    """Nobody answers at the address, or no longer."""
+    """No server answers at the address (UNAVAILABLE)."""
 
 
 class ConnectionClosed(ServerUnavailable):
-    """The composer was closed; it answers nothing any more."""
+    """The composer has been closed."""
 
 
 class ServerTooSlow(ComposerError):
-    """An answer did not come within the deadline."""
+    """The server did not answer within the deadline (DEADLINE_EXCEEDED)."""
 
 
 class ServerBusy(ComposerError):
-    """The server refused for want of threads, memory or message size (RESOURCE_EXHAUSTED)."""
+    """The server is overloaded or out of memory (RESOURCE_EXHAUSTED)."""
 
 
 class MessageTooLarge(ServerBusy):
-    """A request or an answer is larger than the server or this client takes in one message."""
+    """A request or a response is larger than the maximum message size."""
 
 
 class ServerError(ComposerError):
-    """The server answered with a status that no other error here stands for.
+    """The server answered with another error status.
 
     Attributes:
-        status: the name of the gRPC status code, such as ``INTERNAL``.
-        details: the server's own message, in one line.
+        status: name of the gRPC status code, such as ``INTERNAL``.
+        details: message of the server, in one line.
     """
 
     def __init__(self, message: str, status: str, details: str = "") -> None:
@@ -63,23 +63,23 @@ class ServerError(ComposerError):
 
 
 class ModelNotFound(ComposerError):
-    """The server has no model of this name, or not the version that was asked for."""
+    """The server does not serve this model or this version (NOT_FOUND)."""
 
 
 class VersionGone(ModelNotFound):
-    """The version that a song began with is no longer served."""
+    """The version with which a song began is no longer served."""
 
 
 class NotAComposer(ComposerError):
-    """What is served there lacks the signatures of a composing model."""
+    """The server or the model is not usable: signatures of a composing model are missing."""
 
 
 class BadResponse(ComposerError):
-    """The server answered nonsense: a wrong shape or type, NaN, rows that do not sum to one."""
+    """The response is invalid: wrong shape or dtype, NaN, rows that do not sum to one."""
 
 
 class CannotWrite(ComposerError, OSError):
-    """A file cannot be written where it was asked for."""
+    """A file cannot be written."""
 
 
 class UnknownFormat(BadOption):

@@ -1,9 +1,10 @@
-"""What a composer does with a server, told apart from how: by waiting, or with asyncio.
+"""Exchanges: I/O-free descriptions of a dialogue with a server, for blocking and asyncio clients.
 
-An :data:`Exchange` is a generator that yields what it needs done (:class:`Call`, :class:`Pause`,
-:class:`Work`), is sent the outcome or thrown its :class:`~tunesmith.client.errors.ComposerError`,
-and returns its result. :mod:`tunesmith.client.connection` performs one by waiting, and
-:mod:`tunesmith.client.aio` with asyncio, so that everything between is written once.
+An :data:`Exchange` is a generator that yields effects (:class:`Call`, :class:`Pause`,
+:class:`RunInThread`), receives the result of each (or its
+:class:`~tunesmith.client.errors.ComposerError`), and returns its own result.
+:mod:`tunesmith.client.connection` performs exchanges by blocking, :mod:`tunesmith.client.aio` with
+asyncio, so that both share all other code.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from tunesmith.client.protos import tunesmith_wire_pb2 as wire
 T = TypeVar("T")
 
 DEFAULT_PATIENCE = 60.0
-"""Seconds: the embedded server is back about ten after its start, TensorFlow Serving sooner."""
+"""Maximum time to retry, in seconds: a restarted embedded server needs about ten."""
 
 FIRST_CONTACT = 2.0
-"""Seconds for a server that has never answered: more likely than away, the address is wrong."""
+"""Maximum time to retry before the first answer, in seconds: the address may be wrong."""
 
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
@@ -37,7 +38,7 @@ LONGEST_PAUSE = 2.0
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A servable: a model's name and one version of it; None is the latest."""
+    """Model name and version; None is the latest version."""
 
     name: str
     version: int | None = None
@@ -46,7 +47,7 @@ class ModelVersion:
         return self.name if self.version is None else f"{self.name} version {self.version}"
 
     def spec(self, signature: str = "") -> wire.ModelSpec:
-        """Return the message that names this servable and `signature`."""
+        """Return the ``ModelSpec`` message of this model and `signature`."""
         spec = wire.ModelSpec(name=self.name, signature_name=signature)
         if self.version is not None:
             spec.version.value = self.version
@@ -55,13 +56,13 @@ class ModelVersion:
 
 @dataclass(frozen=True)
 class Call:
-    """One gRPC call; its outcome is the response message.
+    """Effect: one gRPC call; its result is the response message.
 
     Args:
-        method: of TensorFlow Serving's services.
-        request: its request message.
-        model: which servable it is about, for the message of an error.
-        deadlines: how many times the usual deadline it may take.
+        method: method of TensorFlow Serving's services.
+        request: request message.
+        model: requested model, for error messages.
+        deadlines: factor by which the deadline is multiplied.
     """
 
     method: Literal["Predict", "GetModelMetadata", "GetModelStatus"]
@@ -72,33 +73,33 @@ class Call:
 
 @dataclass(frozen=True)
 class Pause:
-    """Doing nothing for so many seconds; the outcome is None."""
+    """Effect: wait for a number of seconds; its result is None."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
-class Work:
-    """A function that takes its time on this machine, such as reading a file."""
+class RunInThread:
+    """Effect: a blocking function, such as reading a file; its result is that of the function."""
 
     function: Callable[[], Any]
 
 
-Effect: TypeAlias = Call | Pause | Work
+Effect: TypeAlias = Call | Pause | RunInThread
 Exchange: TypeAlias = Generator[Effect, Any, T]
 
 
-class Patience:
-    """How long a server is waited for that is away (UNAVAILABLE) or overloaded.
+class RetryPolicy:
+    """Retry policy for a server that is unavailable (UNAVAILABLE) or overloaded.
 
-    Calls are repeated with pauses that double from 0.1 s to 2 s, each shortened by up to a half at
-    random, so that many clients do not come back at the same moment (Brooker 2015, "Exponential
-    Backoff And Jitter").
+    Calls are retried with exponential backoff from 0.1 s to 2 s. Each pause is shortened by a
+    random fraction of up to one half, so that clients do not retry at the same moment (Brooker
+    2015, "Exponential Backoff And Jitter").
 
     Args:
-        seconds: for how long, once the server has answered; before that, 2 s at the most.
-        jitter: gives uniform numbers in [0, 1).
-        clock: seconds that only grow.
+        seconds: maximum time to retry a call; at most 2 s until the server has answered once.
+        jitter: returns uniform random numbers in [0, 1).
+        clock: monotonic clock in seconds.
     """
 
     def __init__(
@@ -112,13 +113,13 @@ class Patience:
         self._clock = clock
         self._answered = False
 
-    def persistent(self, exchange: Exchange[T]) -> Exchange[T]:
-        """Return the same exchange, whose calls are repeated while there is patience."""
+    def with_retries(self, exchange: Exchange[T]) -> Exchange[T]:
+        """Return the same exchange with retried calls."""
         try:
             effect = next(exchange)
             while True:
                 try:
-                    outcome = yield from self._repeated(effect)
+                    outcome = yield from self._retried(effect)
                 except ComposerError as error:
                     effect = exchange.throw(error)
                 else:
@@ -127,34 +128,34 @@ class Patience:
             result: T = end.value
             return result
 
-    def _repeated(self, effect: Effect) -> Exchange[Any]:
+    def _retried(self, effect: Effect) -> Exchange[Any]:
         started = self._clock()
-        longest = SHORTEST_PAUSE
+        backoff = SHORTEST_PAUSE
         while True:
             try:
                 outcome = yield effect
             except (ConnectionClosed, MessageTooLarge):
                 raise
             except ServerBusy as error:
-                # It is there, if only to say so.
+                # RESOURCE_EXHAUSTED is an answer: the server exists.
                 self._answered = True
-                seconds = self._pause(started, longest, error)
+                seconds = self._pause(started, backoff, error)
             except ServerUnavailable as error:
-                seconds = self._pause(started, longest, error)
+                seconds = self._pause(started, backoff, error)
             else:
                 self._answered = self._answered or isinstance(effect, Call)
                 return outcome
             yield Pause(seconds)
-            longest = min(2 * longest, LONGEST_PAUSE)
+            backoff = min(2 * backoff, LONGEST_PAUSE)
 
     def _pause(
-        self, started: float, longest: float, error: ServerBusy | ServerUnavailable
+        self, started: float, backoff: float, error: ServerBusy | ServerUnavailable
     ) -> float:
-        """Return how long to wait, or raise `error` where patience ends before that."""
-        patience = self._seconds if self._answered else min(self._seconds, FIRST_CONTACT)
-        seconds = longest * (1 - self._jitter() / 2)
-        if self._clock() - started + seconds <= patience:
+        """Return the next pause in seconds; raise `error` if it would exceed the time limit."""
+        limit = self._seconds if self._answered else min(self._seconds, FIRST_CONTACT)
+        seconds = backoff * (1 - self._jitter() / 2)
+        if self._clock() - started + seconds <= limit:
             return seconds
         if self._answered and isinstance(error, ServerUnavailable):
-            raise ServerUnavailable(f"{error} (it has been away for {patience:g} s)") from error
+            raise ServerUnavailable(f"{error} (retried for {limit:g} s)") from error
         raise error

@@ -1,7 +1,7 @@
-"""A composing model as a server shows it: its window, its vocabulary, its settings, its answers.
+"""A served composing model: its window, vocabulary, settings and probabilities.
 
-Everything is read from the server, so that a client needs an address and a name and nothing else.
-The version is fixed when the model is read: a song stays on it while newer ones appear.
+Everything is read from the server, so a client needs only an address and a model name. The version
+is fixed when the model is read: a song stays on it even if a newer version is published.
 """
 
 from __future__ import annotations
@@ -32,31 +32,29 @@ from tunesmith.music.frames import PITCHES
 from tunesmith.music.struck_vocabulary import StruckVocabulary
 
 VOCABULARY_CHUNK = 256
-"""Frames asked for in one call, well below a server's usual largest batch of 1,000."""
+"""Number of frames read in one call, well below the usual maximum batch size of 1,000."""
 
 ROW_SUM_TOLERANCE = 1e-3
-"""How far a row's sum may lie from one; float32 over thousands of frames stays below 1e-4."""
+"""Tolerance of the sum of a row; float32 sums over thousands of frames are within 1e-4."""
 
 FIRST_TRACK = TrackChoice("first")
-"""The paper's rule, for a model that does not say how its corpus was read."""
+"""The paper's track choice, for models without this setting."""
 
 _REQUIRED = frozenset({"serving_default", "vocabulary", "settings"})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the corpus of a model was read, which is how its songs are written.
+    """Settings of a model, from its ``settings`` signature.
 
     Args:
-        frames_per_second: how long a frame lasts: ``1 / frames_per_second`` seconds.
-        track: the track choice; ``first`` when the model does not say.
-        program: General MIDI program 0..127; 0, the grand piano, when the model does not say.
-        grid: what a frame is; plain frames of a second when the model does not say.
-        sampling: how songs are drawn unless a caller says otherwise; the model's own distribution
-            when the model does not say.
-        limits: beyond which a song is degenerate; None when the model does not say.
-        encoding: how frames become tokens, ``frames`` or ``struck``; ``frames``, the paper's, when
-            the model does not say.
+        frames_per_second: a frame lasts ``1 / frames_per_second`` seconds.
+        track: track choice of the corpus; ``first`` if the model has no such setting.
+        program: General MIDI program 0..127; 0 (grand piano) if the model has no such setting.
+        grid: grid of the frames; plain frames of fixed duration if the model has no such setting.
+        sampling: recommended sampling; the model's own distribution if it recommends none.
+        limits: limits beyond which a song is degenerate; None if the model has none.
+        encoding: encoding of frames as tokens, ``frames`` (the default) or ``struck``.
     """
 
     frames_per_second: float
@@ -70,15 +68,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """One version of a model; :class:`Models` reads it.
+    """One version of a served model, read by :class:`ModelReader`.
 
     Attributes:
-        servable: the model's name and the version that every call names.
-        window: how many tokens the model looks back, from the signature's shape.
-        vocabulary: the frame of each token.
-        settings: how the songs are written.
-        signatures: the names of what it answers.
-        kept: what was read of it later, by name.
+        servable: name and version, used in all calls.
+        window: context length in tokens, from the shape of the signature.
+        vocabulary: frame of each token.
+        settings: settings of the model.
+        signatures: names of its signatures.
+        kept: cache of data that is read later, by name.
     """
 
     servable: ModelVersion
@@ -92,17 +90,18 @@ class ServedModel:
     def read(
         cls, servable: ModelVersion, signatures: dict[str, wire.SignatureDef]
     ) -> Exchange[ServedModel]:
-        """Read the rest of a model of which the version and the signatures are known.
+        """Read settings and vocabulary of a model whose version and signatures are known.
 
         Raises:
-            NotAComposer: it lacks a signature of the contract.
-            BadResponse: an answer makes no sense.
+            NotAComposer: a signature of the contract is missing.
+            BadResponse: a response is invalid.
             ComposerError: a call failed.
         """
         missing = _REQUIRED - signatures.keys()
         if missing:
             raise NotAComposer(
-                f"{servable} has no signature {min(missing)}: is it a composing model?"
+                f"{servable} has no signature {min(missing)}, so it is not a composing model: "
+                "check the model name"
             )
         default = signatures["serving_default"]
         window = _width(servable, "tokens", default.inputs)
@@ -112,41 +111,41 @@ class ServedModel:
         return cls(servable, window, vocabulary, settings, frozenset(signatures))
 
     def probabilities(self, windows: NDArray[np.integer[Any]]) -> Exchange[Rows]:
-        """Return the probability of each next frame, float64 [n, V].
+        """Return the probabilities of the next frame, float64 [n, V].
 
-        Rows sum to one up to float32; sampling normalises them in float64.
+        Rows sum to one within float32 precision; sampling normalises them in float64.
 
         Args:
             windows: tokens, int [n, window], oldest first.
 
         Raises:
-            BadResponse: the answer has another shape, NaN, a negative value or a row that does not
-                sum to one.
-            VersionGone: the pinned version is no longer served.
+            BadResponse: the response has another shape, NaN, a negative value or a row that does
+                not sum to one.
+            VersionGone: this version is no longer served.
             ComposerError: the call failed.
         """
         answer = yield from self.ask("serving_default", {"tokens": windows})
         rows = output(answer, "probabilities", "f", (len(windows), len(self.vocabulary)))
         rows = rows.astype(np.float64)
-        spoilt = ~np.isfinite(rows).all(axis=1)
-        if spoilt.any():
+        invalid = ~np.isfinite(rows).all(axis=1)
+        if invalid.any():
             raise BadResponse(
-                f"{self.servable} answered NaN for {int(spoilt.sum())} of {len(rows)} windows: "
+                f"{self.servable} answered NaN for {int(invalid.sum())} of {len(rows)} windows: "
                 "check the model"
             )
         sums = rows.sum(axis=1)
         if (rows < 0).any() or (np.abs(sums - 1) > ROW_SUM_TOLERANCE).any():
             worst = sums[np.argmax(np.abs(sums - 1))]
             raise BadResponse(
-                f"{self.servable} answered rows that are no probabilities (smallest value "
-                f"{rows.min():.3g}, a row sums to {worst:.6g}): check the model"
+                f"{self.servable} answered invalid probabilities (smallest value {rows.min():.3g}, "
+                f"sum of a row {worst:.6g}): check the model"
             )
         return rows
 
     def ask(
         self, signature: str, inputs: calls.Inputs, deadlines: float = 1.0
     ) -> Exchange[dict[str, NDArray[Any]]]:
-        """Run one of the signatures on this version; arguments as of :func:`calls.predict`.
+        """Run a signature of this version; for the arguments see :func:`calls.predict`.
 
         Raises:
             VersionGone: this version is no longer served.
@@ -156,22 +155,22 @@ class ServedModel:
             return (yield from calls.predict(self.servable, signature, inputs, deadlines))
         except ModelNotFound as error:
             raise VersionGone(
-                f"{self.servable} is no longer served: start the song again on another version"
+                f"{self.servable} is no longer served: begin the song again with another version"
             ) from error
 
 
-class Models:
-    """A model's versions, each read once when it is asked for."""
+class ModelReader:
+    """Reads a model and keeps the last version that it read."""
 
     def __init__(self, wanted: ModelVersion) -> None:
         self.wanted = wanted
         self._read: ServedModel | None = None
 
     def current(self, version: int | None = None) -> Exchange[ServedModel]:
-        """Return the model as it is served now: one call, and a few more for one not yet read.
+        """Return the served model: one call, and a few more if the version was not read before.
 
         Args:
-            version: this version; None for the wanted one, which may be the latest.
+            version: version to read; None for that of `wanted`, which may be the latest.
         """
         wanted = self.wanted if version is None else ModelVersion(self.wanted.name, version)
         servable, signatures = yield from calls.signatures(wanted)
@@ -180,10 +179,11 @@ class Models:
         return self._read
 
 
-class Batches:
-    """Asks for many windows, in as few calls as the server allows.
+class BatchSplitter:
+    """Scores many windows with as few calls as the server allows.
 
-    All are asked in one call, until a server refuses it as too large; then half as many, for good.
+    It makes one call until the server refuses it as too large; from then on, the maximum number of
+    windows per call is halved.
     """
 
     def __init__(self) -> None:
@@ -194,23 +194,23 @@ class Batches:
         rows: list[Rows] = []
         start = 0
         while start < len(windows):
-            some = windows[start : start + (self._largest or len(windows))]
+            part = windows[start : start + (self._largest or len(windows))]
             try:
-                rows.append((yield from model.probabilities(some)))
+                rows.append((yield from model.probabilities(part)))
             except (ServerError, MessageTooLarge) as error:
-                if len(some) == 1 or not _may_be_too_many(error):
+                if len(part) == 1 or not _may_be_too_many(error):
                     raise
-                self._largest = len(some) // 2
+                self._largest = len(part) // 2
             else:
-                start += len(some)
+                start += len(part)
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
 
 def _may_be_too_many(error: ServerError | MessageTooLarge) -> bool:
-    """Return whether fewer windows may be answered.
+    """Return whether the error may be due to the number of windows.
 
-    More rows than max_batch_size are INVALID_ARGUMENT, as much else is; fewer of what is wrong in
-    another way are refused, too, after a few calls more.
+    TensorFlow Serving answers INVALID_ARGUMENT to more rows than max_batch_size, and to other
+    invalid requests; those are refused again after the split.
     """
     return isinstance(error, MessageTooLarge) or error.status == "INVALID_ARGUMENT"
 
@@ -219,21 +219,23 @@ def _width(servable: ModelVersion, name: str, tensors: Any) -> int:
     """Return the second dimension of a [batch, width] tensor of a signature."""
     dims = tensors[name].tensor_shape.dim if name in tensors else []
     if len(dims) != 2 or dims[1].size <= 0:
-        raise NotAComposer(f"{servable} has no {name} of shape [batch, width]: re-export it")
+        raise NotAComposer(
+            f"{servable} has no tensor {name} of shape [batch, width]: re-export the model"
+        )
     return int(dims[1].size)
 
 
 def output(
     answer: dict[str, NDArray[Any]], name: str, kind: str, shape: tuple[int, ...]
 ) -> NDArray[Any]:
-    """Return output `name`, checked for its numpy kind (``f``, ``i`` or ``O``) and its shape."""
+    """Return output `name` after checking its numpy kind (``f``, ``i`` or ``O``) and shape."""
     if name not in answer:
-        raise BadResponse(f"the server did not answer {name}: check the model")
+        raise BadResponse(f"the response has no output {name}: check the model")
     values = answer[name]
     if values.dtype.kind != kind or values.shape != shape:
         raise BadResponse(
-            f"the server answered {name} as {values.dtype} {list(values.shape)} instead of "
-            f"{list(shape)}: check the model"
+            f"output {name} has dtype {values.dtype} and shape {list(values.shape)} instead of "
+            f"shape {list(shape)}: check the model"
         )
     return values
 
@@ -251,7 +253,7 @@ def _read_vocabulary(
             return StruckVocabulary(tuple(names), settings.frames_per_second)
         return Vocabulary(tuple(map(parse_frame, names)), settings.frames_per_second)
     except (MusicError, UnicodeDecodeError) as error:
-        raise BadResponse(f"the model's vocabulary cannot be used: {error}") from error
+        raise BadResponse(f"the model has an invalid vocabulary: {error}") from error
 
 
 def _read_settings(servable: ModelVersion) -> Exchange[Settings]:
@@ -259,7 +261,9 @@ def _read_settings(servable: ModelVersion) -> Exchange[Settings]:
     answer = yield from calls.predict(servable, "settings", {"token_ids": one})
     speed = float(output(answer, "frames_per_second", "f", (1,))[0])
     if not (np.isfinite(speed) and speed > 0):
-        raise BadResponse(f"the model says {speed:g} frames per second: re-export it")
+        raise BadResponse(
+            f"the model has {speed:g} frames per second, which must be above 0: re-export it"
+        )
     settings = Settings(speed)
     track, program = settings.track, settings.program
     if "track" in answer:
@@ -267,11 +271,13 @@ def _read_settings(servable: ModelVersion) -> Exchange[Settings]:
         try:
             track = TrackChoice.parse(text.decode("utf-8"))
         except (MusicError, UnicodeDecodeError) as error:
-            raise BadResponse(f"the model's track choice cannot be used: {error}") from error
+            raise BadResponse(f"the model has an invalid track choice: {error}") from error
     if "program" in answer:
         program = int(output(answer, "program", "i", (1,))[0])
         if not 0 <= program < 128:
-            raise BadResponse(f"the model says General MIDI program {program}: re-export it")
+            raise BadResponse(
+                f"the model has General MIDI program {program}, not 0 to 127: re-export it"
+            )
     encoding = _read_encoding(servable, answer)
     grid, sampling = _read_grid(answer, speed), _read_sampling(answer)
     return Settings(speed, track, program, grid, sampling, _read_limits(answer), encoding)
@@ -283,7 +289,8 @@ def _read_encoding(servable: ModelVersion, answer: dict[str, NDArray[Any]]) -> s
     encoding = output(answer, "encoding", "O", (1,))[0].decode("utf-8", "backslashreplace")
     if encoding not in (FRAMES, STRUCK):
         raise NotAComposer(
-            f"{servable} encodes frames as {encoding!r}, which this client does not know: update it"
+            f"{servable} has the encoding {encoding!r}, which this client does not support: update "
+            "tunesmith"
         )
     return str(encoding)
 
@@ -302,7 +309,7 @@ def _read_grid(answer: dict[str, NDArray[Any]], speed: float) -> Grid:
             keep_onsets=bool(number("keep_onsets", 0)),
         )
     except MusicError as error:
-        raise BadResponse(f"the model's grid cannot be used: {error}") from error
+        raise BadResponse(f"the model has an invalid grid: {error}") from error
 
 
 def _read_sampling(answer: dict[str, NDArray[Any]]) -> Sampling:
@@ -315,7 +322,7 @@ def _read_sampling(answer: dict[str, NDArray[Any]]) -> Sampling:
             top_p if top_p != 1 else None,
         )
     except BadOption as error:
-        raise BadResponse(f"the model's sampling cannot be used: {error}") from error
+        raise BadResponse(f"the model has an invalid recommended sampling: {error}") from error
 
 
 def _read_limits(answer: dict[str, NDArray[Any]]) -> SongLimits | None:
@@ -326,5 +333,5 @@ def _read_limits(answer: dict[str, NDArray[Any]]) -> SongLimits | None:
 
 
 def _decimal(answer: dict[str, NDArray[Any]], name: str, default: float) -> float:
-    """Return a float32 output as the shortest decimal that it stands for: 0.9, not 0.89999998."""
+    """Return a float32 output as its shortest decimal: 0.9, not 0.89999998."""
     return float(str(output(answer, name, "f", (1,))[0])) if name in answer else default

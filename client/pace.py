@@ -1,8 +1,7 @@
-"""What a call costs, learned from the calls, and whether guessing ahead pays at that.
+"""Cost of calls, measured while generating: decides whether speculative sampling saves time.
 
-A call costs something of its own and something more for each window. How these two stand to each
-other says whether asking about guessed windows pays; it differs between a CPU, which works for
-each window, and a GPU, which hardly notices a hundred.
+A call has a fixed cost and a cost per window. Their ratio decides whether it pays to score windows
+of draft tokens. On a CPU the cost grows with each window; on a GPU hardly up to a hundred windows.
 """
 
 from __future__ import annotations
@@ -13,76 +12,75 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-Kind = Literal["plain", "guess", "probe"]
-"""A round without guesses, with some, and with some only to see what a call's size costs."""
+Kind = Literal["plain", "draft", "probe"]
+"""A round without draft tokens, with draft tokens, or with some only to measure their cost."""
 
 KEPT = 15
-"""Latest calls of each size that are looked at: a server's speed changes."""
+"""Number of latest calls of each size that are used, because the speed of a server changes."""
 
 SIZES = 24
-"""Sizes of a call that are looked at: those that were asked last."""
+"""Number of latest call sizes that are used."""
 
 REFITTED_EVERY = 6
-"""Calls, once there are some: the line is found in 0.2 ms."""
+"""Number of calls after which the cost is fitted again, which takes 0.2 ms."""
 
 ASSUMED_RATIO = 8.0
-"""Windows that a call without any costs as much as, until it is known: what a 2-core CPU shows."""
+"""Prior of the fixed cost in units of the cost per window, measured on a 2-core CPU."""
 
 TRIED = 2
-"""Rounds with guesses after which they are compared with rounds without."""
+"""Number of rounds with draft tokens before they are compared with rounds without."""
 
 PAUSED = 16
-"""Rounds without guesses after they turned out not to pay; twice as many each time it happens."""
+"""Number of rounds without draft tokens after these were slower; doubled each time."""
 
 _ASSUMED_WEIGHT = 4.0
 _ROUNDS = 3
 
 
 class Cost(NamedTuple):
-    """Seconds of a call: ``fixed + windows * each``; `each` is above 0."""
+    """Cost of a call in seconds: ``fixed + windows * each``; `each` is above 0."""
 
     fixed: float
     each: float
 
 
-class Pace:
-    """The calls so far, and the line through them."""
+class CallCosts:
+    """Durations of calls by number of windows, and the fitted :class:`Cost`."""
 
     def __init__(self) -> None:
         self._calls: dict[int, deque[float]] = {}
         self._cost: Cost | None = None
-        self._news = 0
+        self._calls_since_fit = 0
 
     def record(self, windows: int, seconds: float) -> None:
-        """Add a call of at least one window."""
-        # The size asked last goes last, so that the first is the one to forget.
+        """Add the duration of a call of `windows` (at least one) windows."""
+        # The latest size is moved to the end, so that the first one is the oldest.
         calls = self._calls.pop(windows, None) or deque(maxlen=KEPT)
         calls.append(max(seconds, 1e-9))
         self._calls[windows] = calls
         if len(self._calls) > SIZES:
             del self._calls[next(iter(self._calls))]
-        self._news += 1
-        if self._news >= min(REFITTED_EVERY, sum(map(len, self._calls.values())) // 4):
+        self._calls_since_fit += 1
+        if self._calls_since_fit >= min(REFITTED_EVERY, sum(map(len, self._calls.values())) // 4):
             self._cost = None
 
     @property
     def largest(self) -> int:
-        """Windows of the largest call among those looked at; 0 before the first."""
+        """Number of windows of the largest call in use; 0 before the first call."""
         return max(self._calls, default=0)
 
     @property
     def cost(self) -> Cost | None:
-        """The line through the calls; None before the first one."""
+        """Fitted cost; None before the first call."""
         if self._cost is None and self._calls:
-            self._cost, self._news = self._fitted(), 0
+            self._cost, self._calls_since_fit = self._fitted(), 0
         return self._cost
 
     def _fitted(self) -> Cost:
-        """Fit by least absolute deviations, so that a call that hung counts as one call.
+        """Fit the cost by least absolute deviations, which is robust against single slow calls.
 
         Iteratively reweighted least squares (Schlossmacher 1973, "An Iterative Technique for
-        Absolute Deviations Curve Fitting"), drawn towards the assumed slope while there is little
-        to see it by.
+        Absolute Deviations Curve Fitting"), with a prior on the slope for the first calls.
         """
         windows = np.repeat(
             np.array([*self._calls], dtype=np.float64), [len(each) for each in self._calls.values()]
@@ -110,7 +108,7 @@ class Pace:
 
 @dataclass
 class _Speed:
-    """Tokens and seconds of the latest rounds of a kind, the older the less they count."""
+    """Exponentially weighted tokens and seconds of the rounds of a kind."""
 
     rounds: int = 0
     tokens: float = 0.0
@@ -125,28 +123,28 @@ class _Speed:
         return self.tokens * other.seconds > other.tokens * self.seconds
 
 
-class Trial:
-    """Rounds with guesses beside rounds without, by what they took.
+class SpeedComparison:
+    """Compares the speed of rounds with and without draft tokens.
 
-    A call's cost is no line everywhere: a size that was never asked before costs some servers more.
-    So where guesses turn out not to pay, whatever the line says, they are paused for a while.
+    The cost of a call is not always linear: some servers need longer for a new batch size. So if
+    rounds with draft tokens are slower than without, drafting is paused for some rounds.
     """
 
     def __init__(self) -> None:
-        self._plain, self._guessing = _Speed(), _Speed()
+        self._plain, self._drafting = _Speed(), _Speed()
         self._pause, self._next = 0, PAUSED
 
     @property
     def paused(self) -> bool:
-        """Whether the next round goes without guesses."""
+        """True if the next round must not use draft tokens."""
         return self._pause > 0
 
-    def close(self, kind: Kind, tokens: int, seconds: float) -> None:
-        """Take note of what a round of a kind decided and took; nothing where there was none."""
+    def record(self, kind: Kind, tokens: int, seconds: float) -> None:
+        """Record the tokens and seconds of a round; ignored if it decided no tokens."""
         self._pause = max(self._pause - 1, 0)
         if tokens == 0 or kind == "probe":
             return
-        (self._guessing if kind == "guess" else self._plain).add(tokens, seconds)
-        if self._guessing.rounds >= TRIED and self._plain.faster_than(self._guessing):
+        (self._drafting if kind == "draft" else self._plain).add(tokens, seconds)
+        if self._drafting.rounds >= TRIED and self._plain.faster_than(self._drafting):
             self._pause, self._next = self._next, 2 * self._next
-            self._guessing = _Speed()
+            self._drafting = _Speed()

@@ -1,8 +1,8 @@
-"""The names and the keys of pitches, as a musician reads them: MIDI 60 is C4, a white key."""
+"""Names of MIDI pitches and colours of their piano keys: 60 is C4, a white key."""
 
 from __future__ import annotations
 
-# The plain number sign: consoles and Pillow's own font have no sharp.
+# With the number sign, as consoles and Pillow's default font have no sharp sign.
 _NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _BLACK = frozenset({1, 3, 6, 8, 10})
 

@@ -1,7 +1,6 @@
-"""What a song begins from: silence, a note, a chord, random tokens, a MIDI file or frames.
+"""Starts of songs: silence, a note, a chord, random tokens, a MIDI file (primer) or frames.
 
-A start becomes the window that the model is first asked about, and the frames of it that belong to
-the song.
+A start determines the first window, and which of its frames belong to the song.
 """
 
 from __future__ import annotations
@@ -17,28 +16,28 @@ from tunesmith.client.errors import BadStart, UnknownStart
 from tunesmith.client.model import ServedModel
 from tunesmith.music import Frame, StruckFrame, TrackChoice, UnknownFrame, UnusableFile
 
-# A primer of which the model's own track choice finds no music is read with all its instruments.
+# If the model's track choice finds no notes in a primer, all its instruments are read.
 _NOT_ON_THIS_TRACK = ("no such track", "drum track", "no notes")
 
 
 @dataclass(frozen=True)
 class Start:
-    """At most one kind of start; with none, a song begins from silence.
+    """The start of a song: at most one of the arguments; without any, the song begins from silence.
 
     Args:
-        note: 49 rests and this pitch (0..127) alone, for a window of 50: the paper's second start.
-            The note is the song's first frame.
-        chord: the same with several pitches that sound together, in any order.
-        random: as many random tokens as the window holds: the paper's first start. They are not
-            part of the song.
-        primer: a MIDI file that the song continues. It is read with the model's own track choice
-            and frames per second (with all instruments where that track is not in it), its last
-            frames fill the window, and frames that the model does not know become the nearest
-            ones. The primer is not part of the song.
-        frames: frames that the song continues, each known to the model; not part of the song.
+        note: a pitch (0..127) after rests: the paper's second start. It is the first frame of the
+            song.
+        chord: several pitches that sound together, after rests. They are the first frame.
+        random: a window of random tokens: the paper's first start. They are not part of the song.
+        primer: path of a MIDI file that the song continues. It is read with the model's track
+            choice and grid (or with all instruments, if the track choice finds no notes). Its last
+            frames fill the window; frames that are not in the vocabulary are replaced by the
+            nearest ones. The primer is not part of the song.
+        frames: frames that the song continues; all must be in the vocabulary. They are not part of
+            the song.
 
     Raises:
-        BadStart: two kinds are given, or a chord of no pitches.
+        BadStart: several arguments are given, or a chord without pitches.
     """
 
     note: int | None = None
@@ -60,13 +59,13 @@ class Start:
             if present
         ]
         if len(given) > 1:
-            raise BadStart(f"a song has one start: choose {' or '.join(given)}")
+            raise BadStart(f"a song has only one start: choose {' or '.join(given)}")
         if self.chord is not None and not self.chord:
-            raise BadStart("a chord has pitches: without any, a song begins from silence")
+            raise BadStart("start_chord is empty: give at least one pitch, or leave it out")
 
     @property
     def song_frames(self) -> tuple[Frame, ...]:
-        """The frames of the start that belong to the song: the start note or chord, or none."""
+        """Frames of the start that belong to the song: the start note or chord, or none."""
         if self.chord is not None:
             return (_frame(self.chord),)
         return () if self.note is None else ((self.note,),)
@@ -76,33 +75,33 @@ class Start:
     ) -> NDArray[np.int64]:
         """Return the first window of each song, int64 [n, window], oldest token first.
 
-        Short starts are padded with rests at the front, as the model's training windows are.
+        Short starts are padded with rests at the front, like the training windows.
 
         Args:
-            model: what the window is for.
-            streams: the random stream of each song; a random start draws from it.
+            model: the served model.
+            streams: random generator of each song, for a random start.
 
         Raises:
-            UnknownStart: the note or a frame is not in the model's vocabulary.
+            UnknownStart: the note or a frame is not in the vocabulary.
             BadStart: the primer cannot be used.
         """
         if self.random:
             size = len(model.vocabulary)
             return np.stack([stream.integers(size, size=model.window) for stream in streams])
         if self.primer is not None:
-            heard = model.vocabulary.encode(_read_primer(Path(self.primer), model))
+            tokens = model.vocabulary.encode(_read_primer(Path(self.primer), model))
         else:
-            heard = known_tokens(model, self.song_frames if self.frames is None else self.frames)
-        return np.tile(padded(heard, model.window), (len(streams), 1))
+            tokens = known_tokens(model, self.song_frames if self.frames is None else self.frames)
+        return np.tile(padded(tokens, model.window), (len(streams), 1))
 
 
 def known_tokens(model: ServedModel, frames: Sequence[Frame]) -> NDArray[np.int64]:
-    """Return the tokens of consecutive frames that the model knows, int64 [n].
+    """Return the tokens of consecutive frames, int64 [n].
 
-    A model of struck frames takes plain ones, too: a pitch is struck where it begins.
+    For a model of struck frames, plain frames are converted: a pitch is struck where it starts.
 
     Raises:
-        UnknownStart: it does not know one; the message names near ones.
+        UnknownStart: a frame is not in the vocabulary; the message lists similar frames.
     """
     try:
         return model.vocabulary.tokens([_frame(frame) for frame in frames])
@@ -111,10 +110,10 @@ def known_tokens(model: ServedModel, frames: Sequence[Frame]) -> NDArray[np.int6
 
 
 def padded(tokens: NDArray[np.int64], window: int) -> NDArray[np.int64]:
-    """Return the last `window` of `tokens`, int64 [window], after rests where they are fewer."""
+    """Return the last `window` tokens, int64 [window], padded with rests at the front."""
     result = np.zeros(window, dtype=np.int64)
-    heard = tokens[-window:]
-    result[window - len(heard) :] = heard
+    tokens = tokens[-window:]
+    result[window - len(tokens) :] = tokens
     return result
 
 
@@ -123,7 +122,7 @@ def _frame(pitches: Sequence[int]) -> Frame:
 
 
 def _read_primer(path: Path, model: ServedModel) -> list[Frame]:
-    """Return the frames of a MIDI file on the model's own track and grid."""
+    """Return the frames of a MIDI file, read with the track choice and grid of the model."""
     from tunesmith.music import read_sequence
 
     grid = model.settings.grid
@@ -135,4 +134,4 @@ def _read_primer(path: Path, model: ServedModel) -> list[Frame]:
                 raise
             return read_sequence(path, TrackChoice("all"), grid)
     except UnusableFile as error:
-        raise BadStart(f"the primer {path} cannot be used: {error}") from error
+        raise BadStart(f"cannot use the primer {path}: {error}") from error

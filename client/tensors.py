@@ -1,8 +1,8 @@
-"""TensorProto and numpy: the values of a request and of an answer.
+"""Conversion between TensorProto and numpy arrays.
 
-A server sends values either in the field of their type (``float_val``, ``int_val``, …) or, under
-``--enable_serialization_as_tensor_content``, as bytes in ``tensor_content``; both are read. The
-rules are those of ``tensorflow/core/framework/tensor.proto`` and ``tensor.cc``.
+A server sends values in the field of their type (``float_val``, ``int_val``, …) or, with
+``--enable_serialization_as_tensor_content``, as bytes in ``tensor_content``; both are supported.
+The rules are those of ``tensorflow/core/framework/tensor.proto`` and ``tensor.cc``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tunesmith.client.errors import BadResponse
 from tunesmith.client.protos import tunesmith_wire_pb2 as wire
 
-# The field and the little-endian type of each numeric dtype of the contract.
+# Field and little-endian numpy dtype of each numeric dtype of the contract.
 _NUMERIC: dict[int, tuple[str, str]] = {
     wire.DT_FLOAT: ("float_val", "<f4"),
     wire.DT_DOUBLE: ("double_val", "<f8"),
@@ -29,12 +29,12 @@ _DTYPES: dict[str, Any] = {dtype: number for number, (_, dtype) in _NUMERIC.item
 
 
 def int32_tensor(values: NDArray[np.integer[Any]]) -> wire.TensorProto:
-    """Return `values`, integers of any shape, as a DT_INT32 tensor with packed content."""
+    """Return `values`, integers of any shape, as a DT_INT32 tensor."""
     return to_tensor(np.asarray(values, dtype=np.int32))
 
 
 def to_tensor(values: NDArray[Any]) -> wire.TensorProto:
-    """Return `values` (float32, float64, int32 or int64, any shape) as a tensor of their type."""
+    """Return `values` (float32, float64, int32 or int64, any shape) as a tensor of their dtype."""
     shape = wire.TensorShapeProto(
         dim=[wire.TensorShapeProto.Dim(size=size) for size in values.shape]
     )
@@ -46,24 +46,26 @@ def to_tensor(values: NDArray[Any]) -> wire.TensorProto:
 def to_array(name: str, tensor: wire.TensorProto) -> NDArray[Any]:
     """Return the values of `tensor`: float32, float64, int32, int64, or object (bytes) for strings.
 
-    A list shorter than the shape is filled up with its last value, an empty one with zeros or empty
-    strings, as TensorFlow reads it.
+    As in TensorFlow, a list shorter than the shape is padded with its last value, an empty one with
+    zeros or empty strings.
 
     Args:
-        name: the output's name, for the message of an error.
-        tensor: as it came from a server.
+        name: name of the output, for error messages.
+        tensor: tensor of a response.
 
     Raises:
-        BadResponse: the dtype is none of these, the shape is unknown, or values and shape disagree.
+        BadResponse: another dtype, an unknown shape, or values that do not match the shape.
     """
     shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
     if tensor.tensor_shape.unknown_rank or any(size < 0 for size in shape):
-        raise BadResponse(f"the server answered {name} without a shape: is this the right server?")
+        raise BadResponse(f"the server answered {name} without a shape: check the server")
     count = int(np.prod(shape, dtype=np.int64))
     if tensor.dtype == wire.DT_STRING:
         return _strings(name, tensor, count).reshape(shape)
     if tensor.dtype not in _NUMERIC:
-        raise BadResponse(f"the server answered {name} as type {tensor.dtype}: re-export the model")
+        raise BadResponse(
+            f"the server answered {name} with dtype {tensor.dtype}: re-export the model"
+        )
     field, dtype = _NUMERIC[tensor.dtype]
     native = np.dtype(dtype).newbyteorder("=")
     if tensor.tensor_content:
@@ -79,8 +81,8 @@ def to_array(name: str, tensor: wire.TensorProto) -> NDArray[Any]:
 def _listed(tensor: wire.TensorProto, field: str, dtype: str) -> NDArray[Any]:
     """Return the values of a numeric field.
 
-    Floats are written once more, alone: their packed bytes are an array, which for 64 rows of 300
-    takes a hundredth of the time of reading value after value.
+    For floats, the field alone is serialized again: its packed bytes are the array. For 64 rows of
+    300 values, this takes a hundredth of the time of reading value by value.
     """
     if field not in ("float_val", "double_val"):
         return np.asarray(getattr(tensor, field), dtype=dtype)
@@ -96,7 +98,7 @@ def _listed(tensor: wire.TensorProto, field: str, dtype: str) -> NDArray[Any]:
 
 
 def _strings(name: str, tensor: wire.TensorProto, count: int) -> NDArray[Any]:
-    """Return the `count` strings of `tensor`, an object array of bytes."""
+    """Return the strings of `tensor` as an object array of bytes, [count]."""
     listed: Iterable[bytes] = tensor.string_val
     if tensor.tensor_content:
         listed = _decode_string_list(name, tensor.tensor_content, count)
@@ -112,7 +114,7 @@ def _filled(name: str, values: NDArray[Any], count: int, default: NDArray[Any]) 
 
 
 def _decode_string_list(name: str, content: bytes, count: int) -> list[bytes]:
-    """Split what TensorFlow's ``EncodeStringList`` joined: lengths as varints, then all bytes."""
+    """Decode TensorFlow's ``EncodeStringList``: lengths as varints, then all bytes."""
     lengths: list[int] = []
     position = 0
     for _ in range(count):
@@ -134,4 +136,7 @@ def _decode_string_list(name: str, content: bytes, count: int) -> list[bytes]:
 
 
 def _miscounted(name: str, shape: tuple[int, ...]) -> BadResponse:
-    return BadResponse(f"the server answered {name} with values that do not fill shape {shape}")
+    return BadResponse(
+        f"the server answered {name} with values that do not match its shape {shape}: check the "
+        "server"
+    )

@@ -178,14 +178,14 @@ def test_errors_are_the_composers(address: str, contract, tmp_path: Path) -> Non
                 await composer.generate(5, primer=tmp_path / "absent.mid")
             with pytest.raises(UnknownStart, match="61"):
                 await composer.generate(5, start_note=61)
-            with pytest.raises(BadOption, match="no loop of its own"):
+            with pytest.raises(BadOption, match="has no `generate` signature"):
                 await composer.generate(5, loop="server")
             contract.refusals = [grpc.StatusCode.UNAVAILABLE]
             with pytest.raises(ServerUnavailable, match=address):
                 await composer.generate(5)
             song = await composer.generate(5)
             contract.version = 4
-            with pytest.raises(VersionGone, match="version 3, which composed the song"):
+            with pytest.raises(VersionGone, match="version 3, which generated the song"):
                 await composer.extend(song, 5)
 
     asyncio.run(twin())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tunesmith.client.composition import Ahead, Composition
+from tunesmith.client.composition import Composition, DraftContext
 from tunesmith.client.sampling import Filter, Noise, Rows, Sampling, Windows
 
 SIZE, WINDOW = 7, 5
@@ -34,33 +34,33 @@ class Guesser:
     def __init__(self, right: bool) -> None:
         self.right = right
 
-    def draft(self, songs: Sequence[Ahead]) -> list[list[int]]:
-        return [self.guess(ahead) for ahead in songs]
+    def draft(self, songs: Sequence[DraftContext]) -> list[list[int]]:
+        return [self.guess(context) for context in songs]
 
-    def guess(self, ahead: Ahead) -> list[int]:
-        seen = ahead.window.tolist()
-        for _ in range(min((ahead.room * 7 + ahead.song) % 5, ahead.room)):
+    def guess(self, context: DraftContext) -> list[int]:
+        seen = context.window.tolist()
+        for _ in range(min((context.limit * 7 + context.song) % 5, context.limit)):
             row = TABLE[seen[-1], seen[-WINDOW]]
             seen.append(int(row.argmax() if self.right else row.argmin()))
         return seen[WINDOW:]
 
-    def learn(self, _song: int, windows: Windows, answers: Rows, rows: Rows, stood: int) -> None:
+    def learn(self, _song: int, windows: Windows, answers: Rows, rows: Rows, accepted: int) -> None:
         assert (answers == model(windows)).all()
         assert rows.shape == answers.shape
-        assert 0 <= stood < len(windows)
+        assert 0 <= accepted < len(windows)
 
 
 def composed(
     indices: Sequence[int],
     steps: int,
     chain: Sequence[Filter] = PLAIN,
-    drafter: Guesser | None = None,
+    draft_model: Guesser | None = None,
     seed: int = 5,
 ) -> tuple[list[list[int]], int]:
     """Return the songs of a seed with these indices, and the calls that they took."""
     windows = np.tile(SILENCE, (len(indices), 1))
     noises = [Noise(seed, index, SIZE) for index in indices]
-    songs = Composition(windows, steps, chain, noises, drafter=drafter)
+    songs = Composition(windows, steps, chain, noises, draft_model=draft_model)
     decided: list[list[int]] = [[] for _ in indices]
     calls = 0
     while not songs.done:
@@ -98,10 +98,10 @@ def test_good_guesses_save_calls() -> None:
 
 def test_a_draft_longer_than_it_may_be_is_cut() -> None:
     class Babbler(Guesser):
-        def guess(self, _ahead: Ahead) -> list[int]:
+        def guess(self, _context: DraftContext) -> list[int]:
             return [1] * 99
 
-    assert composed([0], 12, drafter=Babbler(right=False))[0] == composed([0], 12)[0]
+    assert composed([0], 12, draft_model=Babbler(right=False))[0] == composed([0], 12)[0]
 
 
 @pytest.mark.parametrize("chain", CHAINS, ids=str)
@@ -115,7 +115,7 @@ def test_a_song_continued_is_the_song_at_one_go(chain: Sequence[Filter]) -> None
 
 
 def test_each_query_is_the_window_before_the_token_it_decides() -> None:
-    songs = Composition(SILENCE[None], 20, PLAIN, [Noise(1, 0, SIZE)], drafter=Guesser(True))
+    songs = Composition(SILENCE[None], 20, PLAIN, [Noise(1, 0, SIZE)], draft_model=Guesser(True))
     asked: list[list[int]] = []
     while not songs.done:
         windows = songs.queries()
@@ -144,7 +144,7 @@ def test_the_limits_hold_in_a_whole_song() -> None:
 
 def test_tokens_follow_the_models_rows() -> None:
     """Chi-square of what comes after each (last, first) pair of a long song's windows."""
-    songs, _ = composed(range(300), 100, drafter=Guesser(True))
+    songs, _ = composed(range(300), 100, draft_model=Guesser(True))
     heard = np.array([[0] * WINDOW + song for song in songs])
     last, first, drawn = heard[:, WINDOW - 1 : -1], heard[:, :-WINDOW], heard[:, WINDOW:]
     seen = np.zeros((SIZE, SIZE, SIZE))

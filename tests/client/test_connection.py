@@ -128,7 +128,7 @@ def test_a_grpc_server_of_another_kind() -> None:
     server = grpc.server(futures.ThreadPoolExecutor(1))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    fails_with(NotAComposer, "no model server", f"127.0.0.1:{port}")
+    fails_with(NotAComposer, "is not a model server", f"127.0.0.1:{port}")
     server.stop(None).wait()
 
 
@@ -139,10 +139,10 @@ def test_a_model_of_another_kind(address: str, contract, signature: str) -> None
 
 
 NONSENSE = {
-    "too narrow": (lambda n: np.full((n, 4), 0.25), r"\[1, 4\] instead of \[1, 5\]"),
-    "a row too many": (lambda n: np.full((n + 1, 5), 0.2), r"\[2, 5\] instead of \[1, 5\]"),
+    "too narrow": (lambda n: np.full((n, 4), 0.25), r"\[1, 4\] instead of shape \[1, 5\]"),
+    "a row too many": (lambda n: np.full((n + 1, 5), 0.2), r"\[2, 5\] instead of shape \[1, 5\]"),
     "not a number": (lambda n: np.full((n, 5), np.nan), "NaN for 1 of 1"),
-    "no sum of one": (lambda n: np.full((n, 5), 0.3), "sums to 1.5"),
+    "no sum of one": (lambda n: np.full((n, 5), 0.3), "sum of a row 1.5"),
     "negative": (lambda _: np.array([[-0.5, 1.5, 0, 0, 0]]), "smallest value -0.5"),
 }
 
@@ -161,7 +161,7 @@ def test_nonsense_is_named(address: str, contract, name: str) -> None:
         (["60", "e"], "must be the rest"),
         (["e", "C4"], "not a frame"),
         (["e", ""], "not a frame"),
-        (["e", "♪"], "cannot be used"),
+        (["e", "♪"], "invalid vocabulary"),
     ],
 )
 def test_a_vocabulary_that_makes_no_sense(

@@ -101,7 +101,7 @@ def test_a_song_goes_on_on_its_own_version(known: Composer, contract) -> None:
 def test_a_version_that_is_gone_is_named(known: Composer, contract) -> None:
     part = known.generate(4, seed=1)
     contract.version = 4
-    with pytest.raises(VersionGone, match="version 3, which composed the song, is not served"):
+    with pytest.raises(VersionGone, match="version 3, which generated the song, is not served"):
         known.extend(part, 4)
     begun_anew = known.generate(4, start_frames=part.frames)
     assert begun_anew.model_version == 4
@@ -109,5 +109,5 @@ def test_a_version_that_is_gone_is_named(known: Composer, contract) -> None:
 
 def test_frames_that_the_model_does_not_know_are_named(known: Composer, tmp_path: Path) -> None:
     write_midi([(60,), (61,), (64,)], tmp_path / "song.mid", frames_per_second=8.0)
-    with pytest.raises(UnknownStart, match="does not know the frame 61; near ones: "):
+    with pytest.raises(UnknownStart, match="does not contain the frame 61; similar frames: "):
         known.extend(Song.read(tmp_path / "song.mid", frames_per_second=8.0), 4)

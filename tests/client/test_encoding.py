@@ -93,7 +93,7 @@ def test_an_encoding_that_the_client_does_not_know_is_told(address: str, contrac
     contract.settings = lambda: settings("sung")
     with (
         Composer(address) as composer,
-        pytest.raises(NotAComposer, match=r"encodes frames as 'sung', .*: update it"),
+        pytest.raises(NotAComposer, match=r"has the encoding 'sung', .*: update tunesmith"),
     ):
         composer.generate(1)
 

@@ -29,7 +29,7 @@ from tunesmith.client import (
     VersionGone,
 )
 from tunesmith.client.connection import Connection
-from tunesmith.client.exchange import Call, Effect, Exchange, ModelVersion, Patience, Pause
+from tunesmith.client.exchange import Call, Effect, Exchange, ModelVersion, Pause, RetryPolicy
 from tunesmith.serving import EmbeddedServer, ServerOptions
 
 CALL = Call("Predict", None, ModelVersion("any"))
@@ -43,8 +43,8 @@ class Outside:
         self.now = 100.0
         self.pauses: list[float] = []
 
-    def patience(self, seconds: float, jitter: float = 0.0) -> Patience:
-        return Patience(seconds, lambda: jitter, lambda: self.now)
+    def patience(self, seconds: float, jitter: float = 0.0) -> RetryPolicy:
+        return RetryPolicy(seconds, lambda: jitter, lambda: self.now)
 
     def perform(self, exchange: Exchange[str], *outcomes: str | ComposerError) -> str:
         """Perform `exchange`, whose calls end as `outcomes` say, the last for all that follow."""
@@ -74,8 +74,8 @@ def one_call() -> Exchange[str]:
 def test_pauses_double_up_to_two_seconds() -> None:
     outside = Outside()
     patience = outside.patience(60)
-    assert outside.perform(patience.persistent(one_call()), "hello") == "hello"
-    answer = outside.perform(patience.persistent(one_call()), *[AWAY] * 7, "back")
+    assert outside.perform(patience.with_retries(one_call()), "hello") == "hello"
+    answer = outside.perform(patience.with_retries(one_call()), *[AWAY] * 7, "back")
     assert answer == "back"
     assert outside.pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
 
@@ -83,7 +83,7 @@ def test_pauses_double_up_to_two_seconds() -> None:
 def test_jitter_shortens_a_pause_by_up_to_a_half() -> None:
     outside = Outside()
     patience = outside.patience(60, jitter=0.5)
-    outside.perform(patience.persistent(one_call()), ServerBusy("full"), AWAY, "back")
+    outside.perform(patience.with_retries(one_call()), ServerBusy("full"), AWAY, "back")
     assert outside.pauses == pytest.approx([0.075, 0.15])
 
 
@@ -91,21 +91,21 @@ def test_jitter_shortens_a_pause_by_up_to_a_half() -> None:
 def test_patience_ends(error: ComposerError) -> None:
     outside = Outside()
     patience = outside.patience(30)
-    outside.perform(patience.persistent(one_call()), "hello")
+    outside.perform(patience.with_retries(one_call()), "hello")
     with pytest.raises(type(error), match=str(error)):
-        outside.perform(patience.persistent(one_call()), error)
+        outside.perform(patience.with_retries(one_call()), error)
     assert 28 <= sum(outside.pauses) <= 30
 
 
 def test_who_never_answered_is_waited_for_two_seconds() -> None:
     outside = Outside()
     with pytest.raises(ServerUnavailable):
-        outside.perform(outside.patience(60).persistent(one_call()), AWAY)
+        outside.perform(outside.patience(60).with_retries(one_call()), AWAY)
     assert sum(outside.pauses) <= 2
-    # Patience below that is kept, too.
+    # A shorter limit is kept, too.
     outside = Outside()
     with pytest.raises(ServerUnavailable):
-        outside.perform(outside.patience(0).persistent(one_call()), AWAY)
+        outside.perform(outside.patience(0).with_retries(one_call()), AWAY)
     assert outside.pauses == []
 
 
@@ -115,7 +115,7 @@ def test_who_never_answered_is_waited_for_two_seconds() -> None:
 def test_what_asking_again_cannot_help_is_told_at_once(error: ComposerError) -> None:
     outside = Outside()
     with pytest.raises(type(error)):
-        outside.perform(outside.patience(60).persistent(one_call()), error)
+        outside.perform(outside.patience(60).with_retries(one_call()), error)
     assert outside.pauses == []
 
 
@@ -128,7 +128,7 @@ def test_an_exchange_sees_the_error_that_outlasted_patience() -> None:
         return "never"
 
     outside = Outside()
-    exchange = outside.patience(1).persistent(forgiving())
+    exchange = outside.patience(1).with_retries(forgiving())
     assert outside.perform(exchange, ServerBusy("full")) == "as well"
 
 
@@ -200,7 +200,7 @@ def test_a_server_that_stays_away_ends_the_song_and_leaves_its_beginning(
             if length == 7:
                 break
         contract.refusals = [grpc.StatusCode.UNAVAILABLE] * 1000
-        with pytest.raises(ServerUnavailable, match=r"away for 0\.5 s"):
+        with pytest.raises(ServerUnavailable, match=r"retried for 0\.5 s"):
             songs.finish()
         assert len(songs.songs()[0].frames) == 7
         contract.refusals = []

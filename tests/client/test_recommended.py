@@ -96,7 +96,7 @@ def test_a_song_is_extended_as_the_model_recommends(recommend: Any) -> None:
     ids=["temperature", "top_p", "top_k"],
 )
 def test_a_recommendation_that_makes_no_sense_is_told(recommend: Any, outputs: Any) -> None:
-    with pytest.raises(BadResponse, match="the model's sampling cannot be used"):
+    with pytest.raises(BadResponse, match="invalid recommended sampling"):
         recommend(**outputs).model()
 
 

@@ -14,7 +14,7 @@ from tunesmith.client.composition import Composition
 from tunesmith.client.ngram import NGram
 from tunesmith.client.pace import KEPT
 from tunesmith.client.sampling import Filter, Noise, Rows, Sampling
-from tunesmith.client.speculation import LONGEST, PROBED, Speculation
+from tunesmith.client.speculation import LONGEST_DRAFT, PROBED_ROUNDS, Speculation
 
 SIZE, WINDOW = 5, 3
 TABLE = np.random.default_rng(5).dirichlet(np.full(SIZE, 0.6), (SIZE, SIZE))
@@ -75,8 +75,8 @@ def test_songs_are_the_same_however_much_is_guessed(
             begun = composer.begin(count, 60, seed=3, speculate=speculate, **options)
             assert begun.finish() == plain
             if speculate:
-                assert begun.tally.stood > 0
-                assert begun.tally.calls < 60
+                assert begun.speculation_stats.accepted > 0
+                assert begun.speculation_stats.calls < 60
 
 
 def test_a_stream_and_a_song_extended_are_guessed_alike(composer: Composer) -> None:
@@ -99,7 +99,7 @@ def model(windows: NDArray[np.int64]) -> Rows:
 def guesser(songs: int, guesses: int | None, chain: tuple[Filter, ...] = ()) -> Speculation:
     """A speculation that guesses in the first round, too: it has seen a call of ten windows."""
     speculation = Speculation(SIZE, songs, chain, guesses)
-    speculation.took(10, 0.01)
+    speculation.record_call(10, 0.01)
     return speculation
 
 
@@ -125,7 +125,7 @@ def composed(songs: int, steps: int, drafter: Speculation | None) -> tuple[NDArr
     """Return the tokens, int64 [songs, steps], and the calls that they took."""
     noises = [Noise(4, index, SIZE) for index in range(songs)]
     start = np.zeros((songs, WINDOW), dtype=np.int64)
-    composition = Composition(start, steps, (), noises, drafter=drafter)
+    composition = Composition(start, steps, (), noises, draft_model=drafter)
     calls = 0
     while not composition.done:
         composition.accept(model(composition.queries()))
@@ -138,7 +138,7 @@ def composed(songs: int, steps: int, drafter: Speculation | None) -> tuple[NDArr
 def test_nonsense_costs_calls_and_nothing_else(row: NDArray[np.float64]) -> None:
     wrong = Wrong(SIZE, 4, (), 3)
     wrong.row = row
-    wrong.took(10, 0.01)
+    wrong.record_call(10, 0.01)
     tokens, _ = composed(4, 50, wrong)
     np.testing.assert_array_equal(tokens, composed(4, 50, None)[0])
 
@@ -148,9 +148,9 @@ def test_tokens_follow_the_models_joint_distribution_under_bad_guesses() -> None
     songs = 4000
     wrong = Wrong(SIZE, songs, (), 2)
     wrong.row = WRONG_ROWS["turned round"]
-    wrong.took(10, 0.01)
+    wrong.record_call(10, 0.01)
     tokens, _ = composed(songs, 3, wrong)
-    assert 0.02 < wrong.tally.stood / wrong.tally.judged < 0.5
+    assert 0.02 < wrong.stats.accepted / wrong.stats.verified < 0.5
     seen = np.bincount(tokens[:, 0] * SIZE + tokens[:, 1], minlength=SIZE * SIZE)
     # The window is 0, 0, first: both rows are after token 0 two before.
     wanted = songs * (TABLE[0, 0][:, None] * TABLE[np.arange(SIZE), 0]).ravel()
@@ -168,28 +168,28 @@ def test_guesses_learn_from_the_models_answers() -> None:
     # Token 4 follows each token.
     contexts = [[token, -1, -1, -1, 992, 1] for token in range(SIZE)]
     followers = np.tile(np.array([[4], [1]], np.int32), SIZE)
-    by_ngram.take_ngram(NGram(np.array(contexts, np.int32).T, followers, SIZE))
+    by_ngram.set_ngram(NGram(np.array(contexts, np.int32).T, followers, SIZE))
     tokens, calls = composed(1, 400, by_ngram)
     np.testing.assert_array_equal(tokens, composed(1, 400, None)[0])
-    tally = by_ngram.tally
-    assert (tally.tokens, tally.calls) == (400, 1)  # No call was timed but the one made up.
+    stats = by_ngram.stats
+    assert (stats.tokens, stats.calls) == (400, 1)  # No call was timed but the one made up.
     assert calls < 0.75 * 400
     # Half of what the row depends on is known after a while, and the race's coupling uses it.
-    assert tally.stood / tally.judged > 0.4
-    assert tally.overlap >= tally.stood * 0.9
+    assert stats.accepted / stats.verified > 0.4
+    assert stats.overlap >= stats.accepted * 0.9
 
 
 def test_nothing_is_read_or_guessed_before_the_first_answer() -> None:
     speculation = Speculation(SIZE, 1, (), 4)
-    assert not speculation.wants_ngram
+    assert not speculation.needs_ngram
     composition = Composition(
-        np.zeros((1, WINDOW), np.int64), 9, (), [Noise(1, 0, SIZE)], drafter=speculation
+        np.zeros((1, WINDOW), np.int64), 9, (), [Noise(1, 0, SIZE)], draft_model=speculation
     )
     assert len(composition.queries()) == 1
-    speculation.took(1, 0.01)
-    assert speculation.wants_ngram
-    speculation.take_ngram(None)
-    assert not speculation.wants_ngram
+    speculation.record_call(1, 0.01)
+    assert speculation.needs_ngram
+    speculation.set_ngram(None)
+    assert not speculation.needs_ngram
     composition.accept(model(composition.queries()))
     assert len(composition.queries()) == 5
 
@@ -202,12 +202,12 @@ def windows_asked(cost: Callable[[int], float], songs: int, rounds: int) -> list
         40 * rounds,
         Sampling(temperature=0).chain,
         [Noise(1, song, SIZE) for song in range(songs)],
-        drafter=speculation,
+        draft_model=speculation,
     )
     asked = []
     for _ in range(rounds):
         queries = composition.queries()
-        speculation.took(len(queries), cost(len(queries)))
+        speculation.record_call(len(queries), cost(len(queries)))
         composition.accept(model(queries))
         asked.append(len(queries))
     return asked
@@ -216,7 +216,7 @@ def windows_asked(cost: Callable[[int], float], songs: int, rounds: int) -> list
 def test_where_windows_cost_next_to_nothing_many_are_asked() -> None:
     asked = windows_asked(lambda windows: 0.01 + 1e-5 * windows, 1, 30)
     assert asked[0] == 1
-    assert max(asked) == 1 + LONGEST
+    assert max(asked) == 1 + LONGEST_DRAFT
 
 
 def test_where_a_call_costs_its_windows_none_are_guessed_but_to_see_what_they_cost(
@@ -225,7 +225,7 @@ def test_where_a_call_costs_its_windows_none_are_guessed_but_to_see_what_they_co
     monkeypatch.setattr("tunesmith.client.speculation.PROBED_EVERY", 20)
     asked = windows_asked(lambda windows: 0.01 * windows, 30, 50)
     assert max(asked) == 45
-    assert [at for at, windows in enumerate(asked) if windows != 30] == [*PROBED, 20, 40]
+    assert [at for at, windows in enumerate(asked) if windows != 30] == [*PROBED_ROUNDS, 20, 40]
 
 
 def test_a_call_is_at_most_twice_as_large_as_any_before() -> None:
@@ -246,13 +246,13 @@ def test_guesses_that_turn_out_not_to_pay_are_paused_for_longer_and_longer() -> 
 def test_when_windows_become_cheap_it_is_noticed() -> None:
     speculation = Speculation(SIZE, 64, ())
     for _ in range(9):
-        speculation.took(64, 0.064)
-        speculation.took(128, 0.128)
-    assert not speculation.wants_ngram
+        speculation.record_call(64, 0.064)
+        speculation.record_call(128, 0.128)
+    assert not speculation.needs_ngram
     for _ in range(KEPT):
-        speculation.took(64, 0.010)
-        speculation.took(128, 0.011)
-    assert speculation.wants_ngram
+        speculation.record_call(64, 0.010)
+        speculation.record_call(128, 0.011)
+    assert speculation.needs_ngram
 
 
 def test_a_filter_that_leaves_nothing_of_a_guess_stops_the_guess_alone() -> None:
@@ -261,10 +261,10 @@ def test_a_filter_that_leaves_nothing_of_a_guess_stops_the_guess_alone() -> None
 
     wrong = Wrong(SIZE, 1, (picky,), 3)
     wrong.row = WRONG_ROWS["uniform"]
-    wrong.took(10, 0.01)
+    wrong.record_call(10, 0.01)
     noises = [Noise(4, 0, SIZE)]
     start = np.zeros((1, WINDOW), dtype=np.int64)
-    composition = Composition(start, 20, (picky,), noises, drafter=wrong)
+    composition = Composition(start, 20, (picky,), noises, draft_model=wrong)
     while not composition.done:
         assert len(composition.queries()) == 1
         composition.accept(model(composition.queries()))

@@ -42,8 +42,8 @@ demo: venv ## a corpus, a pipeline run, a served model, a song: about four minut
 test: venv ## every test, two at a time; a file's tests share what they set up
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-long: venv ## what takes minutes: the demo with its gates, two workers that are killed
-	$(BIN)/python -m pytest -m long
+test-long: venv ## what takes minutes: the demo with its gates, kills, workers, tuning, equal content
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long
 
 # Run as root, as CI does, it installs the browser; else it says what to install.
 tools: ## what some tests need beside Python: Chromium

@@ -127,6 +127,7 @@ def made(midi: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Arti
     return execute_all(midi, tmp_path_factory.mktemp("root"))
 
 
+@pytest.mark.long
 def test_every_component_leaves_the_same_content_twice(
     made: dict[str, Artifact], midi: Path, tmp_path: Path
 ) -> None:

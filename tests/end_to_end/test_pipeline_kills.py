@@ -77,6 +77,7 @@ def start(midi: Path, root: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, start_new_session=True)
 
 
+@pytest.mark.long
 def test_a_run_killed_three_times_comes_to_what_an_unkilled_one_comes_to(
     kills: ModuleType, jj_lin: Path, tmp_path: Path
 ) -> None:

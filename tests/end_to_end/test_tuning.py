@@ -15,6 +15,8 @@ from tunesmith.components.parent.reading import read_parent
 from tunesmith.music import write_midi
 from tunesmith.serving import EmbeddedServer, ServerOptions
 
+pytestmark = pytest.mark.long
+
 # Three epochs beat nothing.
 QUICK = ["--beat", "none", "--sampling-seconds", "0", "--epochs", "3"]
 SMALL = ["--units", "12", "--embedding", "8", "--layers", "1", "--dense", "12", "--warm-start", "0"]

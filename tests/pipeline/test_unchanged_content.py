@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tunesmith.components.component import ParameterSet
 from tunesmith.components.evaluator.component import BlessingParameters, EvaluatorParameters
 from tunesmith.components.example_gen.component import ExampleGenParameters
@@ -55,6 +57,7 @@ def changed(config: PipelineConfig, component: str, **changes: Any) -> PipelineC
     return replace(config, parameters={**config.parameters, component: parameters})
 
 
+@pytest.mark.long
 def test_a_change_without_an_effect_trains_nothing_again(tmp_path: Path) -> None:
     midi, root = tmp_path / "midi", tmp_path / "root"
     midi.mkdir()

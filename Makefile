@@ -1,6 +1,6 @@
 # Each target is the one command that it takes; every one that needs the environment builds it.
 .DEFAULT_GOAL := help
-.PHONY: help venv wheel demo test test-long tools fuzz lint format bench docs site notices protos constraints clean
+.PHONY: help venv wheel demo test test-quick test-long tools fuzz lint format bench docs site notices protos constraints clean
 
 PYTHON ?= python3
 # Neither is a resource of Kubernetes; tests/serving/test_deployment.py reads them, and the compose file.
@@ -41,6 +41,9 @@ demo: venv ## a corpus, a pipeline run, a served model, a song: about four minut
 
 test: venv ## every test, two at a time; a file's tests share what they set up
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-quick: venv ## within a minute, the tests that import neither TensorFlow nor Beam
+	$(BIN)/python -m pytest -n 2 --quick
 
 test-long: venv ## what takes minutes: the demo with its gates, kills, workers, tuning, equal content
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long

@@ -6,6 +6,7 @@ import os
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,27 @@ settings.register_profile("fuzz", deadline=None, print_blob=True)
 settings.load_profile("test")
 
 CHORDS = ((60, 64, 67), (60, 65, 69), (59, 62, 67), (57, 60, 64), (62, 65, 69))
+
+
+class _LeaveOut(MetaPathFinder):
+    """Leaves out each test that imports one of the libraries that take seconds to import."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name in ("apache_beam", "keras", "tensorflow", "tensorflow_serving"):
+            pytest.skip(f"needs {name}", allow_module_level=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `make test-quick`."""
+    text = "leave out the tests that import TensorFlow or Beam, or are marked slow or long"
+    parser.addoption("--quick", action="store_true", help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep slow libraries out, if asked to."""
+    if config.getoption("--quick"):
+        sys.meta_path.insert(0, _LeaveOut())
+        config.option.markexpr = "not slow and not long"
 
 
 _skips: list[str] = []

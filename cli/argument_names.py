@@ -89,9 +89,9 @@ def with_option_names(text: str, names: Mapping[str, str] | None = None) -> str:
         names: other names, by key.
     """
     from tunesmith.pipeline.configuration_keys import known_keys, option_name, table_name
-    from tunesmith.pipeline.dag import BY_NAME
+    from tunesmith.pipeline.dag import components_by_name
 
-    components = {table_name(each): each for each in BY_NAME}
+    components = {table_name(each): each for each in components_by_name()}
 
     def name(found: re.Match[str]) -> str:
         key = found[0]

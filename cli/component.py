@@ -15,6 +15,7 @@ from tunesmith.cli.console import ConsoleProgress
 from tunesmith.cli.derived_command import DerivedCommand
 from tunesmith.cli.environment import PREFIX, EnvironmentGroup, prefix_of
 from tunesmith.cli.options import BEAM_OPTIONS, FOLDER, NO_WAIT, PLUGIN_PATH, check_beam_options
+from tunesmith.cli.plugin_options import GATE
 
 if TYPE_CHECKING:
     from tunesmith.components.component import Component
@@ -26,10 +27,10 @@ class ComponentGroup(EnvironmentGroup):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the components."""
-        from tunesmith.pipeline.dag import BY_NAME
+        from tunesmith.pipeline.dag import components_by_name
 
         del ctx
-        return list(BY_NAME)
+        return list(components_by_name())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the subcommand of a component."""
@@ -70,9 +71,9 @@ def command() -> None:
 
 @cache
 def _component_command(name: str) -> click.Command:
-    from tunesmith.pipeline.dag import BY_NAME
+    from tunesmith.pipeline.dag import components_by_name
 
-    component = BY_NAME[name]
+    component = components_by_name()[name]
 
     @click.command(
         name,
@@ -104,6 +105,7 @@ def _component_command(name: str) -> click.Command:
         metavar="EXECUTION",
         help="Start from the parameters of this execution (its ID).",
     )
+    @GATE
     @NO_WAIT
     @PLUGIN_PATH
     @click.option(
@@ -221,12 +223,15 @@ def _settings_like(component: str, root: Path, execution: int) -> dict[str, Sett
     Raises:
         click.UsageError: it is an execution of another component.
     """
+    from tunesmith.components.networks.network import choose_network
     from tunesmith.components.parameter_values import leaves
     from tunesmith.pipeline.configuration import Setting
     from tunesmith.pipeline.configuration_keys import parameters_by_key, table_name
     from tunesmith.pipeline.lineage import read_lineage
 
     recorded = read_lineage(str(execution), root).executions[-1]
+    if isinstance(recorded.parameters.get("network"), str):
+        choose_network(recorded.parameters["network"])
     if recorded.component != component:
         raise click.UsageError(
             f"execution {execution} is an execution of {recorded.component}, not of {component}"

@@ -28,7 +28,7 @@ from tunesmith.pipeline.configuration_keys import (
     parameters_by_key,
     table_name,
 )
-from tunesmith.pipeline.dag import BY_NAME
+from tunesmith.pipeline.dag import components_by_name
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -122,7 +122,7 @@ class ParameterOption(click.Option):
             types_[Path] = click.Path(path_type=Path)
         super().__init__(
             names,
-            type=types_.get(kind)
+            type=types_.get(Path if typing.get_args(kind)[:1] == (Path,) else kind)
             or ParameterType(field.type, declared.known(), bool(declared.plugins)),
             default=field.default if len(defaults) == 1 else None,
             multiple=self.is_list,
@@ -178,7 +178,7 @@ def owners_text(key: str, fields: Sequence[ParameterField]) -> str:
 
 
 def _component_of(key: str) -> str:
-    return next(name for name in BY_NAME if key.startswith(f"{table_name(name)}."))
+    return next(name for name in components_by_name() if key.startswith(f"{table_name(name)}."))
 
 
 def default_text(fields: Sequence[ParameterField]) -> str:
@@ -242,7 +242,10 @@ def given_settings(ctx: click.Context) -> dict[str, Setting]:
         name, value = name_as_given(option, ctx), ctx.params[option.name]
         kind = "option" if source is ParameterSource.COMMANDLINE else "environment"
         with usage_errors():
-            value = local_path(name, value, Path()) if isinstance(value, Path) else value
+            if isinstance(value, Path):
+                value = local_path(name, value, Path())
+            elif isinstance(value, tuple) and value and isinstance(value[0], Path):
+                value = tuple(local_path(name, each, Path()) for each in value)
         found[option.key] = Setting(value, f"{kind} {name}", name)
     return found
 

@@ -16,6 +16,7 @@ import click
 
 from tunesmith.cli import log_lines
 from tunesmith.cli.argument_names import NamingContext
+from tunesmith.cli.plugin_options import load_plugins
 
 PREFIX = "TUNESMITH"
 
@@ -95,6 +96,8 @@ class EnvironmentGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that is called, with the variables of its options set."""
         name, command, rest = super().resolve_command(ctx, args)
+        if name is not None:
+            load_plugins(rest, prefix_of(self._prefix, name), os.environ)
         if name is not None and command is not None and not isinstance(command, click.Group):
             command.context_class = NamingContext
             prefix = prefix_of(self._prefix, name)

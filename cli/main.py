@@ -18,6 +18,7 @@ from tunesmith.cli import log_lines
 from tunesmith.cli.argument_names import name_as_given
 from tunesmith.cli.environment import PREFIX, EnvironmentGroup
 from tunesmith.cli.signals import INTERRUPTED, Ended, terminated_like_interrupted, tidied_up
+from tunesmith.plugins import leave_out_current_folder
 
 SUBCOMMANDS = {
     "demo": "demo",
@@ -71,6 +72,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    # What lies in the current folder is no part of the program, however it was started.
+    leave_out_current_folder()
     # Libraries log warnings at import; problems that concern the user are raised as errors.
     logging.getLogger().addHandler(logging.NullHandler())
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")

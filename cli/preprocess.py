@@ -22,7 +22,7 @@ def _derived() -> Sequence[click.Parameter]:
     from tunesmith.cli.derived_options import component_options, run_options
 
     reading = [*component_options("ExampleGen"), *component_options("Transform")]
-    return [*run_options("midi_dir"), *reading]
+    return [*run_options("midi_dir", "plugin_path"), *reading]
 
 
 @click.command("preprocess", cls=DerivedCommand, derive=_derived)

@@ -19,7 +19,6 @@ from tunesmith.cli.options import (
     FILE,
     LOG_FORMAT,
     NO_WAIT,
-    PLUGIN_PATH,
     PRINT_CONFIG,
 )
 
@@ -31,16 +30,21 @@ if TYPE_CHECKING:
 
 
 def _derived() -> Sequence[click.Parameter]:
-    return pipeline_options("midi_dir", "root", "recipe", "from", "until", "rerun")
+    return pipeline_options(
+        *("midi_dir", "root", "recipe", "from", "until", "rerun", "gates", "plugin_path")
+    )
 
 
 def pipeline_options(*keys: str) -> list[click.Parameter]:
     """Return the options of some run keys, and those of all components."""
     from tunesmith.cli.derived_options import component_options, run_options
-    from tunesmith.pipeline.dag import COMPONENTS
+    from tunesmith.pipeline.dag import pipeline_components
 
     own = run_options(*keys)
-    return [*own, *(option for each in COMPONENTS for option in component_options(each.name))]
+    return [
+        *own,
+        *(option for each in pipeline_components() for option in component_options(each.name)),
+    ]
 
 
 @click.command(
@@ -60,7 +64,6 @@ def pipeline_options(*keys: str) -> list[click.Parameter]:
 @DRY_RUN
 @LOG_FORMAT
 @NO_WAIT
-@PLUGIN_PATH
 @BEAM_OPTIONS
 @click.pass_context
 def command(
@@ -155,10 +158,10 @@ def _base(config: Path | None, again: int | None, given: Settings) -> dict[str, 
 def _warn_of_unused(given: Settings, config: PipelineConfig) -> None:
     """Warn of options of components that are not part of this run."""
     from tunesmith.pipeline.configuration_keys import table_name
-    from tunesmith.pipeline.dag import COMPONENTS
+    from tunesmith.pipeline.dag import pipeline_components
 
     executed = {each.name for each in config.steps()}
-    for component in COMPONENTS:
+    for component in pipeline_components():
         if component.name in executed:
             continue
         for key, setting in given.items():

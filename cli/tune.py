@@ -13,7 +13,6 @@ from tunesmith.cli.options import (
     DRY_RUN,
     LOG_FORMAT,
     NO_WAIT,
-    PLUGIN_PATH,
     PRINT_CONFIG,
 )
 from tunesmith.cli.run import given_for_run, pipeline_options, run_as_set
@@ -27,7 +26,9 @@ RECIPE = "tune"
 
 
 def _derived() -> Sequence[click.Parameter]:
-    return pipeline_options("parent", "midi_dir", "root", "until", "rerun")
+    return pipeline_options(
+        *("parent", "midi_dir", "root", "until", "rerun", "gates", "plugin_path")
+    )
 
 
 @click.command(
@@ -40,7 +41,6 @@ def _derived() -> Sequence[click.Parameter]:
 @DRY_RUN
 @LOG_FORMAT
 @NO_WAIT
-@PLUGIN_PATH
 @BEAM_OPTIONS
 @click.pass_context
 def command(

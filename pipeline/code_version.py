@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tunesmith.pipeline.source_code import SourceCode, parse_source
+from tunesmith.plugins import find_module
 
 LIBRARIES = ("tensorflow", "keras", "apache-beam", "numpy")
 """Distributions whose version can change a result."""
@@ -68,7 +69,11 @@ def code_version(
         SyntaxError: a module cannot be parsed.
         ValueError: an ``ALSO_RUNS`` is no tuple of literal strings.
     """
-    modules = dict(sorted(_Closure(package, path).digests(roots).items()))
+    roots = tuple(roots)
+    found = _Closure(package, path).digests(roots)
+    if path is None:
+        found |= distribution_versions(roots)
+    modules = dict(sorted(found.items()))
     return CodeVersion(_digest(json.dumps(list(modules.items())).encode()), modules)
 
 
@@ -80,6 +85,25 @@ def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
         new: those of another.
     """
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+
+
+def distribution_versions(roots: Iterable[str]) -> dict[str, str]:
+    """Return the version of each installed distribution that has a plug-in among some modules.
+
+    Args:
+        roots: names of modules; those of tunesmith itself do not count.
+
+    Returns:
+        Versions by ``distribution <name>``, for :attr:`CodeVersion.modules`.
+    """
+    top = {_top_level(name) for name in roots} - {_TOP}
+    if not top:
+        return {}
+    from importlib.metadata import packages_distributions
+
+    installed = packages_distributions()
+    names = {name for module in top for name in installed.get(module, ())}
+    return {f"distribution {name}": version(name) for name in sorted(names)}
 
 
 def library_versions() -> dict[str, str]:
@@ -204,7 +228,9 @@ class _SourceFiles:
 def _find_by_import_system(name: str) -> _Module | None:
     """Find a top-level module or one in a namespace package, which executes nothing."""
     try:
-        spec = importlib.util.find_spec(name)
+        # A plug-in may be on the plug-in path, and is never in the current folder.
+        is_own = "." in name or name == _TOP
+        spec = importlib.util.find_spec(name) if is_own else find_module(name)
     except ValueError:  # The module was not loaded by an import.
         return None
     if spec is None:

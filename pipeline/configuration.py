@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from tunesmith.pipeline.configuration_keys import (
     parameters_by_key,
     table_name,
 )
-from tunesmith.pipeline.dag import BY_NAME, COMPONENTS, PipelineConfig
+from tunesmith.pipeline.dag import PipelineConfig, components_by_name, pipeline_components
 from tunesmith.pipeline.recipes import RECIPES
 
 
@@ -83,7 +82,6 @@ def with_recipe(settings: Settings) -> dict[str, Setting]:
     return merged(lower, settings)
 
 
-@cache
 def _dependent_tables() -> Mapping[str, str]:
     """Return the tables whose parameters depend on the value of a key, by that key."""
     found = {}
@@ -177,19 +175,20 @@ def pipeline_config(settings: Settings) -> PipelineConfig:
             ExampleGen, or a value is not allowed.
     """
     values = run_values(settings)
-    first = values["from"]
-    for key, is_needed in (("midi_dir", first in (None, COMPONENTS[0].name)), ("root", True)):
+    first, components = values["from"], pipeline_components()
+    for key, is_needed in (("midi_dir", first in (None, components[0].name)), ("root", True)):
         if is_needed and values[key] is None:
             raise ConfigurationError(f"Missing option '{RUN_KEYS[key].declared.option}'.")
     return PipelineConfig(
         values["midi_dir"],
         values["root"],
-        {each.name: component_parameters(each, settings) for each in COMPONENTS},
+        {each.name: component_parameters(each, settings) for each in components},
         values["beam_options"],
         first,
         values["until"],
         frozenset(values["rerun"]),
         values["parent"],
+        components,
     )
 
 
@@ -201,7 +200,7 @@ def run_values(settings: Settings) -> dict[str, Any]:
     """
     values = {key: _run_value(key, settings) for key in RUN_KEYS}
     first, last = values["from"], values["until"]
-    names = list(BY_NAME)
+    names = list(components_by_name())
     if first and last and names.index(last) < names.index(first):
         raise ConfigurationError(
             f"{_run_name('until', settings)} {last} comes before "

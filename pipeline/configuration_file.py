@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.components.component import Component, ParameterError, ParameterField
+from tunesmith.components.networks.network import choose_network
 from tunesmith.components.parameter_values import value_from
 from tunesmith.pipeline.configuration import (
     ConfigurationError,
@@ -34,8 +35,9 @@ from tunesmith.pipeline.configuration_keys import (
     parameters_by_key,
     table_name,
 )
-from tunesmith.pipeline.dag import COMPONENTS
+from tunesmith.pipeline.dag import choose_gates, pipeline_components
 from tunesmith.pipeline.history import read_run
+from tunesmith.plugins import plugin_path, set_plugin_path
 
 _HEADER = "The configuration of a run: tunesmith run --config FILE runs it."
 
@@ -94,6 +96,7 @@ def parse_configuration(text: str, name: str, origin: str, folder: Path) -> dict
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{name} is not TOML: {error}") from error
+    _load_plugins(tables, name, folder)
     found: dict[str, Setting] = {}
     for key, value in _keys(tables, name):
         where = f"{name}: {key}"
@@ -101,6 +104,20 @@ def parse_configuration(text: str, name: str, origin: str, folder: Path) -> dict
             raise ConfigurationError(f"{where} is set twice")
         found[key] = Setting(_typed(known_keys()[key][0], value, where, folder), origin, where)
     return found
+
+
+def _load_plugins(tables: Mapping[str, Any], name: str, folder: Path) -> None:
+    """Load the plug-ins whose parameters are keys themselves: gates and a network."""
+    set_here = {part.replace("-", "_"): value for part, value in tables.items()}
+    if "plugin_path" in set_here:
+        where = f"{name}: plugin_path"
+        folders = _typed(RUN_KEYS["plugin_path"], set_here["plugin_path"], where, folder)
+        set_plugin_path([*plugin_path(), *folders])
+    if "gates" in set_here:
+        choose_gates(_typed(RUN_KEYS["gates"], set_here["gates"], f"{name}: gates", folder))
+    trainer = set_here.get("trainer")
+    if isinstance(trainer, Mapping) and isinstance(trainer.get("network"), str):
+        choose_network(trainer["network"])
 
 
 def _keys(tables: Mapping[str, Any], name: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -128,6 +145,10 @@ def _typed(field: ParameterField, value: Any, where: str, folder: Path) -> Any:
         found = value_from(field.type, value, where, reads_text=False)
     except ParameterError as error:
         raise ConfigurationError(str(error)) from error
+    if isinstance(found, tuple):
+        return tuple(
+            local_path(where, each, folder) if isinstance(each, Path) else each for each in found
+        )
     return local_path(where, found, folder) if isinstance(found, Path) else found
 
 
@@ -144,7 +165,7 @@ def configuration_text(settings: Settings) -> str:
     lines = [f"# {_HEADER}"]
     for key, value in run_values(settings).items():
         lines += _entry(key, RUN_KEYS[key], value, settings)
-    for component in COMPONENTS:
+    for component in pipeline_components():
         for table, entries in _tables(component, settings).items():
             lines += ["", f"[{table}]"]
             for key, field, value in entries:

@@ -12,13 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tunesmith.components.component import Declaration, ParameterField, parameter_fields
-from tunesmith.pipeline.dag import BY_NAME, COMPONENTS
+from tunesmith.components.component import Component, Declaration, ParameterField, parameter_fields
+from tunesmith.components.networks.network import chosen_networks
+from tunesmith.pipeline.dag import components_by_name, pipeline_components
 from tunesmith.pipeline.recipes import recipe_names
 
 
 def _component_names() -> tuple[str, ...]:
-    return tuple(BY_NAME)
+    return tuple(components_by_name())
 
 
 def _run_key(name: str, kind: Any, default: Any, declared: Declaration) -> ParameterField:
@@ -54,6 +55,25 @@ RUN_KEYS: Mapping[str, ParameterField] = {
                 "Parent model to fine-tune: a version (MODEL/VERSION), or a base path for its "
                 "newest version. Without it a new model is trained.",
                 option="--model",
+            ),
+        ),
+        _run_key(
+            "plugin_path",
+            tuple[Path, ...],
+            (),
+            Declaration(
+                "Folder to search for plug-ins, after the installed packages.",
+                option="--plugin-path",
+            ),
+        ),
+        _run_key(
+            "gates",
+            tuple[str, ...],
+            (),
+            Declaration(
+                "Gate to execute before Pusher: the name of an installed plug-in, or "
+                "module:object.",
+                option="--gate",
             ),
         ),
         _run_key(
@@ -121,17 +141,23 @@ def option_name(component: str, field: ParameterField) -> str:
     return field.declared.option or f"--{kebab}"
 
 
-@cache
 def parameters_by_key(component: str) -> Mapping[str, tuple[ParameterField, ...]]:
     """Return the parameters of a component by their key, in the order of their declaration.
 
     A key has several fields if the value of another parameter decides which of them applies, as the
     network decides about the sizes; the field of the default network comes first.
     """
+    return _parameters_by_key(components_by_name()[component], chosen_networks())
+
+
+@cache
+def _parameters_by_key(
+    component: Component[Any, Any, Any], _networks: tuple[str, ...]
+) -> Mapping[str, tuple[ParameterField, ...]]:
     found: dict[str, tuple[ParameterField, ...]] = {}
     defaults: dict[str, Any] = {}
-    for field in parameter_fields(BY_NAME[component].parameters):
-        key = f"{table_name(component)}.{field.name}"
+    for field in parameter_fields(component.parameters):
+        key = f"{table_name(component.name)}.{field.name}"
         defaults[field.name] = field.default
         is_default = field.when is not None and defaults[field.when[0]] == field.when[1]
         others = found.get(key, ())
@@ -139,13 +165,19 @@ def parameters_by_key(component: str) -> Mapping[str, tuple[ParameterField, ...]
     return found
 
 
-@cache
 def known_keys() -> Mapping[str, tuple[ParameterField, ...]]:
     """Return the fields of every key, those of the run first."""
+    return _known_keys(pipeline_components(), chosen_networks())
+
+
+@cache
+def _known_keys(
+    components: tuple[Component[Any, Any, Any], ...], _networks: tuple[str, ...]
+) -> Mapping[str, tuple[ParameterField, ...]]:
     found: dict[str, tuple[ParameterField, ...]] = {
         key: (field,) for key, field in RUN_KEYS.items()
     }
-    for component in COMPONENTS:
+    for component in components:
         found |= parameters_by_key(component.name)
     return found
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from tunesmith.components.artifacts import Artifact, PushedModel, TrainedModel
+from tunesmith.components.artifacts import Artifact, Blessing, PushedModel, TrainedModel
 from tunesmith.components.component import Component, condition_names
 from tunesmith.components.evaluator.component import EVALUATOR
 from tunesmith.components.example_gen.component import EXAMPLE_GEN
@@ -23,6 +23,7 @@ from tunesmith.components.pusher.component import PUSHER
 from tunesmith.components.statistics_gen.component import STATISTICS_GEN
 from tunesmith.components.trainer.component import TRAINER
 from tunesmith.components.transform.component import TRANSFORM
+from tunesmith.plugins import PluginError, load_plugin
 
 COMPONENTS: tuple[Component[Any, Any, Any], ...] = (
     EXAMPLE_GEN,
@@ -37,6 +38,43 @@ COMPONENTS: tuple[Component[Any, Any, Any], ...] = (
 """Every component, in the order of execution."""
 
 BY_NAME: Mapping[str, Component[Any, Any, Any]] = {each.name: each for each in COMPONENTS}
+
+_gates: dict[str, Component[Any, Any, Any]] = {}
+"""The gates that :func:`choose_gates` has loaded, by the name of the plug-in."""
+
+
+def choose_gates(names: Iterable[str]) -> None:
+    """Put gates before Pusher, in this order, so that their parameters are options and keys.
+
+    A gate is a plug-in of the kind ``gates``: a :class:`Component` whose output is a
+    :class:`~tunesmith.components.artifacts.Blessing`. Pusher takes every blessing of a run, and
+    publishes a model only if all of them are positive. Gates that were chosen before stay.
+
+    Raises:
+        PluginError: one cannot be loaded, is not a gate, or has the name of another component.
+    """
+    for name in names:
+        if name in _gates:
+            continue
+        gate = load_plugin("gates", name)
+        if not isinstance(gate, Component) or not issubclass(gate.output, Blessing):
+            raise PluginError(
+                f"{name} is not a gate: it must be a Component whose output derives from Blessing"
+            )
+        if gate.name in components_by_name():
+            raise PluginError(f"{name} is called {gate.name}, as another component: rename it")
+        _gates[name] = gate
+
+
+def pipeline_components() -> tuple[Component[Any, Any, Any], ...]:
+    """Return every component in the order of execution, the chosen gates before Pusher."""
+    return (*COMPONENTS[:-1], *_gates.values(), COMPONENTS[-1])
+
+
+def components_by_name() -> Mapping[str, Component[Any, Any, Any]]:
+    """Return :func:`pipeline_components` by their names."""
+    return {each.name: each for each in pipeline_components()}
+
 
 Made = TypeVar("Made", bound=Artifact)
 
@@ -140,7 +178,7 @@ class PipelineConfig:
     last: str | None = None
     rerun: frozenset[str] = frozenset()
     parent: Path | None = None
-    components: tuple[Component[Any, Any, Any], ...] = COMPONENTS
+    components: tuple[Component[Any, Any, Any], ...] = field(default_factory=pipeline_components)
 
     def steps(self) -> tuple[Component[Any, Any, Any], ...]:
         """Return the components of the run, from `first` to `last`."""

@@ -114,7 +114,12 @@ class Planner:
             reasons.append("executed by release 0.1.0, which did not record its code modules")
         else:
             modules = changed(json.loads(last.modules), json.loads(execution.modules))
-            reasons += [f"code of {module} changed" for module in modules]
+            reasons += [
+                f"version of {module} changed"
+                if module.startswith("distribution ")
+                else f"code of {module} changed"
+                for module in modules
+            ]
         for name, artifact in execution.inputs.items():
             before = last.inputs.get(name)
             if before is None:

@@ -138,6 +138,12 @@ def find_plugin(kind: str, name: str) -> PluginReference:
     return reference
 
 
+def find_module(name: str) -> ModuleSpec | None:
+    """Return where the top-level module of plug-ins is, without importing it; None for nowhere."""
+    with _importing():
+        return _find_top_level(name)
+
+
 def load_plugin(kind: str, name: str) -> object:
     """Import a plug-in's module and return its object.
 

@@ -5,24 +5,30 @@ A folder ``networks/<name>/`` with a ``network.py`` is a network. That module ha
 :class:`NetworkSizes` under the name ``SIZES`` and imports neither numpy nor TensorFlow, nor does
 this module, so that ``--help`` is quick. Nothing else names a network: the choices of ``--network``
 and the options of its sizes follow from its folder.
+
+A plug-in of the kind ``networks`` (:mod:`tunesmith.plugins`) is such an object, or its class, and
+names its sizes itself: ``sizes = MySizes``.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from tunesmith.components import networks
 from tunesmith.components.component import ParameterError, ParameterSet, parameter
+from tunesmith.plugins import PluginError, find_plugin, is_reference, load_plugin, plugin_names
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
     import tensorflow as tf
     from numpy.typing import NDArray
+
+KIND = "networks"
 
 WINDOW = 50
 """Frames that a network sees before the one it predicts (the paper's sequence length)."""
@@ -145,33 +151,104 @@ class Network(Protocol):
         return None
 
 
+_chosen: list[str] = []
+"""The plug-ins that this process has been told of by :func:`choose_network`."""
+
+
 def network_names() -> tuple[str, ...]:
-    """Return the names of all networks, sorted."""
+    """Return the names of the built-in networks, sorted."""
     folders = [folder for path in networks.__path__ for folder in Path(path).iterdir()]
     return tuple(sorted({each.name for each in folders if (each / "network.py").is_file()}))
 
 
+def choose_network(name: str) -> None:
+    """Declare the sizes of a network, so that they are options and keys of a configuration.
+
+    Nothing happens for a built-in network, whose sizes always are, and for a name that is none.
+
+    Raises:
+        PluginError: the plug-in cannot be loaded.
+    """
+    if name not in _chosen and _is_plugin(name):
+        _plugin(name)
+        _chosen.append(name)
+
+
+def chosen_networks() -> tuple[str, ...]:
+    """Return the plug-ins among the networks whose sizes are declared."""
+    return tuple(_chosen)
+
+
+class _Sizes(Mapping[str, type[NetworkSizes]]):
+    """The sizes of each network: all built-in and chosen ones, and any other that is looked up."""
+
+    def __getitem__(self, name: str) -> type[NetworkSizes]:
+        if name in network_names():
+            kind: type[NetworkSizes] = importlib.import_module(_module(name, "sizes")).SIZES
+            return kind
+        if not _is_plugin(name):
+            raise KeyError(name)
+        return _plugin(name)[1]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and (name in network_names() or _is_plugin(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*network_names(), *_chosen))
+
+    def __len__(self) -> int:
+        return len(network_names()) + len(_chosen)
+
+
 def sizes_kinds() -> Mapping[str, type[NetworkSizes]]:
     """Return the parameter set of each network's sizes, by the network's name."""
-    return {name: importlib.import_module(_module(name, "sizes")).SIZES for name in network_names()}
+    return _Sizes()
 
 
 def load_network(name: str) -> Network:
-    """Import the network `name`.
+    """Import a network.
+
+    Args:
+        name: a built-in network, an installed plug-in or ``module:object``.
 
     Raises:
-        ParameterError: there is none of this name.
+        ParameterError: there is no such network.
+        PluginError: the plug-in cannot be loaded.
     """
+    if name not in network_names() and _is_plugin(name):
+        return _plugin(name)[0]
     return cast("Network", importlib.import_module(_module(name, "network")).NETWORK)
 
 
 def network_modules(name: str) -> tuple[str, ...]:
-    """Return the modules that define the network `name`; what they import is its code, too.
+    """Return the modules that define a network; what they import is its code, too.
 
     Raises:
-        ParameterError: there is none of this name.
+        ParameterError: there is no such network.
+        PluginError: there is no such plug-in.
     """
+    if name not in network_names() and _is_plugin(name):
+        return (find_plugin(KIND, name).module,)
     return _module(name, "network"), _module(name, "sizes")
+
+
+def _is_plugin(name: str) -> bool:
+    return is_reference(name) or (name in plugin_names(KIND) and name not in network_names())
+
+
+def _plugin(name: str) -> tuple[Network, type[NetworkSizes]]:
+    found = load_plugin(KIND, name)
+    if isinstance(found, type):
+        found = found()
+    sizes = getattr(found, "sizes", None)
+    if Network not in type(found).__mro__:
+        raise PluginError(f"{name} is not a network: derive its class from {__name__}.Network")
+    if not (isinstance(sizes, type) and issubclass(sizes, NetworkSizes)):
+        raise PluginError(
+            f"{name} does not say its sizes: set sizes to a class derived from "
+            f"{__name__}.NetworkSizes"
+        )
+    return cast("Network", found), sizes
 
 
 def _module(name: str, part: str) -> str:

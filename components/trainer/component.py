@@ -181,7 +181,11 @@ class TrainerParameters(ParameterSet):
     """How a network is trained; the recipe ``paper`` has the paper's values."""
 
     network: str = parameter(
-        "paper", "Network to train.", choices=network_names, option="--network"
+        "paper",
+        "Network to train.",
+        choices=network_names,
+        plugins="networks",
+        option="--network",
     )
     architecture: Any = dependent("network", sizes_kinds)
     epochs: int = parameter(1000, "Maximum number of epochs.", least=1, option="--epochs")

@@ -361,7 +361,7 @@ def test_nothing_is_imported_to_find_a_code_version() -> None:
     loaded = set(run.stdout.split())
     assert {name for name in loaded if name.startswith("tunesmith.")} == {
         *("tunesmith.pipeline", "tunesmith.pipeline.code_version"),
-        "tunesmith.pipeline.source_code",
+        *("tunesmith.pipeline.source_code", "tunesmith.plugins"),
     }
     assert not loaded & {"numpy", "tensorflow", "keras", "apache_beam", "grpc"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from tunesmith.serving import EmbeddedServer, ServerOptions
 from tunesmith.serving.logs import TextFormatter
+from tunesmith.serving.polling import Polling
 from tunesmith.serving.runtime import predict_pb2, prediction_log_pb2, tf
 
 VOCABULARY = 41
@@ -31,10 +34,85 @@ def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtur
     caplog.handler.setFormatter(before)
 
 
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for a condition; `seconds` bound how long a failure takes."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.01)
+
+
+def wait_in_graph(path: tf.Tensor) -> tf.Tensor:
+    """Return 1, int32 [], once a file exists."""
+
+    def is_missing(looks: tf.Tensor) -> tf.Tensor:
+        # The pattern depends on the number of looks, or the graph might look once only.
+        nothing = tf.strings.substr(tf.as_string(looks), 0, 0)
+        return tf.size(tf.io.matching_files(path + nothing)) == 0
+
+    looks = tf.while_loop(is_missing, lambda looks: [looks + 1], [0])
+    return tf.minimum(looks[0], 0) + 1
+
+
+class Hold:
+    """Holds requests to the signature ``held`` while they run.
+
+    Args:
+        folder: an empty folder, which the requests name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def folder(self) -> str:
+        """The input of the signature."""
+        return str(self._folder)
+
+    def wait_for_start(self) -> None:
+        """Return when a request is running."""
+        until((self._folder / "started").exists)
+
+    def release(self) -> None:
+        """Let the requests end."""
+        (self._folder / "released").touch()
+
+
+@pytest.fixture
+def hold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hold]:
+    """A Hold that is released at the end."""
+    made = Hold(tmp_path_factory.mktemp("hold"))
+    yield made
+    made.release()
+
+
+@pytest.fixture
+def polled(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """``polled(name)`` returns when that poll of a server ran once more, from begin to end."""
+    ended: Counter[str] = Counter()
+    original = Polling.__init__
+
+    def counted(self: Polling, name: str, seconds: float, poll: Callable[[], None]) -> None:
+        def poll_and_count() -> None:
+            poll()
+            ended[name] += 1
+
+        original(self, name, seconds, poll_and_count)
+
+    monkeypatch.setattr(Polling, "__init__", counted)
+
+    def wait(name: str) -> None:
+        # The first one to end may have begun before.
+        wanted = ended[name] + 2
+        until(lambda: ended[name] >= wanted)
+
+    return wait
+
+
 class SmallComposer(tf.Module):
     """Probabilities that depend on the last token and on `flavour`, so that versions differ.
 
-    The signature ``slow`` counts to its input, to hold a request as long as a test needs.
+    The signature ``held`` runs until a test lets it end; see :class:`Hold`.
     """
 
     def __init__(self, flavour: float) -> None:
@@ -60,10 +138,10 @@ class SmallComposer(tf.Module):
             "program": tf.fill(count, 0),
         }
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.int32, "steps")])
-    def slow(self, steps: tf.Tensor) -> dict[str, tf.Tensor]:
-        counted = tf.while_loop(lambda done: done < steps, lambda done: [done + 1], [0])
-        return {"counted": counted[0]}
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string, "folder")])
+    def held(self, folder: tf.Tensor) -> dict[str, tf.Tensor]:
+        tf.io.write_file(folder + "/started", "")
+        return {"done": wait_in_graph(folder + "/released")}
 
     @tf.function(
         input_signature=[
@@ -86,7 +164,7 @@ def publish() -> Publish:
         module = SmallComposer(flavour)
         signatures = {
             name: getattr(module, name)
-            for name in ("serving_default", "vocabulary", "settings", "slow", "pair")
+            for name in ("serving_default", "vocabulary", "settings", "held", "pair")
         }
         tf.saved_model.save(module, str(aside), signatures=signatures)
         if warmup:
@@ -102,20 +180,25 @@ def publish() -> Publish:
 
 @pytest.fixture(scope="session")
 def warmup_record() -> Record:
-    """``warmup_record(signature, **inputs)`` is one int32 request as a serialized PredictionLog."""
+    """``warmup_record(signature, **inputs)`` is one request as a serialized PredictionLog."""
 
     def record(signature: str, **inputs: Any) -> bytes:
         request = predict_pb2.PredictRequest()
         request.model_spec.name = "any"
         request.model_spec.signature_name = signature
         for name, value in inputs.items():
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(value, tf.int32))
+            request.inputs[name].CopyFrom(as_tensor(value))
         log = prediction_log_pb2.PredictionLog(
             predict_log=prediction_log_pb2.PredictLog(request=request)
         )
         return log.SerializeToString()
 
     return record
+
+
+def as_tensor(value: Any) -> Any:
+    """Return a TensorProto of a string, or of int32."""
+    return tf.make_tensor_proto(value if isinstance(value, str) else np.asarray(value, np.int32))
 
 
 class Caller:
@@ -129,7 +212,7 @@ class Caller:
         self.models = model_service_pb2_grpc.ModelServiceStub(self.channel)
 
     def predict(self, signature: str = "", **inputs: Any) -> Any:
-        """Return the response to int32 `inputs`."""
+        """Return the response to `inputs`: int32, or a string."""
         request = self.request(signature, **inputs)
         return self.prediction.Predict(request, timeout=60)
 
@@ -138,7 +221,7 @@ class Caller:
         request.model_spec.name = "tunesmith"
         request.model_spec.signature_name = signature
         for name, value in inputs.items():
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(np.asarray(value, np.int32)))
+            request.inputs[name].CopyFrom(as_tensor(value))
         return request
 
     def statuses(self) -> dict[int, tuple[int, int, str]]:

@@ -209,7 +209,12 @@ def test_the_models_of_a_file_are_served(server: EmbeddedServer, connect: Any) -
 
 
 def test_a_file_that_changes_is_followed(
-    server: EmbeddedServer, connect: Any, file: Path, stock: Path, caplog: pytest.LogCaptureFixture
+    polled: Any,
+    server: EmbeddedServer,
+    connect: Any,
+    file: Path,
+    stock: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caller = connect(server)
     good = file.read_text()
@@ -229,7 +234,7 @@ def test_a_file_that_changes_is_followed(
         caplog.clear()
         file.write_text(text)
         until(lambda words=words: words in caplog.text)
-        time.sleep(0.2)
+        polled("config-polling")
         assert caplog.text.count("model config kept") == 1, "a complaint each time it looks"
         assert version_of(caller, "one") == 3
         assert version_of(caller, "two", label="stable") == 1
@@ -259,14 +264,14 @@ def test_a_file_that_names_a_model_too_early_is_applied_once_it_is_there(
 
 
 def test_what_a_request_changed_stays_until_the_file_changes(
-    server: EmbeddedServer, connect: Any, file: Path, stock: Path
+    polled: Any, server: EmbeddedServer, connect: Any, file: Path, stock: Path
 ) -> None:
     """TensorFlow Serving goes back to its file at each look (model_servers/server.cc)."""
     caller = connect(server)
     request = model_management_pb2.ReloadConfigRequest()
     request.config.model_config_list.config.add(name="asked", base_path=str(stock))
     caller.models.HandleReloadConfigRequest(request, timeout=60)
-    time.sleep(0.3)
+    polled("config-polling")
     assert version_of(caller, "asked") == 3
     file.write_text(file.read_text() + "# changed")
     until(lambda: serves(caller, "one"))

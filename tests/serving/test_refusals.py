@@ -46,9 +46,9 @@ REFUSALS = {
         request("vocabulary", token_ids=ints(2, 3)),
         "input token_ids must have shape [batch], but has [2,3]",
     ),
-    "a list where one number is wanted": (
-        request("slow", steps=ints(2)),
-        "input steps must have shape [], but has [2]",
+    "a list where one string is wanted": (
+        request("held", folder=["a", "b"]),
+        "input folder must have shape [], but has [2]",
     ),
     "a wrong shape in gigabytes": (
         # Nothing is allocated: the shape is looked at before the values.

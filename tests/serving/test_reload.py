@@ -133,19 +133,20 @@ def test_a_model_is_added_and_available_when_the_answer_comes(
 
 
 def test_a_model_that_is_not_listed_any_more_is_unloaded(
-    operator: Operator, base: Path, stock: Path
+    operator: Operator, base: Path, stock: Path, hold: Any
 ) -> None:
     running = operator.caller.prediction.Predict.future(
-        operator.caller.request("slow", steps=200_000), timeout=120
+        operator.caller.request("held", folder=hold.folder), timeout=120
     )
-    until(lambda: operator.states("tunesmith") == {1: AVAILABLE})
-    time.sleep(0.1)
+    hold.wait_for_start()
     operator.reload(entry("other", stock))
     assert refusal(lambda: operator.version("tunesmith")) == (
         grpc.StatusCode.NOT_FOUND,
         "Servable not found for request: Latest(tunesmith)",
     )
-    assert list(running.result().outputs["counted"].int_val) == [200_000]
+    assert not running.done()
+    hold.release()
+    assert list(running.result().outputs["done"].int_val) == [1]
     # What became of it can still be asked, as with TensorFlow Serving's servable_state_monitor.cc.
     until(lambda: operator.states("tunesmith") == {1: END})
     operator.reload(entry("tunesmith", base))

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ from tunesmith.serving import AddressUnavailable, EmbeddedServer, ServerOptions,
 TOKENS = np.zeros((1, 50))
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.02)
 
 
 def test_it_listens_on_loopback_at_the_port_it_reports(shared_server: EmbeddedServer) -> None:
@@ -107,15 +115,15 @@ def test_reflection_answers_under_its_newer_name(caller: Any) -> None:
 
 
 def test_a_request_too_many_is_refused_at_once_and_the_next_ones_are_answered(
-    shared_server: EmbeddedServer, connect: Any
+    shared_server: EmbeddedServer, connect: Any, hold: Any
 ) -> None:
     options = ServerOptions(port=0, metrics_port=0, workers=1, max_requests=3)
     with EmbeddedServer(shared_server.model_dir, options) as server:
         caller = connect(server)
         caller.predict(tokens=TOKENS)
-        request = caller.request("slow", steps=100_000)
+        request = caller.request("held", folder=hold.folder)
         accepted = [caller.prediction.Predict.future(request, timeout=120) for _ in range(3)]
-        time.sleep(0.2)
+        until(lambda: server.in_flight == 3)
         with pytest.raises(grpc.RpcError) as caught:
             caller.predict(tokens=TOKENS)
         assert not any(each.done() for each in accepted)
@@ -130,11 +138,12 @@ def test_a_request_too_many_is_refused_at_once_and_the_next_ones_are_answered(
             page = answer.read().decode()
         assert "\ntunesmith_requests_in_flight 3.0\n" in page
         assert "\ntunesmith_requests_refused_total 1.0\n" in page
-        assert not any(each.done() for each in accepted[1:])
+        assert not any(each.done() for each in accepted)
 
-        counted = [list(each.result().outputs["counted"].int_val) for each in accepted]
-        assert counted == [[100_000]] * 3
-        time.sleep(0.1)
+        hold.release()
+        answered = [list(each.result().outputs["done"].int_val) for each in accepted]
+        assert answered == [[1]] * 3
+        until(lambda: server.in_flight == 0)
         caller.predict(tokens=TOKENS)
 
 
@@ -149,21 +158,30 @@ def test_a_message_that_is_too_long_is_refused(shared_server: EmbeddedServer, co
         caller.predict(tokens=TOKENS)
 
 
+def is_refused(caller: Any) -> bool:
+    """Return whether a request is refused as UNAVAILABLE, as by a server that is stopping."""
+    try:
+        caller.predict(tokens=TOKENS)
+    except grpc.RpcError as error:
+        return error.code() is grpc.StatusCode.UNAVAILABLE
+    return False
+
+
 def test_a_stop_lets_running_requests_finish_and_refuses_new_ones(
-    shared_server: EmbeddedServer, connect: Any
+    shared_server: EmbeddedServer, connect: Any, hold: Any
 ) -> None:
     server = EmbeddedServer(shared_server.model_dir, ServerOptions(port=0)).start()
     caller, late = connect(server), connect(server)
     late.predict(tokens=TOKENS)
-    running = caller.prediction.Predict.future(caller.request("slow", steps=500_000), timeout=120)
-    time.sleep(0.2)
+    request = caller.request("held", folder=hold.folder)
+    running = caller.prediction.Predict.future(request, timeout=120)
+    hold.wait_for_start()
     stopper = threading.Thread(target=server.stop)
     stopper.start()
-    time.sleep(0.1)
-    with pytest.raises(grpc.RpcError) as caught:
-        late.predict(tokens=TOKENS)
-    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert list(running.result().outputs["counted"].int_val) == [500_000]
+    until(lambda: is_refused(late))
+    assert not running.done()
+    hold.release()
+    assert list(running.result().outputs["done"].int_val) == [1]
     stopper.join()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port), timeout=5)
@@ -203,11 +221,14 @@ def test_a_reflection_stream_that_stays_open_does_not_hold_up_a_stop(
         next(stream)
 
 
-def test_a_stop_does_not_wait_beyond_its_time(shared_server: EmbeddedServer, connect: Any) -> None:
+def test_a_stop_does_not_wait_beyond_its_time(
+    shared_server: EmbeddedServer, connect: Any, hold: Any
+) -> None:
     server = EmbeddedServer(shared_server.model_dir, ServerOptions(port=0)).start()
     caller = connect(server)
-    running = caller.prediction.Predict.future(caller.request("slow", steps=500_000), timeout=120)
-    time.sleep(0.2)
+    request = caller.request("held", folder=hold.folder)
+    running = caller.prediction.Predict.future(request, timeout=120)
+    hold.wait_for_start()
     server.stop(drain_seconds=0.1)
     assert running.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 
@@ -226,20 +247,29 @@ def test_a_stopped_server_can_be_stopped_again_and_waits_for_nothing(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_serving_after_the_running_request(
-    shared_server: EmbeddedServer, connect: Any, number: signal.Signals
+    shared_server: EmbeddedServer, connect: Any, hold: Any, number: signal.Signals
 ) -> None:
     running: list[Any] = []
 
     def ask_and_signal(server: EmbeddedServer) -> None:
-        caller = connect(server)
-        caller.predict(tokens=TOKENS)
-        request = caller.request("slow", steps=300_000)
+        caller, late = connect(server), connect(server)
+        late.predict(tokens=TOKENS)
+        request = caller.request("held", folder=hold.folder)
         running.append(caller.prediction.Predict.future(request, timeout=120))
-        threading.Timer(0.2, os.kill, (os.getpid(), number)).start()
+        hold.wait_for_start()
+
+        def signal_and_release() -> None:
+            os.kill(os.getpid(), number)
+            until(lambda: is_refused(late))
+            running.append(running[0].done())
+            hold.release()
+
+        threading.Thread(target=signal_and_release).start()
 
     before = signal.getsignal(number)
     serve(shared_server.model_dir, ServerOptions(port=0), ready=ask_and_signal)
-    assert list(running[0].result().outputs["counted"].int_val) == [300_000]
+    assert list(running[0].result().outputs["done"].int_val) == [1]
+    assert running[1] is False
     assert signal.getsignal(number) is before
 
 

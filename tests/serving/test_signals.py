@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,7 +58,7 @@ def at(address: str) -> SimpleNamespace:
 
 
 def test_a_stop_finishes_what_runs_refuses_what_comes_and_leaves_nothing(
-    start: Start, connect: Any, tmp_path_factory: pytest.TempPathFactory
+    start: Start, connect: Any, hold: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("s") / "server.sock"
     process, entry = start(
@@ -72,16 +71,17 @@ def test_a_stop_finishes_what_runs_refuses_what_comes_and_leaves_nothing(
     late.predict(tokens=TOKENS)
     watch = health_pb2_grpc.HealthStub(asking.channel).Watch(health_pb2.HealthCheckRequest())
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-    request = asking.request("slow", steps=200_000)
+    request = asking.request("held", folder=hold.folder)
     running = asking.prediction.Predict.future(request, timeout=120)
-    time.sleep(0.3)
+    hold.wait_for_start()
     process.send_signal(signal.SIGTERM)
     assert [each.status for each in watch] == [health_pb2.HealthCheckResponse.NOT_SERVING]
     with pytest.raises(grpc.RpcError) as caught:
         late.predict(tokens=TOKENS)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert not running.done()
-    assert list(running.result().outputs["counted"].int_val) == [200_000]
+    hold.release()
+    assert list(running.result().outputs["done"].int_val) == [1]
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
     assert not path.exists()
@@ -89,15 +89,15 @@ def test_a_stop_finishes_what_runs_refuses_what_comes_and_leaves_nothing(
     events = [each["event"] for each in entries if each["level"] == "info"]
     assert events == ["stopping", "version unloaded", "stopped"]
     answered = [each for each in entries if each["event"] == "request"]
-    assert [(each["signature"], each["code"]) for each in answered] == [("", "OK"), ("slow", "OK")]
+    assert [(each["signature"], each["code"]) for each in answered] == [("", "OK"), ("held", "OK")]
 
 
-def test_a_second_signal_waits_for_nothing(start: Start, connect: Any) -> None:
+def test_a_second_signal_waits_for_nothing(start: Start, connect: Any, hold: Any) -> None:
     process, entry = start("--port", "0")
     asking = connect(at(entry["address"]))
-    request = asking.request("slow", steps=50_000_000)
+    request = asking.request("held", folder=hold.folder)
     running = asking.prediction.Predict.future(request, timeout=120)
-    time.sleep(0.3)
+    hold.wait_for_start()
     process.send_signal(signal.SIGTERM)
     assert process.stderr
     assert json.loads(process.stderr.readline())["event"] == "stopping"

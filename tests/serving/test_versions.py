@@ -151,7 +151,7 @@ def test_deleting_every_version_unloads_and_a_new_one_is_served(
 
 
 def test_a_version_is_not_given_up_for_one_that_does_not_load(
-    server: EmbeddedServer, base: Path, connect: Any, publish: Any
+    polled: Any, server: EmbeddedServer, base: Path, connect: Any, publish: Any
 ) -> None:
     """availability_preserving_policy.cc: what is not asked for goes once what is asked for serves.
 
@@ -162,7 +162,7 @@ def test_a_version_is_not_given_up_for_one_that_does_not_load(
     (base / "2").mkdir()
     until(lambda: 2 in caller.statuses() and caller.statuses()[2][0] == END)
     shutil.rmtree(base / "1")
-    time.sleep(0.3)
+    polled("version-polling")
     assert version_of(caller) == 1
     assert caller.statuses()[1] == (AVAILABLE, 0, "")
     publish(base, 3)
@@ -192,9 +192,9 @@ def test_states_are_those_of_tensorflow_serving() -> None:
 
 
 def test_versions_that_wait_and_load_are_seen_as_such(
-    tmp_path: Path, publish: Any, connect: Any, warmup_record: Any
+    tmp_path: Path, publish: Any, connect: Any, warmup_record: Any, hold: Any
 ) -> None:
-    """A slow warm-up holds the loading as long as it takes to look."""
+    """A warm-up holds the loading until the test has looked."""
     base = tmp_path / "model"
     base.mkdir()
     publish(base, 1)
@@ -203,31 +203,32 @@ def test_versions_that_wait_and_load_are_seen_as_such(
     every = "model_version_policy { all {} }"
     file.write_text(text.format(policy=every))
     options = ServerOptions(port=0, model_config_file=file, poll_seconds=0.05)
-    slow = (warmup_record("slow", steps=150_000),)
+    held = (warmup_record("held", folder=hold.folder),)
     aside = tmp_path / "aside"
     aside.mkdir()
     publish(aside, 2)
-    publish(aside, 3, warmup=slow)
+    publish(aside, 3, warmup=held)
     with EmbeddedServer(base, options) as server:
         caller = connect(server)
         # In one step, so that one look finds both.
         base.rename(tmp_path / "old")
         (tmp_path / "old" / "1").rename(aside / "1")
         aside.rename(base)
-        until(lambda: 3 in caller.statuses())
+        hold.wait_for_start()
         states = {number: state for number, (state, _, _) in caller.statuses().items()}
         assert states == {3: State.LOADING, 2: State.START, 1: State.AVAILABLE}
         assert version_of(caller) == 1
+        hold.release()
         until(lambda: version_of(caller) == 3)
         assert {state for state, _, _ in caller.statuses().values()} == {AVAILABLE}
 
 
 def test_a_folder_that_goes_away_changes_nothing(
-    server: EmbeddedServer, base: Path, connect: Any, publish: Any
+    polled: Any, server: EmbeddedServer, base: Path, connect: Any, publish: Any
 ) -> None:
     caller = connect(server)
     away = base.rename(base.with_name("away"))
-    time.sleep(0.3)
+    polled("version-polling")
     assert version_of(caller) == 1
     away.rename(base)
     publish(base, 2)
@@ -235,18 +236,21 @@ def test_a_folder_that_goes_away_changes_nothing(
 
 
 def test_a_running_request_keeps_its_version_until_it_is_done(
-    server: EmbeddedServer, base: Path, connect: Any
+    server: EmbeddedServer, base: Path, connect: Any, hold: Any
 ) -> None:
     caller = connect(server)
     aside = shutil.copytree(base / "1", base / ".aside")
-    running = caller.prediction.Predict.future(caller.request("slow", steps=300_000), timeout=120)
+    request = caller.request("held", folder=hold.folder)
+    running = caller.prediction.Predict.future(request, timeout=120)
+    hold.wait_for_start()
     aside.rename(base / "2")
     until(lambda: version_of(caller) == 2)
     assert not running.done()
     assert caller.statuses()[1][0] == 40
+    hold.release()
     response = running.result()
     assert response.model_spec.version.value == 1
-    assert list(response.outputs["counted"].int_val) == [300_000]
+    assert list(response.outputs["done"].int_val) == [1]
     until(lambda: caller.statuses()[1][0] == END)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plane:
-    """Where a chart lies in its view box; a unit is about a pixel on a wide screen."""
+    """The plot area in the view box of a chart; a unit is about a pixel on a wide screen."""
 
     width: int = 480
     height: int = 270
@@ -43,7 +43,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Column:
-    """A part of the x axis that shows its values when it is pointed at."""
+    """A part of the x axis with a tooltip."""
 
     x: float
     width: float
@@ -78,16 +78,16 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """Axes, and what is drawn between them.
+    """A chart: axes, and the series between them.
 
     Args:
-        label: a description, for readers who do not see the chart.
-        x_title: what the x axis counts, with its unit.
-        series: lines and areas, the first one lowest.
-        columns: the values shown for parts of the x axis.
-        mark: a place on the x axis worth a line.
-        plane: where the axes lie.
-        y_titles: of the y axes on the left and on the right, empty without one.
+        label: text alternative for screen readers.
+        x_title: title of the x axis, with its unit.
+        series: lines and areas, the first at the bottom.
+        columns: tooltips along the x axis.
+        mark: a highlighted value of the x axis.
+        plane: the plot area.
+        y_titles: of the y axes on the left and on the right; empty without one.
         right_ticks: of a second y axis.
     """
 

@@ -16,14 +16,14 @@ from tunesmith.components.example_gen.component import ExampleGenParameters
 
 
 class Bounds(NamedTuple):
-    """Digests up to which songs are set aside in any case; the empty one sets none aside."""
+    """Digests up to which songs are held out in any case; empty for none."""
 
     test: bytes
     held_out: bytes
 
 
 Digests = tuple[int, list[bytes]]
-"""How many digests were seen, and the smallest of them in order."""
+"""Number of digests, and the smallest of them in order."""
 
 
 class SplitBounds(beam.CombineFn):
@@ -82,5 +82,5 @@ def _drawn(digest: bytes, seed: int) -> bytes:
 
 
 def _share(digest: bytes) -> float:
-    """Where in 0 up to 1 a digest falls; digests are spread evenly."""
+    """Return a number in [0, 1) from a digest, uniformly distributed."""
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,1 +1,1 @@
-"""What was counted, in the training songs and in the window itself, mixed with a network."""
+"""The mixture of a network with n-grams of the training songs and of the window."""

@@ -1,4 +1,4 @@
-"""What followed each context in the training songs, as arrays that a graph can look up.
+"""Counts of the tokens after each context in the training songs, as arrays for a graph.
 
 All contexts of all kinds lie in one table, sorted by their keys (see
 :mod:`tunesmith.components.mixture.evidence`), so that one search finds them. numpy alone.
@@ -19,16 +19,16 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 CONTEXT_BYTES, FOLLOWER_BYTES = 20, 8
-"""Of a context in the table, and of each token that followed it."""
+"""Bytes of a context in the table, and of each of its followers."""
 
 UNSEEN = 0.5
-"""What each token's count is raised by in the unigram, so that none is impossible (Krichevsky and
+"""Added to each token's count in the unigram, so that no probability is zero (Krichevsky and
 Trofimov 1981)."""
 
 
 @dataclass(frozen=True)
 class ContextTable:
-    """Contexts and what followed them.
+    """Contexts and their followers.
 
     Args:
         unigram: float32 [V], share of the training frames, each count raised by :data:`UNSEEN`.
@@ -146,7 +146,7 @@ class ContextTable:
 
 
 class Occurrences(NamedTuple):
-    """Where one kind of context occurs in the songs.
+    """The occurrences of one kind of context in the songs.
 
     Attributes:
         keys: int64 [m], its key before each frame.
@@ -194,12 +194,12 @@ def _added(found: tuple[Ints, Ints, Ints, Ints], base: ContextTable, size: int) 
     return names, distinct, totals, followers, counts
 
 
-class Known(NamedTuple):
-    """What one kind of context says of some frames.
+class ContextStatistics(NamedTuple):
+    """The statistics of one kind of context for some frames.
 
     Attributes:
-        totals: float32 [k], how often it occurred before each.
-        distinct: float32 [k], how many tokens followed it.
+        totals: float32 [k], occurrences of the context before each.
+        distinct: float32 [k], number of distinct followers.
         of_target: float32 [k], the frame's probability; 0 where it never occurred.
     """
 
@@ -213,11 +213,11 @@ def left_out(
     size: int,
     some: NDArray[np.integer[Any]],
     base: ContextTable | None = None,
-) -> Known:
-    """Return what all songs but its own say of some frames of the training songs.
+) -> ContextStatistics:
+    """Return the statistics for some frames of the training songs from all other songs.
 
-    A song repeats itself far more than it repeats others; counted with its own song, a context
-    looks far more reliable than it is (leaving one out, by songs).
+    A song repeats itself far more than it repeats others; with its own song counted, a context
+    would look far more reliable than it is (leave-one-out by songs).
 
     Args:
         context: of all frames.
@@ -228,7 +228,7 @@ def left_out(
     keys, targets, songs = context
     if not len(keys):
         nothing = np.zeros(len(some), np.float32)
-        return Known(nothing, nothing, nothing)
+        return ContextStatistics(nothing, nothing, nothing)
     names, number = np.unique(keys, return_inverse=True)
     pairs, pair, counts = np.unique(
         number * size + targets, return_inverse=True, return_counts=True
@@ -254,7 +254,7 @@ def left_out(
     )
     totals = np.bincount(number, minlength=len(names)) + base_totals
     distinct, counts = distinct + base_distinct, counts + base_counts
-    heard = (totals[number[some]] - own[place[some]]).astype(np.float32)
+    remaining = (totals[number[some]] - own[place[some]]).astype(np.float32)
     followed = (counts[pair[some]] - own_pairs[pair_place[some]]).astype(np.float32)
     others = (distinct[number[some]] - missing[place[some]]).astype(np.float32)
-    return Known(heard, others, followed / np.maximum(heard, 1))
+    return ContextStatistics(remaining, others, followed / np.maximum(remaining, 1))

@@ -1,4 +1,4 @@
-"""What a window says by itself: the contexts that it ends with, and where it repeats itself.
+"""The evidence in a window: the contexts that it ends with, and its repetitions.
 
 Two kinds of evidence are taken from a window, in stock TensorFlow operations alone:
 
@@ -50,10 +50,10 @@ CONTEXTS = (*KINDS, *(f"{kind}, all keys" for kind in KINDS))
 """Each of them in the songs as they are, and in the songs transposed to all twelve keys."""
 
 COLUMNS = FRAMES + 2 * RUNS
-"""What contexts are made of: the last frames, and the last runs' tokens and lengths."""
+"""Columns of the contexts: the last frames, and the last runs' tokens and lengths."""
 
 TOKEN_COLUMNS = FRAMES + RUNS
-"""The first so many of them are tokens."""
+"""Number of the columns that are tokens; they come first."""
 
 ORDERS = (0, 1, 2, 3, 4, 5, 6, 8, 12, 16)
 """Frames that have to be equal before a place of the window for it to be a match of that order."""
@@ -62,7 +62,7 @@ RECENT = (0, 1, 3)
 """Orders of which there is a second part that believes recent places more."""
 
 DECAY = 0.93
-"""What a place's weight falls by with each frame that it is older, in those parts."""
+"""Decay of a place's weight per frame of its age, in these parts."""
 
 _RELATED = (
     ("token", "length"),
@@ -75,7 +75,7 @@ _RELATED = (
 """In which places the run under way is like the last one: it has the same of all of these."""
 
 _RUN_MATCHES = 4
-"""The first so many of them are parts of the mixture; the others only say when runs end."""
+"""Number of them that are parts of the mixture; the others only say when runs end."""
 
 MATCHES = (
     *[f"window {order}" for order in ORDERS],
@@ -91,7 +91,7 @@ _PLACES = len(ORDERS) + len(_RELATED)
 
 
 class Evidence(NamedTuple):
-    """What windows say by themselves.
+    """The evidence in windows.
 
     Attributes:
         keys: int64 [n, contexts], what each of :data:`CONTEXTS` is looked up by.
@@ -193,7 +193,7 @@ def find_columns(tokens: Any, rests: Sequence[int]) -> Any:
 
 
 def find_evidence(tokens: Any, rests: Sequence[int]) -> Evidence:
-    """Return what windows say by themselves.
+    """Return the evidence in windows.
 
     Args:
         tokens: int32 [n, w], each in range.

@@ -41,12 +41,12 @@ _BATCH = 1024
 
 @dataclass(frozen=True)
 class Prepared:
-    """All of a mixture that can be known before there is a network.
+    """The parts of a mixture that do not depend on the network.
 
     Args:
         songs: what was counted.
         every: counted in all training songs, which is what is served.
-        learned: counted in those that the network learns from; None where none was set aside.
+        learned: counted in the training songs without the validation songs; None without any.
     """
 
     songs: TrainingSongs
@@ -56,15 +56,15 @@ class Prepared:
     def mixed_with(
         self, network: Callable[[Any], Any], renamed: NDArray[np.int32], seed: int
     ) -> Mixture:
-        """Return the mixture with a network, which is weighed on the songs that were set aside.
+        """Return the mixture with a network, with a blend fitted on the validation songs.
 
         Where there are none, it has a share of
         :data:`tunesmith.components.mixture.gate.UNFITTED`.
 
         Args:
             network: tokens int32 [n, w] to probabilities float32 [n, V].
-            renamed: int32 [V], what each token counts as in the songs that were set aside: itself,
-                or the nearest that the network has learned.
+            renamed: int32 [V], the token that replaces each token in the validation songs: itself,
+                or the nearest one of the training songs.
             seed: of the order in which the frames are taken.
         """
         blend = unfitted_blend()

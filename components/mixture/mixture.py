@@ -42,7 +42,7 @@ WINDOW = np.array([name in (*MATCHES, "repeat", "uniform") for name in PARTS])
 
 
 class Found(NamedTuple):
-    """What the training songs say of some windows.
+    """The counts and the evidence for some windows.
 
     Attributes:
         entries: int32 [n, contexts, 3], see
@@ -93,7 +93,7 @@ class CountedParts(tf.Module):
         self._counts = _host_variable(table.counts, "counts")
 
     def find(self, tokens: Any) -> Found:
-        """Return what is known of windows, int32 [n, w], each token in range."""
+        """Return the counts and the evidence for windows, int32 [n, w], each token in range."""
         evidence = find_evidence(tokens, self._rests)
         keys = tf.bitcast(tf.reshape(self._keys, [-1, 2]), tf.int64)
         wanted = tf.reshape(evidence.keys, [-1])
@@ -111,7 +111,7 @@ class CountedParts(tf.Module):
         return Found(entries, evidence, possible, features)
 
     def shares(self, found: Found, parts: NDArray[np.bool_] | None = None) -> Any:
-        """Return how far each part is believed, float32 [n, parts], rows that sum to one.
+        """Return the share of each part, float32 [n, parts], rows that sum to one.
 
         Args:
             found: of the windows.

@@ -1,4 +1,4 @@
-"""Where each context occurs in the training songs, in their own key and in all keys."""
+"""The occurrences of each context in the training songs, in their own key and in all keys."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TrainingSongs:
         held: their windows.
         groups: int64 [windows], a number for each song; its copies in other keys have the same.
         fitted: int64 [k], the windows of songs in their own key.
-        judged: int64 [k], of these the windows of songs that the network did not learn from.
+        judged: int64 [k], of these the windows of the validation songs.
     """
 
     held: EvalWindows
@@ -54,7 +54,7 @@ class TrainingSongs:
 
         Args:
             train: all training songs.
-            judged: those of them that the network did not learn from.
+            judged: the validation songs among them.
             window: frames that the model sees.
             rests: the token of each part's rest.
         """

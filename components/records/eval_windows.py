@@ -13,7 +13,7 @@ from tunesmith.components.records.padding import padding
 from tunesmith.components.spread import evenly
 
 BATCH = 256
-"""Windows at a time: bounds the memory to a few megabytes of probabilities."""
+"""Batch size: bounds the memory to a few megabytes of probabilities."""
 
 Tokens = NDArray[np.int32]
 

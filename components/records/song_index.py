@@ -1,7 +1,7 @@
-"""Where each song's record lies in the shards of Examples, so that any songs can be read alone.
+"""The index of the songs in the shards of Examples, for random access.
 
 The index is ordered by the songs' tokens and not by their place on disk: the same songs in other
-shards, or under other names, have the same index but for the places.
+shards, or under other names, have the same index except for the places.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _RECORDS = 256
 """Read at a time."""
 
 _SHIFTED = re.compile(rb"@[+-]\d+\Z")
-"""What Transform puts behind the ``song_id`` of a copy in another key."""
+"""Suffix of the ``song_id`` of a copy in another key, written by Transform."""
 
 
 def song_digest(tokens: NDArray[np.int32]) -> bytes:
@@ -96,7 +96,7 @@ class SongIndex:
                         position += size + _FOOTER
             except tf.errors.OpError as error:
                 raise ComponentError(
-                    f"{shard} is damaged ({error.message.splitlines()[0]}): make it again"
+                    f"{shard} is damaged ({error.message.splitlines()[0]}): execute Transform again"
                 ) from error
         order = sorted(range(len(rows)), key=lambda song: (digests[song], names[song]))
         columns = np.array(rows, dtype=np.int64).reshape(-1, 4)[order].T
@@ -134,12 +134,12 @@ class SongIndex:
         )
 
     def split_off(self, share: float) -> tuple[SongIndex, SongIndex]:
-        """Return (the songs to learn from, the songs to judge by while learning).
+        """Return (training songs, validation songs).
 
-        Judged are about `share` of the groups, one at least and never all: those whose original has
-        the smallest digest, so that the choice depends on the songs alone. Of a group that is
-        judged only the original is kept. The second index is empty if `share` is 0 or there is a
-        single group.
+        The validation songs are about `share` of the groups, at least one and never all: those
+        whose original has the smallest digest, so that the choice depends on the songs alone. Only
+        the original of a group is a validation song. The second index is empty if `share` is 0 or
+        there is a single group.
 
         Args:
             share: of the groups, from 0 to below 1.

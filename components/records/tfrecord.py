@@ -1,4 +1,4 @@
-"""Reading TFRecord files with neither TensorFlow nor Beam: a gate looks at records in a second."""
+"""Reads TFRecord files without TensorFlow or Beam, whose import takes seconds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def read_songs(shards: Iterable[Path]) -> Iterator[SongTokens]:
                 song_id = feature["song_id"].bytes_list.value[0]
                 speed = feature["frames_per_second"].float_list.value[0]
             except (DecodeError, IndexError) as error:
-                raise ComponentError(f"{shard} holds no songs as tokens: make it again") from error
+                raise ComponentError(
+                    f"{shard} has no songs as tokens: execute Transform again"
+                ) from error
             tokens = np.array(feature["tokens"].int64_list.value, dtype=np.int32)
             yield SongTokens(song_id, tokens, speed)
 
@@ -81,11 +83,11 @@ def read_records(path: Path) -> Iterator[bytes]:
 
 
 def _check(path: Path, content: bytes, length: int) -> None:
-    """See that `content` is `length` bytes and their masked checksum."""
+    """Check that `content` is `length` bytes and their masked checksum."""
     whole = len(content) == length + _CRC.size
     if not whole or _CRC.unpack_from(content, length)[0] != masked_crc(content[:length]):
-        what = "a checksum does not fit" if whole else "it ends within a record"
-        raise ComponentError(f"{path} is damaged ({what}): make it again")
+        what = "a checksum is wrong" if whole else "it ends within a record"
+        raise ComponentError(f"{path} is damaged ({what}): execute its component again")
 
 
 def masked_crc(content: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Windows spread evenly over some songs, by which a network is judged while it learns."""
+"""A sample of windows, spread evenly over some songs, for the validation of a network."""
 
 from __future__ import annotations
 

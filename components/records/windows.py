@@ -1,4 +1,4 @@
-"""Windows of tokens and what follows them, cut from song records in tf.data.
+"""Windows of tokens and their targets, cut from song records in tf.data.
 
 Disk and memory hold each token once. A song of n tokens gives n windows: the first is all rests and
 its target is the song's first token, which follows the paper's text.
@@ -34,7 +34,7 @@ benchmarks/windows.py prints what it is."""
 
 
 Targets = Literal["last", "every"]
-"""Which tokens are to be predicted: the one after the window, or the one after each position."""
+"""The tokens to predict: the one after the window, or the one after each position."""
 
 Cut = tuple["tf.Tensor", "tf.Tensor", "tf.Tensor"]
 """Windows, targets and weights, as :meth:`Windows.batches` has them."""
@@ -56,7 +56,7 @@ class Windows(Protocol):
     """The windows of a split, in memory or not."""
 
     def __len__(self) -> int:
-        """How many windows there are."""
+        """Return the number of windows."""
 
     def batches(
         self,

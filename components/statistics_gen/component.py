@@ -10,7 +10,7 @@ from tunesmith.components.component import Component, ParameterError, ParameterS
 
 @dataclass(frozen=True)
 class StatisticsGenInputs:
-    """The songs as tokens, and what became of the files."""
+    """The songs as tokens, and the songs as frames with the rejected files."""
 
     examples: Examples
     sequences: Sequences
@@ -18,30 +18,30 @@ class StatisticsGenInputs:
 
 @dataclass(frozen=True)
 class StatisticsGenParameters(ParameterSet):
-    """How the songs are compared."""
+    """Parameters of the comparison of songs."""
 
     listed_songs: int = parameter(
-        10, "Number of songs listed by name: the largest, the most copied.", least=1
+        10, "Number of songs listed by name (the largest, the most copied).", least=1
     )
     stretches: tuple[int, ...] = parameter(
         (8, 16, 32),
-        "Lengths of the stretches of held-out songs that are looked for in the training songs. "
-        "At 5 frames per second they are 1.6, 3.2 and 6.4 seconds.",
+        "Lengths of the stretches of held-out songs that are searched in the training songs; 8, 16 "
+        "and 32 frames are 1.6, 3.2 and 6.4 s at 5 frames per second.",
         least=3,
         unit="frames",
     )
     divisions: int = parameter(
         199,
-        "Random divisions of the songs that the drift between splits is compared with; 199 resolve "
-        "a chance of 0.005.",
+        "Number of random divisions of the songs in the permutation test of the drift; 199 resolve "
+        "a p-value of 0.005.",
         least=1,
     )
-    seed: int = parameter(0, "Random seed of the divisions.", least=0)
+    seed: int = parameter(0, "Random seed of the permutation test.", least=0)
 
     def check(self) -> None:
-        """Check that there is a stretch."""
+        """Check that there is at least one length."""
         if not self.stretches:
-            raise ParameterError("stretches", "must name one length at least")
+            raise ParameterError("stretches", "must have at least one length")
 
 
 STATISTICS_GEN: Component[StatisticsGenInputs, StatisticsGenParameters, ExampleStatistics] = (

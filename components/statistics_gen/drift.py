@@ -1,8 +1,8 @@
-"""How far apart two splits lie, and whether chance alone would part them as far.
+"""The drift between two splits, with a permutation test.
 
 A small split always differs from a large one: some frames are in one song only. So the distance is
-set beside those of random divisions of the same songs, which is a permutation test with whole songs
-as its units (Good, "Permutation, Parametric and Bootstrap Tests of Hypotheses", 2005, ch. 3).
+compared with those of random divisions of the same songs, a permutation test with whole songs as
+units (Good, "Permutation, Parametric and Bootstrap Tests of Hypotheses", 2005, ch. 3).
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ PITCH_CLASSES = 12
 
 @dataclass(frozen=True)
 class Drift:
-    """How far a split lies from the training songs.
+    """The drift of a split from the training songs.
 
     Args:
         bits: Jensen-Shannon divergence, 0 (the same) to 1 (nothing in common).
-        expected_bits: the mean of that over random divisions of the same songs.
-        chance: share of the random divisions, this one among them, that lie as far apart or
-            further; small means that the division is no accident.
+        expected_bits: its mean over random divisions of the same songs.
+        chance: p-value: share of the divisions, this one included, with at least this divergence.
     """
 
     bits: float
@@ -36,7 +35,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """How often each token occurs in each song, without the zeros.
+    """Occurrences of each token in each song, without zeros.
 
     Args:
         song: int64 [k], number of the song.

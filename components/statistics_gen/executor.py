@@ -1,9 +1,9 @@
-"""StatisticsGen: what of the Examples ExampleValidator has to look at, song by song.
+"""StatisticsGen's executor: statistics of the Examples for ExampleValidator.
 
-Transform counts what its songs add up to while it writes them. Here are the questions that need
-more than one song at once: does one of them fill the corpus, do the splits speak of the same music,
-does a held-out song stand in the training split. numpy alone, two passes over the held-out records,
-and one more over those to learn from for each held-out split.
+Transform counts over single songs while it writes them. These statistics compare songs: the largest
+songs, the drift between splits, held-out songs that are copied from training songs. numpy alone,
+two passes over the held-out records, and one more over the training records for each held-out
+split.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def execute(
     names: list[Split] = list(transform["splits"])
     read = partial(_read, examples, vocabulary)
     counted = partial(_counted, vocabulary)
-    with context.progress.task("looking at the songs of the splits"):
-        # In the order of their ids, so that nothing depends on how they are spread over files.
+    with context.progress.task("computing statistics of the splits"):
+        # In the order of their ids, so that the result does not depend on the shards.
         songs = {name: sorted(map(counted, read(name)), key=_id_of) for name in names}
         held_out = [name for name in names if name != "train"]
         content = {

@@ -1,7 +1,7 @@
-"""Checkpoints of a training: what it takes to go on after a kill as if nothing had happened.
+"""Checkpoints of a training, from which a killed training resumes exactly.
 
-A checkpoint is a folder ``<epoch>-<step>/`` with ``arrays.npz`` (numbers) and ``state.json`` (the
-rest). It is written aside and renamed, so one that is there is whole.
+A checkpoint is a folder ``<epoch>-<step>/`` with ``arrays.npz`` (variables) and ``state.json``
+(other state). It is written to a staging folder and renamed, so an existing one is complete.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from tunesmith.components.progress import Progress
 from tunesmith.components.publishing import staged_directory
 
 KEPT = 2
-"""Newest checkpoints that stay: should the disk spoil one, there is another."""
+"""Number of checkpoints to keep: if one is damaged, there is another."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The whole state of a training between two steps.
+    """The complete state of a training between two steps.
 
     Args:
-        epoch: under way, counted from 0.
-        step: steps of it that are done.
-        state: what else there is to know, as JSON.
+        epoch: the current epoch, from 0.
+        step: completed steps of the epoch.
+        state: other state, as JSON.
         arrays: the variables.
     """
 
@@ -46,11 +46,11 @@ class Checkpoint:
 
 
 class CheckpointFolder:
-    """Where one training keeps its checkpoints.
+    """The folder of the checkpoints of one training.
 
     Args:
         path: the folder.
-        fingerprint: names the parameters and the data; it is written into every checkpoint.
+        fingerprint: of the parameters and the data; it is written into every checkpoint.
     """
 
     def __init__(self, path: Path, fingerprint: str) -> None:
@@ -59,10 +59,10 @@ class CheckpointFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep the folder to this process; a kill gives it free.
+        """Lock the folder; the lock is released when the process exits.
 
         Raises:
-            ComponentError: another process has it.
+            ComponentError: another process holds the lock.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "lock").open("w") as file:
@@ -70,14 +70,15 @@ class CheckpointFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ComponentError(
-                    f"another process trains with the checkpoints in {self.path}: wait for its end"
+                    f"another process trains with the checkpoints in {self.path}: wait until it "
+                    "ends"
                 ) from None
             for partial in self.path.glob(".*.partial-*"):
                 shutil.rmtree(partial)
             yield
 
     def save(self, checkpoint: Checkpoint) -> Path:
-        """Write `checkpoint`, remove what is too old, and return the checkpoint's folder."""
+        """Write `checkpoint`, remove old ones, and return the checkpoint's folder."""
         final = self._folder(checkpoint.epoch, checkpoint.step)
         state = {"fingerprint": self._fingerprint, **checkpoint.state}
         with staged_directory(final, replace=True) as staging:
@@ -91,35 +92,37 @@ class CheckpointFolder:
         return self.path / f"{epoch:06}-{step:09}"
 
     def folders(self) -> list[Path]:
-        """The folders of whole checkpoints, oldest first."""
+        """Return the folders of complete checkpoints, oldest first."""
         if not self.path.is_dir():
             return []
         return sorted(p for p in self.path.iterdir() if re.fullmatch(r"\d{6}-\d{9}", p.name))
 
     def latest(self, progress: Progress) -> Checkpoint | None:
-        """Return the newest checkpoint that can be read, or None; what is spoilt is told.
+        """Return the newest readable checkpoint, or None; unreadable ones are reported.
 
         Raises:
-            ComponentError: the checkpoints are those of other parameters or other songs.
+            ComponentError: the checkpoints belong to other parameters or songs.
         """
         for folder in reversed(self.folders()):
             try:
                 return self.load(folder)
             except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-                progress.say(f"the checkpoint {folder} cannot be read ({error}): passed over")
+                progress.say(
+                    f"warning: the checkpoint {folder} is unreadable ({error}) and ignored"
+                )
         return None
 
     def at(self, epoch: int, step: int) -> Checkpoint:
-        """Return the checkpoint of one position.
+        """Return the checkpoint of an epoch and step.
 
         Raises:
-            ComponentError: there is none.
+            ComponentError: there is no such checkpoint.
         """
         folder = self._folder(epoch, step)
         if not folder.is_dir():
             raise ComponentError(
-                f"the workers have no checkpoint in common ({folder} is not there): remove "
-                f"{self.path} on every worker to train from the beginning"
+                f"the workers have no common checkpoint ({folder} is missing): remove {self.path} "
+                "on every worker to train from the beginning"
             )
         return self.load(folder)
 
@@ -127,14 +130,14 @@ class CheckpointFolder:
         """Read one checkpoint.
 
         Raises:
-            ComponentError: it is one of other parameters or other songs.
+            ComponentError: it belongs to other parameters or songs.
             OSError, ValueError, KeyError, zipfile.BadZipFile: it is damaged.
         """
         state = json.loads((folder / "state.json").read_text("utf-8"))
         if state.pop("fingerprint") != self._fingerprint:
             raise ComponentError(
-                f"{self.path} holds checkpoints of a training with other parameters or songs: "
-                "name another folder, or remove it"
+                f"{self.path} has checkpoints of a training with other parameters or songs: use "
+                "another folder, or remove it"
             )
         with np.load(folder / "arrays.npz", allow_pickle=False) as file:
             arrays = dict(file)

@@ -29,18 +29,18 @@ Precision = Literal["float32", "bfloat16"]
 StrategyName = Literal["none", "mirrored", "multi-worker"]
 
 TRAINING_SECONDS = 480.0
-"""So that all of ``tunesmith run`` ends within 12 minutes on two cores."""
+"""Default training time, with which ``tunesmith run`` ends within 12 minutes on two cores."""
 
 DRAFTER_BYTES = 2**20
-"""Read within a few milliseconds, and most of a corpus."""
+"""Default size of the n-gram: it holds most of a corpus and is read in a few milliseconds."""
 
 
 @dataclass(frozen=True)
 class TrainerInputs:
-    """The songs as tokens; what ExampleValidator allowed is no part of what is learned.
+    """The songs as tokens, and the anomalies, which only decide whether training may begin.
 
-    With a parent, the model to be tuned, the network begins with its weights; it is the parent that
-    Transform was given.
+    With a parent (fine-tuning) the network starts from the parent's weights; Transform must have
+    the same parent.
     """
 
     examples: Examples
@@ -50,12 +50,13 @@ class TrainerInputs:
 
 @dataclass(frozen=True)
 class ScheduleParameters(ParameterSet):
-    """How the learning rate changes; see :mod:`tunesmith.components.trainer.schedule`."""
+    """Parameters of the learning rate schedule; see
+    :mod:`tunesmith.components.trainer.schedule`."""
 
     shape: Shape = parameter(
         "cosine",
-        "Learning rate schedule: constant, cosine decay to 0 at the last of --epochs or at "
-        "--max-seconds, or halving when the loss on the songs set aside does not improve for 2 "
+        "Learning rate schedule: constant; cosine decay to 0 at the last epoch or at the time "
+        "limit; or plateau, which halves the rate when the validation loss has not improved for 2 "
         "epochs.",
         choices=get_args(Shape),
         option="--schedule",
@@ -68,12 +69,12 @@ class ScheduleParameters(ParameterSet):
         option="--warmup-steps",
     )
     plateau_factor: float = parameter(
-        0.5, "Factor that a plateau multiplies the learning rate by.", above=0, below=1
+        0.5, "Factor of the learning rate at a plateau.", above=0, below=1
     )
     plateau_patience: int = parameter(
         2,
-        "Epochs without a better loss on the songs set aside that make a plateau; fewer than "
-        "--patience, or it never comes to one.",
+        "Epochs without a lower validation loss that make a plateau; must be below patience to "
+        "take effect.",
         least=1,
         unit="epochs",
     )
@@ -81,49 +82,50 @@ class ScheduleParameters(ParameterSet):
 
 @dataclass(frozen=True)
 class WarmStartParameters(ParameterSet):
-    """The first part of the training, in which the network's forward halves learn alone.
+    """Parameters of the warm start: the network's forward halves are trained alone first.
 
-    They are a causal network, which has a target at each position of a window. A network without
-    such halves has no warm start.
+    They form a causal network, which has a target at each position of a window. Networks without
+    such halves have no warm start.
     """
 
     share: float = parameter(
         0.8,
-        "Share of epochs and time in which the forward halves of a bidirectional network learn "
-        "alone, from a target at each position; 0 = the whole network learns from the start.",
+        "Share of epochs and time of the warm start, in which only the forward halves of a "
+        "bidirectional network are trained, with a target at each position; 0 = no warm start.",
         least=0,
         below=1,
         option="--warm-start",
     )
     learning_rate: float = parameter(0.01, "Peak learning rate of the warm start.", above=0)
     batch: int = parameter(
-        16, "Windows per training step of the warm start, of all devices together.", least=1
+        16, "Windows per training step of the warm start (global batch size).", least=1
     )
 
 
 @dataclass(frozen=True)
 class RegularisationParameters(ParameterSet):
-    """What keeps a network from learning few songs by heart."""
+    """Regularisation and augmentation, against overfitting."""
 
     keys: Keys = parameter(
         "auto",
-        "Learn each window in a key drawn anew each time: none, all = one of twelve, or auto = all "
-        "where the songs have fewer than 100 windows for each token. A frame that the vocabulary "
-        "has not in that key becomes the nearest one.",
+        "Transposition of each training window to a random key: none, all = one of twelve keys, "
+        "auto = all if there are fewer than 100 windows per token. A transposed frame outside the "
+        "vocabulary is mapped to the nearest one.",
         choices=get_args(Keys),
         option="--keys",
     )
     noise: float = parameter(
         0.1,
-        "Share of the tokens in a window that are replaced by random ones while training, drawn by "
-        "their frequency.",
+        "Share of the tokens in a training window that are replaced by random tokens, drawn by "
+        "frequency.",
         least=0,
         below=1,
         option="--noise",
     )
     weight_decay: float = parameter(
         0.01,
-        "Share of each weight that a training step takes away, times the learning rate.",
+        "Decoupled weight decay: share of each weight subtracted per step, times the learning "
+        "rate.",
         least=0,
         option="--weight-decay",
     )
@@ -131,26 +133,26 @@ class RegularisationParameters(ParameterSet):
 
 @dataclass(frozen=True)
 class ServedSettings(ParameterSet):
-    """What the exported model answers besides what it learned and how the corpus was read."""
+    """Settings of the exported model: program, recommended sampling, and n-gram for a client."""
 
     program: int = parameter(
         0,
-        "General MIDI program that songs are written with; 0 = grand piano.",
+        "General MIDI program of the composed songs; 0 = grand piano.",
         least=0,
         most=127,
         option="--program",
     )
     sampling_seconds: float = parameter(
         20.0,
-        "Time for choosing the temperature and top-p that the model recommends, at most a tenth "
-        "of --max-seconds as well; 0 = the model's own distribution.",
+        "Time for choosing the recommended temperature and top-p, limited to a tenth of the whole "
+        "time limit; 0 = temperature 1 and top-p 1.",
         least=0,
         unit="seconds",
         option="--sampling-seconds",
     )
     drafter_bytes: int = parameter(
         DRAFTER_BYTES,
-        "Maximum size of the n-gram that the model carries for speculative decoding; 0 = none.",
+        "Maximum size of the n-gram exported for speculative decoding (draft model); 0 = none.",
         least=0,
         unit="bytes",
     )
@@ -158,18 +160,18 @@ class ServedSettings(ParameterSet):
 
 @dataclass(frozen=True)
 class MixtureParameters(ParameterSet):
-    """What the network is mixed with; see :mod:`tunesmith.components.mixture.mixture`."""
+    """Parameters of the mixture; see :mod:`tunesmith.components.mixture.mixture`."""
 
     mix: Mix = parameter(
         "all",
-        "What the model predicts with: the network mixed with n-grams of the training songs and of "
-        "the window itself, or the network alone.",
+        "Predictor: all = mixture of the network with n-grams of the training songs and of the "
+        "window; network = the network alone.",
         choices=get_args(Mix),
         option="--mix",
     )
     table_mebibytes: float = parameter(
         64.0,
-        "Maximum size of the table of n-grams; the most frequent ones are kept.",
+        "Maximum size of the n-gram table, which keeps the most frequent contexts.",
         least=0,
         unit="MiB",
         option="--table-mib",
@@ -178,7 +180,7 @@ class MixtureParameters(ParameterSet):
 
 @dataclass(frozen=True)
 class TrainerParameters(ParameterSet):
-    """How a network is trained; the recipe ``paper`` has the paper's values."""
+    """Parameters of the training; the recipe ``paper`` has the paper's values."""
 
     network: str = parameter(
         "paper",
@@ -190,7 +192,10 @@ class TrainerParameters(ParameterSet):
     architecture: Any = dependent("network", sizes_kinds)
     epochs: int = parameter(1000, "Maximum number of epochs.", least=1, option="--epochs")
     batch: int = parameter(
-        64, "Windows per training step, of all devices together.", least=1, option="--batch"
+        64,
+        "Windows per training step (global batch size of all devices).",
+        least=1,
+        option="--batch",
     )
     learning_rate: float = parameter(
         0.001, "Peak learning rate (Nadam).", above=0, option="--learning-rate"
@@ -200,35 +205,35 @@ class TrainerParameters(ParameterSet):
     regularisation: RegularisationParameters = field(default_factory=RegularisationParameters)
     clip_norm: float | None = parameter(
         1.0,
-        "Maximum global norm of the gradients; larger ones are scaled down.",
+        "Maximum global norm of the gradients (clipping).",
         above=0,
         option="--clip-norm",
     )
     patience: int = parameter(
         5,
-        "Stop after this many epochs without a better loss on the songs set aside.",
+        "Early stopping: number of epochs without a lower validation loss.",
         least=1,
         unit="epochs",
         option="--patience",
     )
     cut_share: float = parameter(
         0.1,
-        "Share of the training songs that are set aside and not learned; the epoch that predicts "
-        "them best is kept. 0 = judge by the songs that are learned.",
+        "Share of the training songs held out for validation; the weights of the epoch with the "
+        "lowest validation loss are kept. 0 = validate on training songs.",
         least=0,
         below=1,
     )
     maximum_seconds: float | None = parameter(
         TRAINING_SECONDS,
-        "Time limit of the whole component: reading, learning, judging and exporting. Several "
-        "workers, whose clocks differ, have none.",
+        "Time limit of the component, from reading to exporting. Training with several workers, "
+        "whose clocks differ, has no time limit.",
         above=0,
         unit="seconds",
         option="--max-seconds",
     )
     epoch_steps: int | None = parameter(
         256,
-        "Maximum number of steps in an epoch; a longer pass over the windows is several epochs.",
+        "Maximum steps per epoch; a longer pass over the windows is divided into several epochs.",
         least=1,
         unit="steps",
     )
@@ -237,20 +242,20 @@ class TrainerParameters(ParameterSet):
     )
     precision: Precision = parameter(
         "float32",
-        "Precision of the matrix products; weights and loss are float32 in any case.",
+        "Precision of matrix products; weights and loss are always float32.",
         choices=get_args(Precision),
         option="--precision",
     )
     strategy: StrategyName = parameter(
         "none",
-        "Train on one device, on every GPU of this machine, or on the workers of TF_CONFIG; each "
-        "worker runs the same command with a --root of its own.",
+        "Distribution strategy: none = one device, mirrored = all GPUs of this machine, "
+        "multi-worker = the workers of TF_CONFIG, each running the same command with its own root.",
         choices=get_args(StrategyName),
         option="--strategy",
     )
     memory_mebibytes: float = parameter(
         1024.0,
-        "Memory for the windows; a larger corpus is read in shuffled blocks.",
+        "Maximum memory for the windows; a larger corpus is read in shuffled blocks.",
         above=0,
         unit="MiB",
         option="--memory-mib",
@@ -259,7 +264,7 @@ class TrainerParameters(ParameterSet):
     settings: ServedSettings = field(default_factory=ServedSettings)
     checkpoint_seconds: float | None = parameter(
         60.0,
-        "Time between two checkpoints, besides the one after each epoch.",
+        "Time between checkpoints; there is also one after each epoch.",
         above=0,
         unit="seconds",
         option="--checkpoint-seconds",
@@ -267,8 +272,7 @@ class TrainerParameters(ParameterSet):
     )
     checkpoint_steps: int | None = parameter(
         None,
-        "Save a checkpoint every this many steps as well. Workers of one training go by steps "
-        "alone.",
+        "Steps between checkpoints. Several workers save only by steps and after each epoch.",
         least=1,
         unit="steps",
         option="--checkpoint-steps",
@@ -276,23 +280,23 @@ class TrainerParameters(ParameterSet):
     )
     tensorboard: Path | None = parameter(
         None,
-        "Folder of the TensorBoard logs; ROOT/tensorboard unless given.",
+        "Folder of the TensorBoard logs; none = ROOT/tensorboard.",
         option="--tensorboard-dir",
         affects_result=False,
     )
 
     def check(self) -> None:
-        """Check that several workers are stopped by epochs."""
+        """Check that several workers have no time limit."""
         is_given = self.maximum_seconds not in (None, TRAINING_SECONDS)
         if self.strategy == "multi-worker" and is_given:
             raise ParameterError(
                 "maximum_seconds",
-                "must be left out with several workers, whose clocks differ: limit the epochs",
+                "cannot be set with several workers, whose clocks differ: limit the epochs instead",
             )
 
     @property
     def time_limit(self) -> float | None:
-        """Seconds for the whole component; None without a limit."""
+        """Time limit of the component in seconds; None without a limit."""
         return None if self.strategy == "multi-worker" else self.maximum_seconds
 
 

@@ -1,4 +1,4 @@
-"""How much of the time limit is left: for learning, and for what has to follow it."""
+"""The time limit of a training: the time for training steps, and the time reserved for export."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 FINISHING_SECONDS = 20.0
-"""Kept for what follows the last step: writing the SavedModel and its warm-up requests takes some
-10 s on two cores, and more where others use them."""
+"""Reserved for the export after the last step: writing the SavedModel and its warm-up requests
+takes some 10 s on two cores, and more on a busy machine."""
 
 LARGEST_SHARE = 1 / 3
-"""Of the limit that is kept for finishing, at most: otherwise a short training learns nothing."""
+"""Maximum share of the limit that is reserved: otherwise a short training has no time for steps."""
 
 
 @dataclass
 class Deadline:
-    """The time limit of a training that may have been stopped and started again.
+    """The time limit of a training that may have been interrupted and resumed.
 
     Args:
-        maximum: seconds for everything, of all runs together; None for no limit.
-        clock: seconds that only grow.
-        before: seconds that earlier runs took.
-        finishing: seconds kept for what follows the last judgement.
+        maximum: seconds for the whole component, of all runs together; None for no limit.
+        clock: seconds of a monotonic clock.
+        before: seconds of earlier runs.
+        finishing: seconds reserved after the last validation.
     """
 
     maximum: float | None
@@ -36,21 +36,21 @@ class Deadline:
         self._started = self.clock()
 
     def elapsed(self) -> float:
-        """Seconds that all runs took until now."""
+        """Return the seconds of all runs until now."""
         return self.before + self.clock() - self._started
 
     def left_to_learn(self, judging: float) -> float:
-        """Seconds until learning has to end; infinite without a limit.
+        """Return the seconds until training has to end; infinite without a limit.
 
         Args:
-            judging: seconds that the last judgement will take.
+            judging: seconds that the last validation will take.
         """
         if self.maximum is None:
             return math.inf
         return self._learning(judging) - self.elapsed()
 
     def share(self, judging: float) -> float:
-        """Share, 0 to 1, of the time for learning that has passed; 0 without a limit.
+        """Return the used share of the training time, 0 to 1; 0 without a limit.
 
         Args:
             judging: see :meth:`left_to_learn`.

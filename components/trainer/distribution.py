@@ -1,7 +1,7 @@
-"""On how many devices, in how many processes, a model trains: TensorFlow's synchronous strategies.
+"""TensorFlow's synchronous distribution strategies: one device, several, or several workers.
 
-A step is the same whatever the strategy: its batch is cut into equal parts, one for each replica,
-and the gradients are summed over all of them before the weights move.
+A step is the same under each strategy: its batch is split into equal parts, one for each replica,
+and the gradients are summed over all replicas before the update.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def open_strategy(name: StrategyName, batch: int) -> tf.distribute.Strategy:
     names (see TensorFlow's guide to MultiWorkerMirroredStrategy).
 
     Args:
-        name: which.
-        batch: windows of a step, of all replicas together.
+        name: of the strategy.
+        batch: global batch size.
 
     Raises:
-        ComponentError: TF_CONFIG is not set, or the batch cannot be cut into equal parts.
+        ComponentError: TF_CONFIG is not set, or the batch cannot be split into equal parts.
     """
     if name == "multi-worker":
         strategy = _join_workers()
@@ -44,14 +44,14 @@ def open_strategy(name: StrategyName, batch: int) -> tf.distribute.Strategy:
         strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
     if batch % strategy.num_replicas_in_sync:
         raise ComponentError(
-            f"a batch of {batch} cannot be cut into {strategy.num_replicas_in_sync} equal parts: "
-            "give a --batch that can"
+            f"trainer.batch must be a multiple of {strategy.num_replicas_in_sync}, the number of "
+            f"replicas, not {batch}"
         )
     return strategy
 
 
 def _join_workers() -> tf.distribute.Strategy:
-    """Return the strategy of this worker; it must come before TensorFlow's first operation."""
+    """Return the strategy of this worker; must be called before TensorFlow's first operation."""
     if not os.environ.get("TF_CONFIG"):
         raise ComponentError(
             "the multi-worker strategy needs TF_CONFIG: set it to "
@@ -65,20 +65,20 @@ def _join_workers() -> tf.distribute.Strategy:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (RuntimeError, ValueError) as error:
         raise ComponentError(
-            f"the workers cannot be joined ({str(error).splitlines()[0]}): check TF_CONFIG, and "
-            "train in a process of its own"
+            f"the workers cannot be connected ({str(error).splitlines()[0]}): check TF_CONFIG, and "
+            "train in a separate process"
         ) from error
 
 
 def distribute(
     strategy: tf.distribute.Strategy, batches: Callable[[], tf.data.Dataset], batch: int
 ) -> tf.data.Dataset:
-    """Return the batches of `batches`, each cut into the parts of this process's replicas.
+    """Return the batches of `batches`, each split into the parts of this process's replicas.
 
     Args:
-        strategy: whose replicas.
-        batches: makes the dataset of whole batches, each of `batch` elements.
-        batch: see above.
+        strategy: the strategy.
+        batches: returns the dataset of global batches, each of `batch` elements.
+        batch: global batch size.
     """
 
     def parts(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -98,7 +98,7 @@ def distribute(
 
 
 def common_position(strategy: tf.distribute.Strategy, epoch: int, step: int) -> tuple[int, int]:
-    """Return the earliest (epoch, step) that a process of `strategy` names."""
+    """Return the earliest (epoch, step) among the processes of `strategy`."""
     import tensorflow as tf
 
     if strategy.num_replicas_in_sync == 1:

@@ -1,7 +1,7 @@
-"""Trainer: learns the next token from its window and exports its best epoch.
+"""Trainer's executor: trains a network to predict the next token, and exports its best epoch.
 
-Which epoch that is, and when to stop, is judged by a cut of the training songs: the eval split is
-not looked at here.
+The best epoch and early stopping are decided by validation songs, which are a part of the training
+songs; the eval split is not read here.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from tunesmith.components.trainer.recommended_sampling import time_for_sampling
 from tunesmith.components.trainer.training_log import ScalarLog, TensorBoardLog
 from tunesmith.components.trainer.training_loop import (
     STATE_FORMAT,
-    Course,
     TrainingLoop,
+    TrainingPlan,
     TrainingState,
 )
 from tunesmith.components.trainer.tuning import known_to, parent_of, starting_weights
@@ -50,25 +50,25 @@ if TYPE_CHECKING:
 
 
 EVAL_BATCH = 256
-"""Windows judged at a time."""
+"""Batch size of the validation."""
 
 JUDGED_WINDOWS = 2048
-"""Windows of the songs set aside that each epoch is judged by, at most: the standard error of their
-mean loss is some 0.05 nats, and two cores take about two seconds for them."""
+"""Maximum number of validation windows: the standard error of their mean loss is some 0.05 nats,
+and two cores take about two seconds for them."""
 
 
 def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Context) -> None:
     """Write a :class:`~tunesmith.components.artifacts.TrainedModel` into the output
     folder.
 
-    The loss is the sparse categorical cross-entropy in nats per window, the optimizer Nadam
-    (Dozat 2016), as in the paper's program. Killed and called again with the same examples,
-    parameters and checkpoint folder, it goes on from the last checkpoint and comes to the result
-    that it would have come to.
+    The loss is the sparse categorical cross-entropy in nats per window, the optimizer Nadam (Dozat
+    2016), as in the paper's program. A killed training that is called again with the same examples,
+    parameters and checkpoint folder resumes from the last checkpoint, with the same result as an
+    uninterrupted one.
 
     Raises:
-        ComponentError: the examples have no windows, the loss is no longer a number, or the
-            checkpoints belong to another training.
+        ComponentError: the examples have no songs, the loss is not finite, or the checkpoints
+            belong to another training.
     """
     choosing = time_for_sampling(parameters.settings.sampling_seconds, parameters.time_limit)
     deadline = Deadline(parameters.time_limit, finishing=FINISHING_SECONDS + choosing)
@@ -78,16 +78,16 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
     parent = parent_of(inputs.parent, parameters, vocabulary)
     index = SongIndex.of(examples.shards("train"))
     if not index.tokens:
-        raise ComponentError("the train split has no windows: give more songs")
+        raise ComponentError("the train split has no songs: give more songs")
     learned, cut = index.split_off(parameters.cut_share)
     if not len(cut):
-        progress.say("no song is set aside: each epoch is judged by the songs that it learned")
+        progress.say("there are no validation songs: epochs are validated on the training songs")
     window = parameters.architecture.window
     memory = int(parameters.memory_mebibytes * MEBIBYTE)
     train = open_windows(learned, window, vocabulary.rests, memory)
     judged = WindowSample.of(cut if len(cut) else learned, window, vocabulary.rests, JUDGED_WINDOWS)
-    # Frames that only songs set aside have count as the nearest learned ones, as eval songs' frames
-    # do: otherwise that epoch would be best that is the least sure of anything.
+    # Frames that only validation songs have are mapped to the nearest frames of the training songs,
+    # as the frames of eval songs are: otherwise the least confident epoch would be the best.
     counts = learned.counts(len(vocabulary))
     renamed = nearest_known(vocabulary, (counts > 0) | known_to(parent, vocabulary))
     judged = judged.renamed(renamed)
@@ -122,7 +122,7 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
             learner,
             train,
             judged,
-            _course(parameters, is_tuned=parent is not None),
+            _plan(parameters, is_tuned=parent is not None),
             checkpoints,
             _log(parameters, context, fingerprint),
             _resume(checkpoints, learner, strategy, progress),
@@ -135,12 +135,12 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
 
     served = network.for_serving(learner.model, len(vocabulary), parameters.architecture)
     if counted is not None:
-        with progress.task("weighing the network against what was counted"):
+        with progress.task("fitting the mixture of the network with the n-grams"):
             served = counted.mixed_with(served, renamed, parameters.seed)
     generate = generate_signature(served, window, len(vocabulary))
     chosen = None
     if choosing:
-        with progress.task("choosing the sampling that the model recommends"):
+        with progress.task("choosing the recommended sampling"):
             chosen = recommend(generate, index, vocabulary, window, parameters.seed, choosing)
     export_model(
         served,
@@ -178,30 +178,29 @@ def execute(inputs: TrainerInputs, parameters: TrainerParameters, context: Conte
 
 
 def _outcome(loss: float, frequencies: float, is_cut: bool) -> str:
-    """Return in words how well the songs that an epoch is judged by are predicted."""
+    """Return the validation loss in words, compared with the unigram loss."""
     return (
-        f"{'songs set aside' if is_cut else 'the songs that were learned'} are predicted with "
-        f"{loss:.2f} nats a frame, as if each were one of {math.exp(loss):.0f} equally likely "
-        f"frames; how often each frame occurs leaves {frequencies:.2f} nats, or one of "
-        f"{math.exp(frequencies):.0f}"
+        f"{'validation loss' if is_cut else 'training loss'} {loss:.2f} nats per frame (perplexity "
+        f"{math.exp(loss):.0f}); loss of the frame frequencies alone {frequencies:.2f} nats "
+        f"(perplexity {math.exp(frequencies):.0f})"
     )
 
 
 def _warm_batch(parameters: TrainerParameters, replicas: int) -> int | None:
-    """Return the windows in a step of the warm start, which replicas can share; None without it."""
+    """Return the batch size of the warm start, a multiple of `replicas`; None without one."""
     if parameters.warm_start.share == 0 or parameters.epochs == 1:
         return None
     return math.ceil(parameters.warm_start.batch / replicas) * replicas
 
 
 def _in_keys(parameters: TrainerParameters, windows: int, tokens: int) -> bool:
-    """Return whether the songs are learned in other keys as well."""
+    """Return whether training windows are transposed to other keys."""
     keys = parameters.regularisation.keys
     return keys == "all" or (keys == "auto" and windows < FEW_WINDOWS * tokens)
 
 
 def _eval_batch(windows: int, replicas: int) -> int:
-    """Return a batch that all replicas can share, with little filling where windows are few."""
+    """Return the batch size of the validation, a multiple of `replicas`, with little padding."""
     return math.ceil(min(EVAL_BATCH, windows) / replicas) * replicas
 
 
@@ -211,7 +210,7 @@ def _fingerprint(
     index: SongIndex,
     parent: PushedModel | None,
 ) -> str:
-    """Return what names a training by all that its result depends on, but for the code."""
+    """Return the fingerprint of a training: all that its result depends on, except the code."""
     parts = [
         STATE_FORMAT,
         result_parameters(parameters),
@@ -223,10 +222,10 @@ def _fingerprint(
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _course(parameters: TrainerParameters, is_tuned: bool) -> Course:
+def _plan(parameters: TrainerParameters, is_tuned: bool) -> TrainingPlan:
     alone = parameters.strategy != "multi-worker"
-    return Course(
-        # The first one is the parent as it is.
+    return TrainingPlan(
+        # The first epoch is the validation of the parent.
         parameters.epochs + is_tuned,
         parameters.patience,
         parameters.learning_rate,
@@ -236,7 +235,7 @@ def _course(parameters: TrainerParameters, is_tuned: bool) -> Course:
         parameters.warm_start.share,
         parameters.warm_start.learning_rate,
         parameters.checkpoint_steps,
-        # Workers save at the same steps, or there is none that all can go on from.
+        # Workers must save at the same steps to have a common checkpoint.
         parameters.checkpoint_seconds if alone else None,
     )
 
@@ -262,7 +261,7 @@ def _resume(
     strategy: tf.distribute.Strategy,
     progress: Progress,
 ) -> TrainingState:
-    """Return the state to start from: the last checkpoint's, or the beginning."""
+    """Return the state to resume from: that of the last checkpoint, or a new one."""
     if checkpoints is None:
         return TrainingState()
     found = checkpoints.latest(progress)
@@ -271,8 +270,8 @@ def _resume(
     if agreed == (0, 0):
         return TrainingState()
     if agreed != mine:
-        # A worker that was killed before the others has no newer one.
+        # A worker that was killed before the others has an older checkpoint.
         found = checkpoints.at(*agreed)
     assert found is not None
-    progress.say(f"training goes on from epoch {found.epoch + 1}, step {found.step}")
+    progress.say(f"training resumes from epoch {found.epoch + 1}, step {found.step}")
     return TrainingState.from_checkpoint(found, learner)

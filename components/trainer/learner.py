@@ -1,4 +1,4 @@
-"""The network under training: one step, one judgement, and its whole state as arrays."""
+"""The network in training: training steps, validation, and its complete state as arrays."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 @dataclass(frozen=True)
 class Lesson:
-    """A part of the training in which the same weights learn from the same kind of targets.
+    """A phase of the training with the same trainable weights and kind of targets.
 
     Args:
         name: in progress and history.
         batch: windows in a step.
-        every_position: what is predicted at each position; None for the token after the window.
-        weights: the variables that learn; None for all.
+        every_position: predictor at each position; None to predict only the token after the window.
+        weights: the trainable variables; None for all.
     """
 
     name: str
@@ -41,25 +41,25 @@ class Lesson:
 
     @property
     def targets(self) -> Targets:
-        """Which tokens are to be predicted."""
+        """The tokens to predict."""
         return "last" if self.every_position is None else "every"
 
 
 class Learner:
     """A network and its optimizer, Nadam (Dozat 2016), as in the paper's program.
 
-    :attr:`lessons` are what it learns by, one after the other: the warm start, if the network has
-    one and it is asked for, and the whole network.
+    :attr:`lessons` are the phases of the training: the warm start, if the network has one and it is
+    enabled, and the training of the whole network.
 
     Args:
-        network: what is built and trained.
+        network: the network to build and train.
         vocabulary_size: V, tokens known.
         sizes: of the network.
         strategy: the devices.
         seed: of the weights and the dropout.
         batch: windows in a step.
-        warm_batch: windows in a step of the warm start; None to leave it out.
-        eval_batch: windows judged at a time.
+        warm_batch: windows in a step of the warm start; None for no warm start.
+        eval_batch: batch size of the validation.
         clip_norm: the gradients' global norm is cut down to this (Pascanu, Mikolov and Bengio
             2013); None leaves it.
         weight_decay: share of a weight, but for biases, that a step takes away, times the learning
@@ -115,7 +115,7 @@ class Learner:
         if warm is not None and warm_batch is not None:
             first = Lesson("warm start", warm_batch, warm.every_position, warm.weights)
             self.lessons = [first, whole]
-        # Keras keeps AutoGraph from its layers; converting the rest would double the tracing time.
+        # Keras layers do without AutoGraph; converting the rest would double the tracing time.
         self.steps = [
             tf.function(partial(self._train, lesson), autograph=False) for lesson in self.lessons
         ]
@@ -130,7 +130,7 @@ class Learner:
         count: tf.Tensor,
         lesson: int = -1,
     ) -> tf.Tensor:
-        """Move the weights by one step; returns the sum of the losses before it, in nats.
+        """Do one training step; returns the sum of the losses before it, in nats.
 
         With several targets in a window it is their mean loss times the number of windows.
 
@@ -145,14 +145,14 @@ class Learner:
         return self.steps[lesson](windows, targets, weight, count)
 
     def begin(self) -> None:
-        """Forget the optimizer's moments: another lesson begins."""
+        """Reset the optimizer's moments at the beginning of a lesson."""
         for variable, value in zip(self._optimizer.variables, self._fresh_optimizer, strict=True):
             variable.assign(value)
 
     def batches(
         self, windows: Windows, shuffle: Shuffle, first_step: int, lesson: int = -1
     ) -> tf.data.Dataset:
-        """Return what :meth:`train` takes, from `first_step` to the end of the pass."""
+        """Return the arguments of :meth:`train`, from `first_step` to the end of the pass."""
         batch, targets = self.lessons[lesson].batch, self.lessons[lesson].targets
         return distribute(
             self._strategy,
@@ -169,15 +169,15 @@ class Learner:
         return float(np.sum([float(each) for each in sums]) / len(windows))
 
     def set_learning_rate(self, rate: float) -> None:
-        """Set the rate of the next steps."""
+        """Set the learning rate of the next steps."""
         self._optimizer.learning_rate.assign(rate)
 
     def weights(self) -> list[NDArray[Any]]:
-        """Return what the model has learned."""
+        """Return the weights of the model."""
         return [np.array(weight.numpy()) for weight in self.model.weights]
 
     def set_weights(self, weights: list[NDArray[Any]]) -> None:
-        """Put back what :meth:`weights` returned."""
+        """Set the weights that :meth:`weights` returned."""
         for variable, value in zip(self.model.weights, weights, strict=True):
             variable.assign(value)
 
@@ -186,10 +186,10 @@ class Learner:
         return {name: np.array(variable.numpy()) for name, variable in self._variables()}
 
     def set_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Put back what :meth:`arrays` returned.
+        """Set the variables that :meth:`arrays` returned.
 
         Raises:
-            KeyError: `arrays` are those of another network.
+            KeyError: `arrays` belong to another network.
         """
         for name, variable in self._variables():
             variable.assign(arrays[name])
@@ -232,10 +232,10 @@ class Learner:
     def _varied(
         self, lesson: Lesson, windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor
     ) -> Cut:
-        """Return windows in other keys and with noise, as drawn for this step and replica."""
+        """Return augmented windows, with keys and noise drawn for this step and replica."""
         import tensorflow as tf
 
-        # A function of the step alone, so that a training that goes on draws what it would have.
+        # The seed depends only on the step, so that a resumed training draws the same.
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         step = tf.cast(self._optimizer.iterations, tf.int64) * 2 + (lesson.weights is None)
         seed = tf.stack(

@@ -1,4 +1,4 @@
-"""Which known frame a frame is nearest to, told by names: each number in a name is a pitch."""
+"""The nearest known frame of a frame, by names: each number in a name is a pitch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tunesmith.components.encodings.encoding import TokenVocabulary
 from tunesmith.components.encodings.names import pitches_in
 
 _PITCHES = 160
-"""Some more than MIDI has: a shifted frame may go beyond."""
+"""Number of pitches; more than MIDI has, because a transposed frame may exceed its range."""
 
 
 def sounding_pitches(names: list[str]) -> NDArray[np.float32]:
-    """Return which pitches sound in the frames of these names, 0 or 1, float32 [names, 160]."""
+    """Return the sounding pitches of the frames of these names, 0 or 1, float32 [names, 160]."""
     found = np.zeros((len(names), _PITCHES), np.float32)
     for row, name in enumerate(names):
         found[row, [pitch for pitch in pitches_in(name) if pitch < _PITCHES]] = 1
@@ -28,11 +28,11 @@ def overlaps(known: NDArray[np.float32], wanted: NDArray[np.float32]) -> NDArray
 
 
 def nearest_known(vocabulary: TokenVocabulary, known: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the token that each token counts as if only some were known, int32 [V].
+    """Return the nearest known token of each token, int32 [V].
 
-    A known token is itself. Another is the known sounding one of the same part that it overlaps
-    most, and of equals the most frequent, as the vocabulary has it for frames that it does not
-    know (:meth:`tunesmith.music.Vocabulary.encode`). A part without a known token stays as it is.
+    A known token is its own nearest. For others it is the known sounding token of the same part
+    with the largest overlap, and of equal ones the most frequent, as in
+    :meth:`tunesmith.music.Vocabulary.encode`. Tokens of a part without known tokens are unchanged.
 
     Args:
         vocabulary: the tokens.

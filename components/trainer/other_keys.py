@@ -1,7 +1,7 @@
-"""Tokens in other keys: which token of the vocabulary a frame becomes when it is shifted.
+"""Transposition of tokens within the vocabulary, and noise: augmentation of training windows.
 
-The vocabulary stays what it is, so that nothing has to be predicted that no song is written with. A
-shifted frame that it does not know becomes the known one that it overlaps most.
+The vocabulary is not extended, so that no frame is predicted that occurs in no song. A transposed
+frame outside the vocabulary is mapped to the token with the largest overlap.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 FEW_WINDOWS = 100
-"""Training windows for each token of the vocabulary below which songs are few, and learned in other
-keys; the paper's songs have 39, the demo's chorales 79, POP909's melodies 1,223 (docs/gates.md)."""
+"""Training windows per token of the vocabulary, below which ``keys = auto`` transposes the windows;
+the paper's songs have 39, the demo's chorales 79, POP909's melodies 1,223 (docs/gates.md)."""
 
 UNKNOWN_SHARE = 0.1
-"""Of a window's tokens that may have no token in another key; they stay in their own."""
+"""Maximum share of a window's tokens without a token in another key; they are not transposed."""
 
 
 def shift_table(vocabulary: TokenVocabulary) -> NDArray[np.int32]:
-    """Return the token that each token becomes in each key, int32 [keys, V].
+    """Return the transposed token of each token in each key, int32 [keys, V].
 
-    Frames are told by their names: each number is a pitch. -1 stands where no frame of the same
-    part has a pitch in common with the shifted one. Row ``KEYS.index(0)`` is 0, 1, 2, …
+    Frames are parsed from their names: each number is a pitch. -1 means that no frame of the same
+    part has a pitch in common with the transposed one. Row ``KEYS.index(0)`` is 0, 1, 2, …
     """
     table = np.empty((len(KEYS), len(vocabulary)), np.int32)
     for part in vocabulary.ranges:
@@ -52,10 +52,10 @@ def shift_table(vocabulary: TokenVocabulary) -> NDArray[np.int32]:
 def in_other_keys(
     windows: tf.Tensor, targets: tf.Tensor, weight: tf.Tensor, table: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return each window, with its targets and weights, in a key drawn for it.
+    """Return each window, with its targets and weights, transposed to a random key.
 
-    One that the vocabulary cannot say there stays in its own key: where a target has no token, or
-    more than a tenth of the window's tokens have none.
+    A window is not transposed if a target has no token in the key, or more than a tenth of its
+    tokens have none.
 
     Args:
         windows: int32 [batch, window].
@@ -84,10 +84,9 @@ def in_other_keys(
 
 
 def noised(windows: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Return windows in which a share of the tokens is drawn anew from all tokens of the batch.
+    """Return windows with a share of the tokens replaced by random tokens of the batch.
 
-    That is a draw by the tokens' frequency: unigram noising (Xie et al. 2017), which is to a
-    network what smoothing is to counts.
+    This is unigram noising (Xie et al. 2017), which corresponds to the smoothing of counts.
 
     Args:
         windows: int32 [batch, window].

@@ -1,4 +1,4 @@
-"""Where an epoch begins and ends: a pass over the windows, or a part of one that is too long."""
+"""Epochs: passes over the windows, or equal parts of a pass that is too long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model gets besides its network: counted parts, and the sampling that it recommends."""
+"""The parts of a model besides its network: n-gram counts and the recommended sampling."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def count_parts(
     progress: Progress,
     base: ContextTable | None = None,
 ) -> Prepared | None:
-    """Return what the network will be mixed with; None where it stays alone.
+    """Return the counted parts of the mixture; None for the network alone.
 
     Args:
         parameters: of the Trainer.
         vocabulary: of the songs.
         train: all training songs.
-        cut: those of them that are set aside.
-        progress: where it is said.
-        base: what the parent of a tuning has counted.
+        cut: the validation songs among them.
+        progress: where progress is shown.
+        base: counts of the parent model.
     """
     if parameters.mixture.mix == "network":
         return None
@@ -69,15 +69,15 @@ def recommend(
     seed: int,
     seconds: float,
 ) -> Recommendation | None:
-    """Return the sampling whose songs are most like the training songs; None without time for it.
+    """Return the sampling whose songs are most similar to the training songs; None without time.
 
     Args:
         generate: the signature of the model.
         index: all training songs, of which those in their own key count.
         vocabulary: of the songs.
         window: tokens that the model sees.
-        seed: of the songs that are drawn.
-        seconds: how long it may take.
+        seed: of the composed songs.
+        seconds: time limit.
     """
     if not seconds:
         return None

@@ -1,7 +1,7 @@
-"""The sampling that a model recommends: the one whose songs are most like the training songs.
+"""The recommended sampling of a model: its songs are the most similar to the training songs.
 
-Songs are drawn with each candidate and measured as docs/evaluation.md says, beside training songs
-alone: held-out songs stay unseen until the Evaluator reads them. The candidates are thinned by
+Songs are composed with each candidate and measured as in docs/evaluation.md, compared with training
+songs only: held-out songs are not read before the Evaluator. The candidates are reduced by
 successive halving (Jamieson and Talwalkar 2016, "Non-stochastic Best Arm Identification and
 Hyperparameter Optimization"): many get few songs, the best of them more.
 """
@@ -33,7 +33,7 @@ CANDIDATES = tuple(
     RecommendedSampling(temperature, top_p=top_p)
     for temperature, top_p in product((1.1, 1.0, 0.9, 0.8), (1.0, 0.96, 0.9))
 )
-"""What is tried: the model's own distribution, and what lies around it."""
+"""The candidates: the model's own distribution, and lower and higher temperatures and top-p."""
 
 ROUNDS = ((12, 3), (5, 7), (2, 18))
 """Candidates of each round and songs of each; a round has about as many songs as any other, so that
@@ -52,11 +52,11 @@ MOST_CORPUS_SONGS = 200
 """Training songs that are measured, spread evenly; a song takes 10 ms."""
 
 LEAST_WIDTHS = {"share": 0.02, "pitches": 0.1, "semitones": 1.0, "bits": 0.1, "frames": 1.0}
-"""By unit, how wide the corpus's range counts at least: where all songs have the same value, a
-difference that nobody hears is none."""
+"""Minimum width of the corpus's range, by unit: if all songs have the same value, an inaudible
+difference must not count."""
 
 LARGEST_SHARE = 0.1
-"""Of the time for training, at most."""
+"""Maximum share of the training time."""
 
 
 class Draw(Protocol):
@@ -70,11 +70,11 @@ class Draw(Protocol):
 
 @dataclass(frozen=True)
 class Tried:
-    """A candidate and how its songs compare.
+    """A candidate, and the comparison of its songs with the corpus.
 
     Args:
         sampling: the candidate.
-        songs: how many were drawn.
+        songs: number of composed songs.
         distance: mean over the measures of :func:`distance`.
         within: for each measure the share of the songs between the corpus's 5 and 95 %.
     """
@@ -98,13 +98,13 @@ class Tried:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What was chosen, and of what.
+    """The recommended sampling and the candidates.
 
     Args:
         sampling: the best candidate; the model's own distribution if there was no time.
-        tried: all candidates, the best first; none if there was no time.
+        tried: all candidates, best first; empty if there was no time.
         steps: frames of each song.
-        seconds: what choosing took, tracing included.
+        seconds: duration of the choice, including tracing.
     """
 
     sampling: RecommendedSampling
@@ -128,11 +128,11 @@ class Recommendation:
 
 
 def time_for_sampling(seconds: float, maximum_seconds: float | None) -> float:
-    """Return how long :func:`recommend_sampling` may take, in seconds.
+    """Return the time limit of :func:`recommend_sampling`, in seconds.
 
     Args:
-        seconds: that it may take in any case.
-        maximum_seconds: of the whole training; None without a limit.
+        seconds: the parameter.
+        maximum_seconds: time limit of the training; None without a limit.
     """
     return min(seconds, LARGEST_SHARE * (maximum_seconds or np.inf))
 

@@ -1,7 +1,6 @@
 """The learning rate at each step: a pure function of the step and of the losses so far.
 
-It has no state of its own, so a training that goes on after a kill has the rates of one that ran
-through.
+It has no state, so a resumed training has the same rates as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ def learning_rate(
 
     ``constant`` is the paper's; ``cosine`` is half a cosine wave from the peak to 0 (Loshchilov and
     Hutter 2017, without restarts), over all epochs or the time limit, whichever is used up first;
-    ``plateau`` is cut each time that the loss on the songs set aside has not improved for a while.
-    A warm-up rises linearly to the peak (Goyal et al. 2017).
+    ``plateau`` reduces the rate each time that the validation loss has not improved for some
+    epochs. A warm-up rises linearly to the peak (Goyal et al. 2017).
 
     Args:
         schedule: the shape and its numbers.
@@ -35,7 +34,7 @@ def learning_rate(
         step: steps of the lesson done before.
         total: steps of the lesson.
         time_share: share of the lesson's time that has passed; 0 without a time limit.
-        losses: on the songs set aside, after each epoch done before.
+        losses: validation loss after each completed epoch.
     """
     if step < schedule.warmup_steps:
         return peak * (step + 1) / schedule.warmup_steps

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class ScalarLog(Protocol):
-    """Where numbers that change over a training go."""
+    """A log of scalars over the steps of a training."""
 
     def write(self, step: int, **scalars: float) -> None:
         """Log `scalars` as they are after `step` steps."""

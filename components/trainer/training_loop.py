@@ -1,4 +1,4 @@
-"""The loop over epochs and steps: what follows what, and how it is picked up after a kill."""
+"""The training loop over lessons, epochs and steps, which can be resumed from a checkpoint."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from tunesmith.components.trainer.component import ScheduleParameters
 
 LOOK_SECONDS = 0.5
-"""Between two looks at the loss: each waits for the device, which otherwise runs ahead."""
+"""Time between two readings of the loss: each waits for the device, which otherwise runs ahead."""
 
 PARENT = "parent"
-"""The lesson of the epoch in which nothing is learned: the model that is tuned, as it is."""
+"""Name of the first epoch of a fine-tuning: the validation of the parent, without training."""
 
 STATE_FORMAT = 3
-"""Counts the changes after which an older checkpoint cannot be gone on from."""
+"""Format of the state in checkpoints; older formats cannot be resumed from."""
 
 JUDGING_RATE = 3.0
-"""Windows judged in the time in which one is learned from, about: for the first judgement, before
-one is measured (benchmarks/train.py)."""
+"""Approximate ratio of validated to trained windows per second, used until it is measured
+(benchmarks/train.py)."""
 
 
 @dataclass(frozen=True)
-class Course:
-    """What a training follows; see
+class TrainingPlan:
+    """The plan of a training: epochs, early stopping, schedule and checkpoints; see
     :class:`tunesmith.components.trainer.component.TrainerParameters`.
     """
 
@@ -60,21 +60,21 @@ class Course:
 
 @dataclass
 class TrainingState:
-    """How far a training is, beside the learner's variables.
+    """The state of a training, besides the learner's variables.
 
     Attributes:
-        epoch: under way, from 0.
-        step: steps of it that are done.
-        loss_sum: of their windows, in nats.
-        epoch_seconds: spent on them.
-        seconds: of all runs together, until the state was saved.
-        epochs: losses and more of each epoch done.
+        epoch: the current epoch, from 0.
+        step: completed steps of the epoch.
+        loss_sum: training loss summed over their windows, in nats.
+        epoch_seconds: duration of these steps.
+        seconds: duration of all runs together, until the state was saved.
+        epochs: record of each completed epoch: losses and more.
         learning_rate: of the last step.
-        lesson: number of the lesson under way.
-        first_epoch: the lesson's first epoch.
-        first_share: share of the time that had passed when the lesson began.
-        ended_by: what ended the training: ``time``, ``patience`` or ``epochs``; empty before.
-        best_weights: of the epoch with the least loss on the songs set aside.
+        lesson: number of the current lesson.
+        first_epoch: first epoch of the lesson.
+        first_share: used share of the training time when the lesson began.
+        ended_by: reason of the end: ``time``, ``patience`` or ``epochs``; empty before.
+        best_weights: of the epoch with the lowest validation loss.
     """
 
     epoch: int = 0
@@ -92,16 +92,16 @@ class TrainingState:
 
     @property
     def cut_losses(self) -> list[float]:
-        """The loss on the songs set aside after each epoch done."""
+        """The validation loss of each completed epoch."""
         return [each["cut_loss"] for each in self.epochs]
 
     @property
     def best_epoch(self) -> int:
-        """The epoch with the least loss on the songs set aside, from 1; the first of equal ones."""
+        """The epoch with the lowest validation loss, from 1; the first of equal ones."""
         return 1 + int(np.argmin(self.cut_losses))
 
     def to_checkpoint(self, learner: Learner) -> Checkpoint:
-        """Return this and `learner`'s variables."""
+        """Return this state and `learner`'s variables."""
         elsewhere = ("epoch", "step", "best_weights")
         names = [each.name for each in fields(self) if each.name not in elsewhere]
         state = {name: getattr(self, name) for name in names}
@@ -110,7 +110,7 @@ class TrainingState:
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, learner: Learner) -> TrainingState:
-        """Return the state and put `learner`'s variables back."""
+        """Return the state, and restore `learner`'s variables."""
         learner.set_arrays(checkpoint.arrays)
         best = [name for name in checkpoint.arrays if name.startswith("best/")]
         return cls(
@@ -122,24 +122,24 @@ class TrainingState:
 
 
 _LOGGED = ("train_loss", "cut_loss", "seconds", "learning_rate")
-"""What TensorBoard shows of each epoch."""
+"""Scalars of each epoch in TensorBoard."""
 
 
 class TrainingLoop:
     """Trains until epochs, patience or time are used up.
 
     Args:
-        learner: what learns.
-        train: the windows to learn from.
-        judged: the windows to judge by.
-        course: the rules.
-        checkpoints: where the state is kept; None for nowhere.
-        log: where scalars go.
-        state: where to start.
+        learner: the network in training.
+        train: the training windows.
+        judged: the validation windows.
+        plan: epochs, early stopping, schedule and checkpoints.
+        checkpoints: folder of the checkpoints; None for no checkpoints.
+        log: receives the scalars.
+        state: the initial state.
         deadline: the time limit.
-        learned: windows that the network was not trained on yet, where it knows something already,
-            as the parent of a tuning does: it is judged as it is, as the first epoch, with its loss
-            on these in the place of the training loss. None to begin with learning.
+        learned: training windows for the evaluation of a parent model: the first epoch is its
+            validation without training, with the loss on these windows as training loss. None to
+            begin with training.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class TrainingLoop:
         learner: Learner,
         train: Windows,
         judged: Windows | WindowSample,
-        course: Course,
+        plan: TrainingPlan,
         checkpoints: CheckpointFolder | None,
         log: ScalarLog,
         state: TrainingState,
@@ -158,7 +158,7 @@ class TrainingLoop:
         self._learner = learner
         self._train = train
         self._judged = judged
-        self._course = course
+        self._plan = plan
         self._checkpoints = checkpoints
         self._log = log
         self._learned = learned
@@ -172,17 +172,17 @@ class TrainingLoop:
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to learn."""
+        """True if the training has ended."""
         return bool(self.state.ended_by)
 
     def run(self, progress: Progress) -> None:
-        """Train to the end, and leave the best weights in the learner.
+        """Train to the end, and restore the best weights in the learner.
 
         Raises:
-            ComponentError: a loss or a weight is no longer a finite number.
+            ComponentError: a loss or a weight is not finite.
         """
         if not self._steps_done():
-            # Reading the songs and building the network are no part of the learning rate's course.
+            # The schedule does not include the time for reading songs and building the network.
             self.state.first_share = self._share_of_time()
         with progress.task("training", total=1.0) as task:
             if self._learned is not None and not self.state.epochs:
@@ -197,30 +197,30 @@ class TrainingLoop:
     @property
     def _passes(self) -> Passes:
         batch = self._learner.lessons[self.state.lesson].batch
-        return Passes(len(self._train), batch, self._course.epoch_steps)
+        return Passes(len(self._train), batch, self._plan.epoch_steps)
 
     @property
     def _is_last_lesson(self) -> bool:
         return self.state.lesson == len(self._learner.lessons) - 1
 
     def _lesson_epochs(self) -> int:
-        """Return how many epochs the lesson under way has at most."""
-        left = self._course.epochs - self.state.first_epoch
+        """Return the maximum number of epochs of the current lesson."""
+        left = self._plan.epochs - self.state.first_epoch
         if self._is_last_lesson:
             return left
-        return min(left, max(1, round(self._course.warm_share * left)))
+        return min(left, max(1, round(self._plan.warm_share * left)))
 
     def _lesson_end(self) -> float:
-        """Return the share of the time for learning at which the lesson under way ends."""
-        return 1.0 if self._is_last_lesson else self._course.warm_share
+        """Return the share of the training time at which the current lesson ends."""
+        return 1.0 if self._is_last_lesson else self._plan.warm_share
 
     def _learn(self, task: Task) -> None:
-        """Do what is left of the epoch under way, or as much as there is time for."""
+        """Do the remaining steps of the current epoch, or as many as there is time for."""
         import tensorflow as tf
 
         state, passes = self.state, self._passes
         number, first, last = passes.place(state.epoch - state.first_epoch)
-        order = Shuffle(self._course.seed, number)
+        order = Shuffle(self._plan.seed, number)
         self._mark = self._looked_at = self._deadline.clock()
         batches = self._learner.batches(self._train, order, first + state.step, state.lesson)
         for windows, targets, weight in itertools.islice(batches, last - first - state.step):
@@ -241,7 +241,7 @@ class TrainingLoop:
         self._show(task)
 
     def _judge_the_start(self, learned: WindowSample) -> None:
-        """Record the network as it is, before anything is learned, as the first epoch."""
+        """Record the validation of the parent, before training, as the first epoch."""
         state = self.state
         before = self._deadline.clock()
         cut_loss = self._learner.cut_loss(self._judged)
@@ -261,7 +261,7 @@ class TrainingLoop:
         state.first_share = self._share_of_time()
 
     def _close_epoch(self) -> None:
-        """Judge the epoch, record it, keep its weights if they are the best, and go on."""
+        """Validate and record the epoch, keep its weights if they are the best, and continue."""
         state = self.state
         _, first, _ = self._passes.place(state.epoch - state.first_epoch)
         windows = self._passes.windows_between(first, first + state.step)
@@ -269,7 +269,7 @@ class TrainingLoop:
         cut_loss = self._learner.cut_loss(self._judged)
         self._judging = max(self._judging, self._deadline.clock() - before)
         if not math.isfinite(cut_loss):
-            raise self._diverged("loss on the songs set aside", cut_loss, state.step)
+            raise self._diverged("validation loss", cut_loss, state.step)
         record: dict[str, Any] = {
             "epoch": state.epoch + 1,
             "lesson": self._learner.lessons[state.lesson].name,
@@ -289,7 +289,7 @@ class TrainingLoop:
         self._save()
 
     def _follow(self) -> None:
-        """Go on to the next lesson, or end the training, if the lesson under way is done."""
+        """Begin the next lesson, or end the training, if the current lesson has ended."""
         state = self.state
         losses = state.cut_losses[state.first_epoch :]
         ended_by = ""
@@ -297,11 +297,11 @@ class TrainingLoop:
             ended_by = "time"
         elif len(losses) >= self._lesson_epochs():
             ended_by = "epochs"
-        elif len(losses) - 1 - int(np.argmin(losses)) >= self._course.patience:
+        elif len(losses) - 1 - int(np.argmin(losses)) >= self._plan.patience:
             ended_by = "patience"
         if not ended_by:
             return
-        used_up = state.epoch >= self._course.epochs or self._share_of_time() >= 1
+        used_up = state.epoch >= self._plan.epochs or self._share_of_time() >= 1
         if self._is_last_lesson or used_up:
             state.ended_by = ended_by
             return
@@ -323,12 +323,12 @@ class TrainingLoop:
         return before + state.step
 
     def _set_rate(self) -> None:
-        state, course, passes = self.state, self._course, self._passes
+        state, plan, passes = self.state, self._plan, self._passes
         epoch = state.epoch - state.first_epoch
-        peak = course.learning_rate if self._is_last_lesson else course.warm_learning_rate
+        peak = plan.learning_rate if self._is_last_lesson else plan.warm_learning_rate
         spent = self._share_of_time() - state.first_share
         rate = learning_rate(
-            course.schedule,
+            plan.schedule,
             peak,
             passes.steps_before(epoch) + state.step,
             passes.steps_before(self._lesson_epochs()),
@@ -340,7 +340,7 @@ class TrainingLoop:
             self._last_rate = state.learning_rate = rate
 
     def _look(self) -> None:
-        """Wait for the steps under way, add up their losses, and stop if one is no number."""
+        """Wait for the pending steps, add their losses, and raise if one is not finite."""
         if not self._pending:
             return
         state = self.state
@@ -365,7 +365,7 @@ class TrainingLoop:
         )
 
     def _tick(self) -> float:
-        """Book the time since the last call to the epoch, and return it."""
+        """Add the time since the last call to the epoch, and return it."""
         now = self._deadline.clock()
         passed, self._mark = now - self._mark, now
         self.state.epoch_seconds += passed
@@ -373,18 +373,18 @@ class TrainingLoop:
         return passed
 
     def _share_of_time(self) -> float:
-        """Return the share of the time for learning that has passed."""
+        """Return the used share of the training time."""
         judging = self._judging
         if not judging and self._windows_per_second:
             judging = len(self._judged) / (JUDGING_RATE * self._windows_per_second)
         return self._deadline.share(judging)
 
     def _checkpoint_is_due(self) -> bool:
-        course = self._course
+        plan = self._plan
         if self._checkpoints is None:
             return False
-        by_steps = course.checkpoint_steps and self.state.step % course.checkpoint_steps == 0
-        late = course.checkpoint_seconds
+        by_steps = plan.checkpoint_steps and self.state.step % plan.checkpoint_steps == 0
+        late = plan.checkpoint_seconds
         return bool(
             by_steps or (late is not None and self._deadline.clock() - self._saved_at >= late)
         )
@@ -406,22 +406,22 @@ class TrainingLoop:
         last = f"; the last good checkpoint is {kept[-1]}" if kept else ""
         return ComponentError(
             f"the {what} became {value} in epoch {self.state.epoch + 1}, step {step}: train again "
-            f"with a smaller --learning-rate, or with --clip-norm 1{last}"
+            f"with a smaller trainer.learning_rate, or with trainer.clip_norm 1{last}"
         )
 
     def _show(self, task: Task) -> None:
-        state, course = self.state, self._course
+        state, plan = self.state, self._plan
         passes, epoch = self._passes, state.epoch - state.first_epoch
         lesson = self._learner.lessons[state.lesson].name
         _, first, _ = passes.place(epoch)
         windows = passes.windows_between(first, first + state.step)
-        notes = [f"epoch {min(state.epoch + 1, course.epochs)}"]
+        notes = [f"epoch {min(state.epoch + 1, plan.epochs)}"]
         if lesson != "whole":
             notes.append(lesson)
         if windows:
             notes.append(f"loss {state.loss_sum / windows:.3f}")
         if state.epochs:
-            notes.append(f"set aside {state.cut_losses[-1]:.3f}")
+            notes.append(f"validation loss {state.cut_losses[-1]:.3f}")
             if state.best_epoch < len(state.epochs):
                 notes.append(f"best {min(state.cut_losses):.3f}")
         if self._windows_per_second:
@@ -429,7 +429,7 @@ class TrainingLoop:
         task.update(self._share_done(), ", ".join(notes))
 
     def _share_done(self) -> float:
-        """Return the share of the work that is done, unless patience ends it early."""
+        """Return the completed share of the training, unless early stopping ends it."""
         state, passes = self.state, self._passes
         if state.ended_by:
             return 1.0
@@ -440,4 +440,4 @@ class TrainingLoop:
         return max(start + (self._lesson_end() - start) * min(steps, 1.0), self._share_of_time())
 
     def _lesson_start(self) -> float:
-        return 0.0 if self.state.lesson == 0 else self._course.warm_share
+        return 0.0 if self.state.lesson == 0 else self._plan.warm_share

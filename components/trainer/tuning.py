@@ -1,4 +1,4 @@
-"""Tuning: a network that begins with the weights of another model, its parent."""
+"""Fine-tuning: a network that starts from the weights of another model, its parent."""
 
 from __future__ import annotations
 
@@ -15,55 +15,56 @@ from tunesmith.components.trainer.component import TrainerParameters
 from tunesmith.components.trainer.near_tokens import nearest_known
 
 NEW_FRAME_BIAS = 2.0
-"""What a new frame's output bias is below that of the known frame that it is a copy of, in nats: at
-first it is a seventh as probable."""
+"""Difference of the output bias between a new frame and the known frame that it is copied from, in
+nats: initially it is a seventh as probable."""
 
 NOT_EXPORTED = ("dropout",)
-"""Sizes that an exported model does not tell."""
+"""Sizes that an exported model does not have."""
 
 
 def parent_of(
     given: PushedModel | None, parameters: TrainerParameters, vocabulary: TokenVocabulary
 ) -> Parent | None:
-    """Return the model that is to be tuned; None where there is none.
+    """Return the parent model; None without one.
 
     Raises:
-        ComponentError: it cannot be read back, the parameters are of another network, or the
-            vocabulary does not begin with its tokens.
+        ComponentError: it cannot be read, the parameters are of another network, or the vocabulary
+            does not begin with its tokens.
     """
     if given is None:
         return None
     parent = read_parent(given.path)
     if vocabulary.names[: len(parent.vocabulary)] != parent.vocabulary.names:
         raise ComponentError(
-            f"the songs' tokens do not begin with those of {given.path}: give Transform this "
-            "parent, too"
+            f"the vocabulary of the examples does not begin with that of the parent {given.path}: "
+            "execute Transform with the same parent"
         )
-    asked, sizes = parameters.architecture, parent.sizes
+    chosen, sizes = parameters.architecture, parent.sizes
     names = [each.name for each in fields(sizes) if each.name not in NOT_EXPORTED]
     if parameters.network != parent.network or any(
-        getattr(asked, name) != getattr(sizes, name) for name in names
+        getattr(chosen, name) != getattr(sizes, name) for name in names
     ):
         described = ", ".join(f"{name} {getattr(sizes, name)}" for name in names)
         raise ComponentError(
-            f"the network of {given.path} is {parent.network} with {described}: train the same"
+            f"the network of the parent {given.path} is {parent.network} with {described}: use "
+            "the same network and sizes"
         )
     return parent
 
 
 def starting_weights(parent: Parent, vocabulary: TokenVocabulary) -> list[NDArray[np.float32]]:
-    """Return the parent's weights, with rows for the tokens that are new.
+    """Return the parent's weights, extended for new tokens.
 
-    A new frame has the embedding and the output column of the known frame that it overlaps most,
-    and is :data:`NEW_FRAME_BIAS` less probable.
+    A new frame has the embedding and the output column of the known frame with the largest overlap,
+    and an output bias lower by :data:`NEW_FRAME_BIAS`.
 
     Args:
         parent: the model.
-        vocabulary: its tokens, and the new ones after them.
+        vocabulary: the parent's tokens, followed by the new ones.
     """
     known = known_to(parent, vocabulary)
     nearest = nearest_known(vocabulary, known)
-    # A parent that knows nothing but the rest has no frame that is near.
+    # A parent whose vocabulary is the rest alone has no near frame.
     nearest = np.where(nearest < known.sum(), nearest, vocabulary.rests[0])
     embeddings, *between, kernel, bias = parent.weights
     lowered = (bias[nearest] - NEW_FRAME_BIAS * ~known).astype(np.float32)
@@ -71,6 +72,6 @@ def starting_weights(parent: Parent, vocabulary: TokenVocabulary) -> list[NDArra
 
 
 def known_to(parent: Parent | None, vocabulary: TokenVocabulary) -> NDArray[np.bool_]:
-    """Return which tokens the parent knows, bool [V]; none without a parent."""
+    """Return which tokens are in the parent's vocabulary, bool [V]; all false without a parent."""
     count = 0 if parent is None else len(parent.vocabulary)
     return np.arange(len(vocabulary)) < count

@@ -17,9 +17,9 @@ _SHIFTS = re.compile(r"([+-]?\d{1,2})\.\.([+-]?\d{1,2})")
 
 @dataclass(frozen=True)
 class TransformInputs:
-    """Songs as frames, which say themselves with which track and grid they were read.
+    """Songs as frames, with their track and grid.
 
-    With a parent, the model to be tuned, its tokens come first, as they are.
+    With a parent (fine-tuning), the vocabulary begins with the parent's tokens.
     """
 
     sequences: Sequences
@@ -28,53 +28,53 @@ class TransformInputs:
 
 @dataclass(frozen=True)
 class TransformParameters(ParameterSet):
-    """How frames become tokens."""
+    """Parameters of the vocabulary and the encoding."""
 
     transpose: str = parameter(
         "auto",
-        "Keys to learn the songs in. auto = the Trainer decides (--keys) and nothing is written; "
-        "none = their own (--keys none); LOW..HIGH, such as -5..6 = write copies of the training "
-        "songs, shifted by each of these numbers of semitones. A shift that leaves the pitch range "
-        "is left out.",
+        "Transposition of the training songs. auto = the Trainer transposes windows (its parameter "
+        "keys); none = no transposition, in the Trainer either; LOW..HIGH, such as -5..6 = write "
+        "copies transposed by each of these numbers of semitones, except those that exceed the "
+        "pitch range.",
         option="--transpose",
     )
     encoding: str = parameter(
         "frames",
-        "Encoding of frames as tokens: frames = a token is a whole frame, as in the paper; struck "
-        "= it also says which pitches begin, so that repeated notes stay apart.",
+        "Encoding of frames as tokens: frames = a token is a frame, as in the paper; struck = a "
+        "token is a frame with onsets, so that repeated notes stay separate.",
         choices=encoding_names,
         option="--encoding",
     )
     maximum_frames: int = parameter(
         1000,
-        "Maximum number of sounding frames in the vocabulary, not counting those of a model that "
-        "is tuned; the paper has 200.",
+        "Maximum number of sounding frames in the vocabulary, besides those of a parent model; the "
+        "paper has 200.",
         least=1,
         option="--max-vocabulary",
     )
     minimum_count: int = parameter(
         1,
-        "Leave out of the vocabulary frames with fewer occurrences in the training songs.",
+        "Minimum number of occurrences in the training songs of a frame in the vocabulary.",
         least=1,
         option="--min-count",
     )
 
     def check(self) -> None:
-        """Check that the shifts rise and include none."""
+        """Check that the transpositions ascend and include 0."""
         low, high = self.shifts
         if not -LARGEST_SHIFT <= low <= 0 <= high <= LARGEST_SHIFT:
             raise ParameterError(
                 "transpose",
-                f"must run from 0 or below to 0 or above, by {LARGEST_SHIFT} semitones at most, "
+                f"must be a range that includes 0, of at most {LARGEST_SHIFT} semitones each way, "
                 f"not {low}..{high}",
             )
 
     @property
     def shifts(self) -> tuple[int, int]:
-        """The lowest and the highest shift of the copies that are written, in semitones.
+        """The lowest and the highest transposition of the written copies, in semitones.
 
         Raises:
-            ParameterError: `transpose` says something else.
+            ParameterError: `transpose` has another form.
         """
         if self.transpose in (AUTO, NONE):
             return (0, 0)

@@ -30,29 +30,29 @@ def execute(inputs: TransformInputs, parameters: TransformParameters, context: C
 
 
 def _tokens_of(parent: Path, encoding: str, sequences: Sequences) -> tuple[str, ...]:
-    """Return the names of a model's tokens.
+    """Return the names of a parent model's tokens.
 
     Raises:
-        ComponentError: it is no model to be tuned, or the songs' frames are not like its own.
+        ComponentError: it cannot be fine-tuned, or the songs have another encoding or grid.
     """
-    # TensorFlow reads it, which no other songs need.
+    # Reading a parent imports TensorFlow, which Transform does not need otherwise.
     from tunesmith.components.parent.predictor import load_parent
 
     vocabulary = load_parent(parent).vocabulary
     if encoding != vocabulary.corpus.encoding:
         raise ComponentError(
-            f"{parent} has the encoding {vocabulary.corpus.encoding}, not {encoding}: give "
-            "Transform that one"
+            f"transform.encoding must be {vocabulary.corpus.encoding}, as in the parent {parent}, "
+            f"not {encoding}"
         )
     own = vocabulary.corpus.grid
     songs = replace(sequences.corpus().grid, keep_onsets=own.keep_onsets)
     if own.frames_per_beat:
-        # It says how fast its songs are in the mean.
+        # The parent has the mean speed of its songs.
         songs = replace(songs, frames_per_second=own.frames_per_second)
     if own != songs:
         raise ComponentError(
-            f"the songs were read with another grid ({songs}) than those of {parent} ({own}): "
-            "read them again with that one"
+            f"the songs have the grid {songs}, but the parent {parent} has {own}: execute "
+            "ExampleGen again with the grid of the parent"
         )
     return vocabulary.names
 
@@ -68,10 +68,10 @@ def run_transform(
 
     Args:
         sequences: the songs.
-        output: where to.
-        parameters: how frames become tokens.
-        beam_options: for Beam, untouched.
-        known: names of the first tokens, of a model that is tuned.
+        output: the folder.
+        parameters: of Transform.
+        beam_options: passed to Beam.
+        known: names of the tokens of a parent model, which come first.
 
     Raises:
         ComponentError: the Beam job failed.
@@ -94,7 +94,7 @@ def run_transform(
 
 
 def finish(examples: Path, sequences: Sequences, shards: Mapping[str, int]) -> None:
-    """See that all is there, and write the report of it."""
+    """Check that all files exist, and write the report."""
     check_written(examples, (*shard_names(shards), "vocabulary.json", f"{STATISTICS}.json"))
     statistics = json.loads((examples / f"{STATISTICS}.json").read_text("utf-8"))
     rejected = sequences.path / "rejected.jsonl"

@@ -18,14 +18,13 @@ from tunesmith.music.frames import PackedFrames
 
 @dataclass(frozen=True)
 class TokenSettings:
-    """How songs become tokens: the parameters of Transform, and how the songs were read.
+    """Settings of the encoding: parameters of Transform, and settings of the songs.
 
     Args:
-        corpus: track and grid of the songs, the shifts that training songs are copied to, and the
-            encoding.
+        corpus: track, grid, transposition and encoding of the songs.
         maximum_frames: see the parameters.
         minimum_count: see the parameters.
-        known: names of the first tokens, of a model that is tuned; none otherwise.
+        known: names of the tokens of a parent model, which come first; empty without one.
     """
 
     corpus: CorpusSettings
@@ -35,16 +34,16 @@ class TokenSettings:
 
     @classmethod
     def of(cls, parameters: TransformParameters, corpus: CorpusSettings) -> TokenSettings:
-        """Join the parameters of Transform with how its songs were read.
+        """Return the settings for the parameters of Transform and the settings of its songs.
 
         Raises:
-            ComponentError: the encoding needs onsets, and the songs were read without.
+            ComponentError: the encoding needs onsets, which the songs do not have.
         """
         keep_onsets = load_encoding(parameters.encoding).needs_onsets
         if keep_onsets and not corpus.grid.keep_onsets:
             raise ComponentError(
-                f"the encoding {parameters.encoding} needs songs with onsets: run ExampleGen with "
-                "--keep-onsets"
+                f"the encoding {parameters.encoding} needs songs with onsets: execute ExampleGen "
+                "with example_gen.grid.keep_onsets"
             )
         grid = replace(corpus.grid, keep_onsets=keep_onsets)
         return cls(
@@ -54,13 +53,13 @@ class TokenSettings:
         )
 
     def read(self, record: bytes) -> SongFrames:
-        """Read the record of a song as frames, with what is struck if the encoding needs it."""
+        """Parse the record of a song as frames, with onsets if the encoding needs them."""
         song = read_frames(record)
         return song if self.corpus.grid.keep_onsets else song.plain()
 
 
 def transposed(song: SongFrames, corpus: CorpusSettings) -> Iterator[SongFrames]:
-    """Yield a training song in every key that it is learned in, its own included."""
+    """Yield the copies of a training song in all its keys, including its own."""
     low, high = corpus.transpose
     if low == high:
         yield song

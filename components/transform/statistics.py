@@ -1,7 +1,7 @@
-"""Statistics of a collection: what its songs add up to, and ``statistics.json``.
+"""Statistics of a collection, and ``statistics.json``.
 
-A song's statistics are counts, so they can be added in any order, on any number of workers, with
-the same result. Nothing here knows of Beam or TensorFlow.
+The statistics of a song are counts, so they can be added in any order, on any number of workers,
+with the same result. This module imports neither Beam nor TensorFlow.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tunesmith.music.frames import PACKED_BYTES, PITCHES
 Ints = NDArray[np.int64]
 
 BIN_SECONDS = 10
-"""How wide the bins of the song lengths are."""
+"""Width of the bins of song lengths."""
 
 _BINS = 121
 """Twenty minutes of bins, and a last one for whatever is longer."""
@@ -32,21 +32,21 @@ REST_KEYS = (bytes(PACKED_BYTES), bytes(2 * PACKED_BYTES))
 
 @dataclass(frozen=True, eq=False)
 class SplitStatistics:
-    """What the songs of one split add up to; without arguments, a split without songs.
+    """Counts over the songs of one split; without arguments, of a split without songs.
 
     Args:
-        songs: how many; a copy in another key is a song of its own.
+        songs: number of songs; a copy in another key is a separate song.
         frames: of all songs.
-        windows: windows to learn from or to be judged by.
+        windows: training or evaluation windows.
         mapped_frames: frames outside the vocabulary, mapped to the nearest known one.
         repeated_frames: frames with the token of the frame before them. Their share is how often
             the guess "the same once more" is right.
-        microseconds: how long the songs last together.
+        microseconds: total duration of the songs.
         shortest_frames: of the shortest song; 0 without songs.
         longest_frames: of the longest song.
         shortest_microseconds: of the song that ends soonest; 0 without songs.
         longest_microseconds: of the song that lasts longest.
-        frames_by_polyphony: int64 [129], frames in which so many pitches sound.
+        frames_by_polyphony: int64 [129], number of frames by the number of sounding pitches.
         frames_by_pitch: int64 [128], frames in which each pitch sounds.
         songs_by_length: int64 [121], songs of 0..10 s, 10..20 s, …, 1200 s and more.
     """

@@ -23,7 +23,6 @@ LISTED_REJECTIONS = 50
 _LONGEST_DETAIL = 300
 _MOST_PITCHES = 16
 _MOST_BARS = 21
-_SPLIT_NAMES = {"train": "to learn from", "eval": "held out", "test": "to test on"}
 _NOTES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
@@ -68,7 +67,7 @@ def render_report(
         "percent": percent,
         "svg": draw,
     }
-    splits = {_SPLIT_NAMES.get(name, name): split for name, split in statistics["splits"].items()}
+    splits = statistics["splits"]
     return environment.get_template("statistics.html").render(
         statistics=statistics,
         splits=splits,
@@ -124,7 +123,7 @@ def pitch_chart(splits: Mapping[str, Mapping[str, Any]]) -> Chart | None:
 
 
 def polyphony_chart(splits: Mapping[str, Mapping[str, Any]]) -> Chart | None:
-    """Draw in which share of the frames so many pitches sound."""
+    """Draw the share of the frames by the number of sounding pitches."""
 
     def shares(split: Mapping[str, Any]) -> list[float]:
         counts = split["frames_by_polyphony"]
@@ -183,7 +182,7 @@ def coverage_chart(coverage: Sequence[Sequence[float]], vocabulary_size: int) ->
         return None
     points = [(int(size), share) for size, share in coverage]
     return curve(
-        "Share of the frames to learn from that a vocabulary holds, by its size",
+        "Share of the training frames covered by a vocabulary, by its size",
         "tokens: the rest and the most frequent frames",
         points,
         lambda size: f"{size:,} tokens",

@@ -34,11 +34,11 @@ STATISTICS = "statistics"
 
 
 class CorpusCount(NamedTuple):
-    """What the training songs add up to.
+    """Counts over the training songs.
 
     Attributes:
-        frames: how often each frame occurs, by its bits (see ``packed_keys``).
-        microseconds: how long they last.
+        frames: occurrences of each frame, by its bits (see ``packed_keys``).
+        microseconds: their total duration.
     """
 
     frames: Counter[bytes]
@@ -85,11 +85,11 @@ class CountFrames(beam.CombineFn):
 
 
 class Encode(beam.DoFn):
-    """(split, record of frames) to keyed records of tokens; what they hold goes to ``statistics``.
+    """(split, record of frames) to keyed records of tokens; their counts go to ``statistics``.
 
     Args:
-        settings: how songs become tokens.
-        shards: how many each split has.
+        settings: of the encoding.
+        shards: number of shards of each split.
     """
 
     def __init__(self, settings: TokenSettings, shards: Mapping[str, int]) -> None:
@@ -178,14 +178,13 @@ class EncodeSequences(beam.PTransform):
 
 
 def build_vocabulary(corpus: CorpusCount, settings: TokenSettings) -> tuple[str, dict[str, Any]]:
-    """Return the vocabulary as JSON, and what only the counts can tell.
+    """Return the vocabulary as JSON, and statistics of the counts.
 
-    Its tokens are those that the settings know already, and then the other frames by falling
-    frequency.
+    The tokens of a parent model come first, followed by other frames by falling frequency.
 
     Args:
-        corpus: what was counted.
-        settings: how songs become tokens.
+        corpus: the counts.
+        settings: of the encoding.
     """
     frames = corpus.frames
     speed = settings.corpus.grid.frames_per_second

@@ -222,13 +222,13 @@ def test_an_option_that_is_typed_wrongly_is_named(invoke: Invoke) -> None:
         (("--epochs", "many"), "--epochs must be a whole number, not 'many'"),
         (("--epochs", "0"), "--epochs must be at least 1, not 0"),
         (("--infra-validator-p95-ms", "-1"), "--infra-validator-p95-ms must be at least 0"),
-        (("--transpose", "1..3"), "--transpose must run from 0 or below"),
+        (("--transpose", "1..3"), "--transpose must be a range that includes 0"),
         (("--allow", "drift"), "--allow must be one of empty-split"),
         (("--until", "Composer"), "--until must be one of ExampleGen"),
         (("--rerun", "Trainer,Composer"), "--rerun must be one of ExampleGen"),
         (
             ("--strategy", "multi-worker", "--max-seconds", "5"),
-            "--max-seconds must be left out with several",
+            "--max-seconds cannot be set with several",
         ),
     ):
         done = invoke("run", "--midi-dir", "m", "--root", "r", *arguments)

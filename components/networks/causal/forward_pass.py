@@ -14,7 +14,7 @@ from tunesmith.components.networks.gru.cpu_graph import GATES, step
 from tunesmith.components.networks.gru.forward_pass import GruLayers, variables
 
 INTERFACE = "tunesmith_causal_layers"
-"""What both halves of the recurrent layers implement; window and shapes complete the name."""
+"""Interface name of both halves of the recurrent layers; window and shapes complete it."""
 
 
 class ForwardPass(GruLayers):

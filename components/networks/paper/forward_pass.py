@@ -14,7 +14,7 @@ from tunesmith.components.networks.paper import cpu_graph
 from tunesmith.components.networks.paper.sizes import PaperSizes
 
 INTERFACE = "tunesmith_recurrent_layers"
-"""What both halves of the recurrent layers implement; window and shapes complete the name."""
+"""Interface name of both halves of the recurrent layers; window and shapes complete it."""
 
 
 class ForwardPass(GruLayers):

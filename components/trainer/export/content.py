@@ -1,9 +1,8 @@
-"""``content.json``: digests of what a SavedModel computes, and of nothing else.
+"""``content.json``: digests of the computation of a SavedModel.
 
-TensorFlow never writes the same model as the same bytes: functions are numbered through the
-process, nodes come in another order, and its own version stands beside them. So the digests are
-taken over the structure: a node counts by its operation, its attributes and its inputs, a function
-by its nodes, a variable by its value, whatever they are called.
+TensorFlow does not write equal models as equal bytes: function numbers, the order of nodes and its
+version differ. So the digests are taken over the structure: a node counts by its operation,
+attributes and inputs, a function by its nodes, a variable by its value, independent of names.
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ def write_content(model: Path) -> None:
 def saved_model_content(directory: Path) -> dict[str, Any]:
     """Return the digests of a SavedModel.
 
-    ``signatures`` by name: the vocabulary, the settings and the n-gram are constants there, the
-    weights are variables that count by their values. ``weights`` of all variables that a signature
-    reads, in any order. ``warmup`` of the warm-up requests.
+    ``signatures`` by name: vocabulary, settings and n-gram are constants in them, the weights are
+    variables that count by their values. ``weights``: all variables that a signature reads, in any
+    order. ``warmup``: the warm-up requests.
     """
     import tensorflow as tf
     from tensorflow.core.protobuf import saved_model_pb2

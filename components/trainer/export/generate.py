@@ -15,10 +15,10 @@ from typing import Any
 import tensorflow as tf
 
 MAXIMUM_STEPS = 4096
-"""Most frames of one call; at 5 frames a second a song of 13 minutes."""
+"""Maximum number of frames of one call; at 5 frames per second a song of 13 minutes."""
 
 PADDING = -1
-"""The token after a row's last one, and in every place of a row that cannot be answered."""
+"""The token after a row's last one, and of all positions in a row with invalid inputs."""
 
 
 def distribution(probabilities: Any, temperature: Any, top_k: Any, top_p: Any) -> tuple[Any, Any]:

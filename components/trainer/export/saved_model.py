@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 MODEL_NAME = "tunesmith"
-"""The name under which the model is served unless told otherwise."""
+"""Default name under which the model is served."""
 
 WARMUP_BATCHES = (1, 16)
 """Sizes of the warm-up requests: a single song, and several at once."""
 
 LIMIT_SONGS = 2000
-"""Enough to know a quantile of, and read within a second."""
+"""Number of songs for the limits: enough for a quantile, and read within a second."""
 
 
 def export_model(
@@ -52,8 +52,8 @@ def export_model(
             its :class:`tunesmith.components.mixture.mixture.Mixture`.
         window: frames that it sees.
         vocabulary: the tokens, and how the corpus was read.
-        settings: what else it answers.
-        directory: where to.
+        settings: of the exported model.
+        directory: the folder to write.
         songs: tokens of the training songs, integers [n] each, of which the drafter is counted;
             without any, or with no bytes for it, the model has none. The limits of a song are
             measured over the first :data:`LIMIT_SONGS`.

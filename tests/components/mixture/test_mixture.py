@@ -84,7 +84,7 @@ def fitted(
     maximum_bytes: int = 2**20,
     network: Any = None,
 ) -> Mixture:
-    """Return a mixture; `judged` songs are set aside."""
+    """Return a mixture; `judged` songs are held out for validation."""
     prepared = prepare_mixture(
         training_songs(songs, window, rests, judged),
         names_of(size),
@@ -165,7 +165,7 @@ def test_small_models_are_distributions(
 @pytest.mark.parametrize(
     ("size", "window", "judged"),
     [(1, 8, 1), (9, 1, 0)],
-    ids=["rests alone", "a song and windows of one frame, none set aside"],
+    ids=["rests alone", "a song and windows of one frame, none held out"],
 )
 def test_the_smallest_trainings_are_fitted(
     monkeypatch: pytest.MonkeyPatch, size: int, window: int, judged: int

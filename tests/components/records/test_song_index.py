@@ -1,4 +1,4 @@
-"""Which songs belong together, and which are set aside to judge by."""
+"""Which songs belong together, and which are held out for validation."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def test_a_damaged_shard_is_named(corpus: list[Path], tmp_path: Path) -> None:
     content = bytearray(corpus[0].read_bytes())
     content[40] ^= 255
     broken.write_bytes(content)
-    with pytest.raises(ComponentError, match=f"{broken} is damaged .*make it again"):
+    with pytest.raises(ComponentError, match=f"{broken} is damaged .*execute Transform again"):
         SongIndex.of([broken])
 
 

@@ -199,8 +199,8 @@ Damage = Callable[[bytes], bytes]
     [
         (lambda content: content[:-1], "ends within a record"),
         (lambda content: content[:5], "ends within a record"),
-        (lambda content: content[:20] + b"?" + content[21:], "checksum does not fit"),
-        (lambda content: b"\1" + content[1:], "checksum does not fit"),
+        (lambda content: content[:20] + b"?" + content[21:], "checksum is wrong"),
+        (lambda content: b"\1" + content[1:], "checksum is wrong"),
     ],
     ids=["cut off", "cut off in the length", "a byte of the record", "the length"],
 )
@@ -219,7 +219,7 @@ def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, damage: Damage, word
 def test_records_of_another_kind_are_told(tmp_path: Path) -> None:
     path = tmp_path / "a.tfrecord"
     path.write_bytes(tfrecord(b"\n\0"))
-    with pytest.raises(ComponentError, match="holds no songs as tokens"):
+    with pytest.raises(ComponentError, match="has no songs as tokens"):
         list(read_songs([path]))
 
 

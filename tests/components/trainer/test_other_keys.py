@@ -1,4 +1,4 @@
-"""Windows in other keys, with noise, and frames that only songs set aside have."""
+"""Windows in other keys, with noise, and frames that only validation songs have."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ from tunesmith.components.trainer.distribution import open_strategy
 from tunesmith.components.trainer.executor import execute
 from tunesmith.components.trainer.learner import Learner
 from tunesmith.components.trainer.training_log import NoLog
-from tunesmith.components.trainer.training_loop import Course, TrainingLoop, TrainingState
+from tunesmith.components.trainer.training_loop import TrainingLoop, TrainingPlan, TrainingState
 from tunesmith.music import Vocabulary
 
 # Everything that has a state: dropout, moments, a rate that moves, a shuffle in two levels. The
@@ -324,14 +324,14 @@ def learner() -> Learner:
 
 def test_a_loop_goes_on_within_an_epoch_and_after_one(learner: Learner, tmp_path: Path) -> None:
     # Here all windows are in memory, an epoch is half a pass, and patience ends the training.
-    course = Course(
+    plan = TrainingPlan(
         9, 2, 0.1, ScheduleParameters("plateau", 0, plateau_patience=1), 5, 3, 0.5, 0.1, 2, None
     )
     start = learner.arrays()
 
     def run(state: TrainingState, checkpoints: CheckpointFolder | None) -> TrainingState:
         deadline = Deadline(None)
-        loop = TrainingLoop(learner, TRAIN, HELD_OUT, course, checkpoints, NoLog(), state, deadline)
+        loop = TrainingLoop(learner, TRAIN, HELD_OUT, plan, checkpoints, NoLog(), state, deadline)
         loop.run(SilentProgress())
         return loop.state
 
@@ -368,7 +368,8 @@ def test_a_loop_goes_on_within_an_epoch_and_after_one(learner: Learner, tmp_path
 
 
 def test_the_time_is_that_of_all_runs_together(learner: Learner) -> None:
-    course = Course(1, 1, 0.01, ScheduleParameters("constant", 0), 5, None, 0.5, 0.1, None, None)
+    constant = ScheduleParameters("constant", 0)
+    plan = TrainingPlan(1, 1, 0.01, constant, 5, None, 0.5, 0.1, None, None)
 
     def steps_done(seconds_before: float) -> float:
         """Return the steps for which there is time; the clock moves each time it is read."""
@@ -386,7 +387,7 @@ def test_the_time_is_that_of_all_runs_together(learner: Learner) -> None:
 
         state = TrainingState(seconds=seconds_before)
         deadline = Deadline(60.0, itertools.count(step=0.25).__next__)
-        loop = TrainingLoop(learner, TRAIN, HELD_OUT, course, None, NoLog(), state, deadline)
+        loop = TrainingLoop(learner, TRAIN, HELD_OUT, plan, None, NoLog(), state, deadline)
         loop.run(Recorder())
         return max(steps)
 
@@ -429,7 +430,7 @@ def test_a_spoilt_checkpoint_is_told_and_the_one_before_taken(tmp_path: Path) ->
 
 def test_checkpoints_of_another_training_are_refused(tmp_path: Path) -> None:
     CheckpointFolder(tmp_path, "one").save(a_checkpoint(0, 5))
-    with pytest.raises(ComponentError, match="other parameters or songs: name another folder"):
+    with pytest.raises(ComponentError, match="other parameters or songs: use another folder"):
         CheckpointFolder(tmp_path, "two").latest(SilentProgress())
 
 

@@ -128,7 +128,7 @@ def test_parameters_of_another_network_are_refused(
     parent: PushedModel, examples: Examples, tmp_path: Path
 ) -> None:
     wider = replace(SIZES, units=9)
-    with pytest.raises(ComponentError, match=r"is paper with window 10, .*units 8.*: train the sa"):
+    with pytest.raises(ComponentError, match=r"is paper with window 10, .*units 8.*: use the same"):
         tuned(tmp_path / "model", examples, parent, architecture=wider)
 
 
@@ -138,7 +138,7 @@ def test_tokens_of_another_vocabulary_are_refused(
     (tmp_path / "vocabulary.json").write_text(Vocabulary((*KNOWN[:3], *NEW), 5.0).to_json())
     for shard in examples.shards("train"):
         (tmp_path / shard.name).write_bytes(shard.read_bytes())
-    with pytest.raises(ComponentError, match="do not begin with those of"):
+    with pytest.raises(ComponentError, match="does not begin with that of"):
         tuned(tmp_path / "model", Examples(tmp_path, ""), parent)
 
 

@@ -77,7 +77,9 @@ def _rename(error: Exception, names: Mapping[str, str]) -> None:
 
     message = str(error)
     if isinstance(error, ArgumentError):
-        message = f"{names.get(error.name, error.name)} {error.problem}"
+        # Of nested blocks the inner one, which knows the configuration file, decides.
+        error.name = names.get(error.name, error.name)
+        message = f"{error.name} {error.problem}"
     error.args = (with_option_names(message, names),)
 
 

@@ -29,6 +29,13 @@ class NoSongs(ComponentError):
     """A collection has too few usable songs."""
 
 
+class UnusableSource(ArgumentError, NoSongs):
+    """A path is not a source of songs, or has none."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__("midi_dir", problem)
+
+
 class OutputNotEmpty(ArgumentError):
     """An output folder has files that this program did not write."""
 

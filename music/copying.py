@@ -16,7 +16,7 @@ Song = NDArray[np.integer[Any]]
 Ints = NDArray[np.int64]
 
 _BESIDE_TRAINING, _BESIDE_SONGS = -2, -1
-"""What stands behind each song, so that no stretch goes beyond it; no token is negative."""
+"""Separator after each song, so that no stretch spans two songs; no token is negative."""
 
 LEAST_CHANGES = 2
 """Changes of token within a known stretch that counts: a held note is in every song."""
@@ -26,7 +26,7 @@ BLOCK_TOKENS = 2**20
 
 
 class Copied(NamedTuple):
-    """What a song has in common with the songs it was compared with.
+    """The stretches of a song that are copied from other songs.
 
     Attributes:
         longest: frames of the longest stretch that is found in one of them.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.components.artifacts import Artifact, SongFiles
-from tunesmith.components.errors import ComponentError
+from tunesmith.components.errors import ArgumentError, ComponentError
 from tunesmith.components.sources.source import AUTO, read_source
 from tunesmith.pipeline.dag import input_fields
 from tunesmith.pipeline.figures import artifact_type
@@ -78,7 +78,7 @@ def _take(
         if issubclass(kind, SongFiles):
             # They may have changed since they were recorded.
             if path.exists() and (recorded is None or artifact_type(recorded.type, SongFiles)):
-                return name, read_source(path, source)
+                return name, _source(path, source)
         elif recorded is not None and (fitting := artifact_type(recorded.type, kind)):
             return name, _known(fitting, recorded)
         elif recorded is None and is_named and path.is_dir():
@@ -86,6 +86,13 @@ def _take(
     takes = ", ".join(f"{name} ({kind.__name__})" for name, kind in free.items()) or "none"
     found = f"is of type {recorded.type}" if recorded else "is not a recorded artifact"
     raise UnfitInput(f"input {where} {found}; inputs that can be given: {takes}")
+
+
+def _source(path: Path, source: str) -> Artifact:
+    try:
+        return read_source(path, source)
+    except ArgumentError as error:
+        raise ArgumentError("input", error.problem) from error
 
 
 def _known(kind: type[Artifact], recorded: RecordedArtifact) -> Artifact:

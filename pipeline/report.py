@@ -247,9 +247,9 @@ def loss_chart(history: Mapping[str, Any]) -> Markup:
         [each["epoch"] for each in epochs],
         {
             "training": [each["train_loss"] for each in epochs],
-            "songs set aside": [each["cut_loss"] for each in epochs],
+            "validation": [each["cut_loss"] for each in epochs],
         },
-        (history["best_epoch"], "kept"),
+        (history["best_epoch"], "best epoch"),
         (f"nats per batch of {batch}", batch),
     )
     return draw(chart)

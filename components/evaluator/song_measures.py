@@ -39,7 +39,7 @@ COPIED_MEASURES = {
         "share",
     ),
 }
-"""What a song has in common with the training songs: unit, meaning, and the field of
+"""Measures of stretches copied from training songs: unit, meaning, and the field of
 :class:`tunesmith.music.copying.Copied`."""
 
 RESAMPLES = 1000
@@ -89,8 +89,7 @@ def describe_music(
     for name, (unit, meaning, column) in COPIED_MEASURES.items():
         both = [float(getattr(each, column)) for each in copied]
         values, reference = both[: len(composed)], both[len(composed) :]
-        told = meaning.format(copied_frames)
-        described[name] = _entry(unit, told, values, reference, "held out")
+        described[name] = _entry(unit, meaning.format(copied_frames), values, reference, "held out")
     return described
 
 

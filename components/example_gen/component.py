@@ -22,7 +22,7 @@ class ExampleGenInputs:
 
 @dataclass(frozen=True)
 class GridParameters(ParameterSet):
-    """How time and pitch of a song become frames; see :class:`tunesmith.music.Grid`."""
+    """Parameters of the grid of frames; see :class:`tunesmith.music.Grid`."""
 
     frames_per_second: float = parameter(
         5.0,
@@ -34,8 +34,8 @@ class GridParameters(ParameterSet):
     )
     frames_per_beat: int = parameter(
         0,
-        "Frames per quarter note; the grid then follows each song's tempo instead of --fps. "
-        "0 = a fixed number of frames per second.",
+        "Frames per quarter note, in a grid that follows each song's tempo; 0 = a fixed number of "
+        "frames per second.",
         least=0,
         most=96,
         unit="frames",
@@ -43,29 +43,28 @@ class GridParameters(ParameterSet):
     )
     keep_short_notes: bool = parameter(
         False,
-        "Keep notes shorter than a frame: each sounds in one frame at least. pretty_midi's piano "
-        "roll drops them.",
+        "Keep notes shorter than a frame, in one frame each; pretty_midi's piano roll drops them.",
         option="--keep-short-notes",
     )
     pitch_range: tuple[int, int] = parameter(
         (0, 127),
-        "Lowest and highest MIDI pitch; notes outside are left out.",
+        "Lowest and highest MIDI pitch; other notes are left out.",
         least=0,
         most=127,
         option="--pitch-range",
     )
     keep_onsets: bool = parameter(
         False,
-        "Keep which pitches are struck in each frame, for an encoding that says so; --encoding "
-        "struck sets it.",
+        "Keep onsets (the pitches struck in each frame), for an encoding that has them; the "
+        "encoding struck sets it.",
         option="--keep-onsets",
     )
 
     def check(self) -> None:
-        """Check the order of the pitches."""
+        """Check that the pitch range ascends."""
         low, high = self.pitch_range
         if low > high:
-            raise ParameterError("pitch_range", f"must rise, not {low}..{high}")
+            raise ParameterError("pitch_range", f"must ascend, not {low}..{high}")
 
     def grid(self) -> Grid:
         """Return the grid."""
@@ -82,13 +81,13 @@ class GridParameters(ParameterSet):
 
 @dataclass(frozen=True)
 class ExampleGenParameters(ParameterSet):
-    """How songs are read and split."""
+    """Parameters of reading and splitting the songs."""
 
     source: str = parameter(
         AUTO,
-        "Kind of the songs that --midi-dir names: folder of MIDI files, archive (.zip, .tar, "
-        ".tar.gz, .tar.xz, .tar.bz2) of MIDI files, scores (MusicXML, ABC; needs "
-        "tunesmith[scores]), or a plug-in; auto = folder or archive.",
+        "Kind of source: folder of MIDI files, archive (.zip, .tar, .tar.gz, .tar.xz, .tar.bz2) of "
+        "MIDI files, scores (MusicXML, ABC; needs tunesmith[scores]), or a plug-in; auto = folder "
+        "or archive.",
         choices=source_names,
         plugins="sources",
         option="--source",
@@ -96,13 +95,13 @@ class ExampleGenParameters(ParameterSet):
     )
     track: str = parameter(
         "first",
-        "Instruments to read: first, all, name:PIANO or program:0.",
+        "Instruments to read: first, all, name:NAME or program:NUMBER.",
         option="--track",
     )
     grid: GridParameters = field(default_factory=GridParameters)
     minimum_frames: int = parameter(
         10,
-        "Reject songs with fewer frames.",
+        "Minimum length of a song; shorter ones are rejected.",
         least=1,
         unit="frames",
         option="--min-frames",
@@ -116,7 +115,7 @@ class ExampleGenParameters(ParameterSet):
     )
     test_fraction: float = parameter(
         0.0,
-        "Share of the songs in a test split, which neither training nor early stopping sees.",
+        "Share of the songs in the test split, which only Evaluator reads; 0 = no test split.",
         least=0,
         below=1,
         option="--test-fraction",
@@ -124,7 +123,7 @@ class ExampleGenParameters(ParameterSet):
 
     split_seed: int = parameter(
         0,
-        "Which songs are held out: another number holds out others.",
+        "Seed of the split: another seed holds out other songs.",
         least=0,
         option="--split-seed",
     )
@@ -136,12 +135,12 @@ class ExampleGenParameters(ParameterSet):
         try:
             TrackChoice.parse(self.track)
         except MusicError as error:
-            raise ParameterError("track", f"cannot be used: {error}") from error
+            raise ParameterError("track", f"is invalid: {error}") from error
         if self.eval_fraction + self.test_fraction >= 1:
             raise ParameterError(
                 "test_fraction",
-                f"must leave songs to train on beside an eval fraction of {self.eval_fraction}, "
-                f"not {self.test_fraction}",
+                f"must be below 1 together with the eval fraction {self.eval_fraction}, not "
+                f"{self.test_fraction}",
             )
 
     @property

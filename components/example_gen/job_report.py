@@ -1,4 +1,4 @@
-"""What became of a job's files: ``rejected.jsonl``, ``summary.json`` and ``notes.json``."""
+"""The report of a job: ``rejected.jsonl``, ``summary.json`` and ``notes.json``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Report = tuple[Counter[str], list[tuple[bytes, str, str]], NoteCounts]
 
 
 class CollectReport(beam.CombineFn):
-    """What :data:`tunesmith.components.example_gen.transforms.REPORT` says to a :data:`Report`."""
+    """Combines the elements of the output ``report`` into a :data:`Report`."""
 
     def create_accumulator(self) -> Report:
         return Counter(), [], NoteCounts()
@@ -82,7 +82,7 @@ def rejection_line(song_id: bytes, reason: str, detail: str) -> str:
 
 
 def check_usable(output: Path) -> None:
-    """Say whether a job found songs enough.
+    """Check that each split has a song.
 
     Raises:
         NoSongs: a split has none.
@@ -102,8 +102,8 @@ def check_usable(output: Path) -> None:
         )
     few = "only one" if usable == 1 else f"only {usable}"
     needed = (
-        "three songs are needed, one to learn from, one to stop by and one to test with"
+        "at least 3 songs are needed, one each for train, eval and test"
         if "test" in songs
-        else "two songs are needed, one to learn from and one to be judged by"
+        else "at least 2 songs are needed, one each for train and eval"
     )
     raise NoSongs(f"{few} of {files} files can be used ({reasons or 'none rejected'}): {needed}")

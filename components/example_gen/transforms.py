@@ -48,10 +48,10 @@ class ReadSongs(beam.DoFn):
 
 
 class TakeSongs(beam.DoFn):
-    """What other processes of this machine read to what :class:`ReadSongs` gives.
+    """Names of :attr:`running` to the elements of :class:`ReadSongs`.
 
-    Only for a runner that works in this process: the elements it takes are names of
-    :attr:`running`.
+    The songs are read by other processes of this machine. Only for a runner that executes in this
+    process.
     """
 
     running: dict[str, ReadAhead] = {}  # noqa: RUF012

@@ -1,4 +1,4 @@
-"""What a network is, and which there are: one folder each, found by its name.
+"""The protocol of networks, and the networks there are: one folder each, found by its name.
 
 A folder ``networks/<name>/`` with a ``network.py`` is a network. That module has an object
 ``NETWORK`` that implements :class:`Network`; ``sizes.py`` beside it has a subclass of
@@ -44,7 +44,7 @@ class NetworkSizes(ParameterSet):
 
 
 class EveryPosition(Protocol):
-    """What a causal network predicts at each position of a window."""
+    """The predictor of a causal network at each position of a window."""
 
     def __call__(self, tokens: tf.Tensor, training: bool) -> tf.Tensor:
         """Return logits float32 [batch, window, V] for tokens int32 [batch, window].

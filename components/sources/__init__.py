@@ -1,1 +1,1 @@
-"""Where songs come from."""
+"""Sources of songs."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from tunesmith.components.artifacts import MidiArchive
-from tunesmith.components.errors import NoSongs
+from tunesmith.components.errors import NoSongs, UnusableSource
 from tunesmith.components.sources.source import (
     ARCHIVE_SUFFIXES,
     MIDI_SUFFIXES,
@@ -59,7 +59,7 @@ _BROKEN = (
     OSError,
     ValueError,
 )
-"""What the libraries raise for an archive that they cannot read."""
+"""Exceptions of the libraries for an unreadable archive."""
 
 
 class ArchiveSource(Source):
@@ -96,7 +96,7 @@ class ArchiveSource(Source):
         if not found:
             kind = "MIDI files" if self._suffixes == MIDI_SUFFIXES else "scores"
             suffixes = ", ".join(self._suffixes)
-            raise NoSongs(f"no {kind} ({suffixes}) in {self.path}: nothing to learn from")
+            raise UnusableSource(f"{self.path} has no {kind} ({suffixes})")
         # A compressed one stays in its own order.
         return list(found.items()) if self.reads_in_order else sorted(found.items())
 
@@ -148,10 +148,10 @@ def _one_line_errors(path: Path) -> Iterator[None]:
     except NoSongs:
         raise
     except FileNotFoundError as error:
-        raise NoSongs(f"{path} does not exist: give --midi-dir an archive") from error
+        raise UnusableSource(f"{path} does not exist: give an archive") from error
     except _BROKEN as error:
         detail = " ".join(str(error).split()) or type(error).__name__
-        raise NoSongs(f"{path} cannot be read as an archive: {detail}") from error
+        raise UnusableSource(f"{path} cannot be read as an archive: {detail}") from error
 
 
 class _Zip:

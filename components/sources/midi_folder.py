@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunesmith.components.artifacts import MidiFolder, file_digest
-from tunesmith.components.errors import NoSongs
+from tunesmith.components.errors import UnusableSource
 from tunesmith.components.sources.source import MIDI_SUFFIXES, SCORE_SUFFIXES, Files, Source
 
 
@@ -27,7 +27,7 @@ class FolderSource(Source):
     def files(self) -> Files:
         """Return every file, sorted; see :meth:`Source.files`."""
         if not self.path.is_dir():
-            raise NoSongs(f"{self.path} is not a folder: give --midi-dir a folder of MIDI files")
+            raise UnusableSource(f"{self.path} is not a folder: give a folder of MIDI files")
         found, scores = [], 0
         for folder, _, names in os.walk(self.path):
             for name in names:
@@ -37,19 +37,19 @@ class FolderSource(Source):
                     found.append((os.fsencode(song_id), os.fsencode(path.absolute())))
                 scores += name.lower().endswith(SCORE_SUFFIXES)
         if not found:
-            raise NoSongs(self._nothing(scores))
+            raise UnusableSource(self._problem(scores))
         return sorted(found)
 
-    def _nothing(self, scores: int) -> str:
+    def _problem(self, scores: int) -> str:
         reads_midi = self._suffixes == MIDI_SUFFIXES
         kind = "MIDI files" if reads_midi else "scores"
-        here = f"no {kind} ({', '.join(self._suffixes)}) in {self.path} or below"
+        here = f"{self.path} has no {kind} ({', '.join(self._suffixes)})"
         if scores and reads_midi:
             return (
-                f"{here}, but {scores} scores: give --source scores "
+                f"{here}, but {scores} scores: set example_gen.source to scores "
                 "(pip install 'tunesmith[scores]')"
             )
-        return f"{here}: nothing to learn from"
+        return f"{here}: give a folder with {kind}"
 
     def read(self, location: bytes) -> bytes:
         """Return the first ``LARGEST_FILE + 1`` bytes of a file; see :meth:`Source.read`."""

@@ -35,7 +35,7 @@ class MissingMusic21(ComponentError):
     """music21 is not installed."""
 
     def __init__(self) -> None:
-        super().__init__("--source scores needs music21: pip install 'tunesmith[scores]'")
+        super().__init__("example_gen.source scores needs music21: pip install 'tunesmith[scores]'")
 
 
 class ScoreSource(Source):

@@ -1,7 +1,7 @@
-"""What a source of songs is, and which there are.
+"""The protocol of sources of songs, and the built-in sources.
 
-A source lists the songs below a path that the user names, and reads each as the bytes of a MIDI
-file. Built-in sources are modules of this package; others are plug-ins of the kind ``sources``
+A source lists the songs below a path of the user, and reads each as the bytes of a MIDI file.
+Built-in sources are modules of this package; others are plug-ins of the kind ``sources``
 (:mod:`tunesmith.plugins`): a class that extends :class:`Source`. Every process that reads songs
 opens the source for itself, by its name.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from tunesmith.components.artifacts import SongFiles, digest_of
-from tunesmith.components.errors import ComponentError, NoSongs
+from tunesmith.components.errors import ComponentError, UnusableSource
 from tunesmith.plugins import (
     PluginError,
     find_plugin,
@@ -52,7 +52,7 @@ class Source(ABC):
     """Songs below a path.
 
     Args:
-        path: what ``--midi-dir`` names, absolute.
+        path: the parameter ``midi_dir``, absolute.
     """
 
     files_a_process: ClassVar[int] = 50
@@ -169,7 +169,9 @@ def source_class(name: str) -> type[Source]:
         return cast("type[Source]", getattr(importlib.import_module(module), attribute))
     found = load_plugin(KIND, name)
     if not (isinstance(found, type) and issubclass(found, Source)):
-        raise PluginError(f"{name} is no source: it must be a class that extends {__name__}.Source")
+        raise PluginError(
+            f"{name} is not a source: it must be a class that extends {__name__}.Source"
+        )
     return found
 
 
@@ -188,12 +190,12 @@ def find_source(path: Path, name: str = AUTO) -> SourceReference:
     """Return the source for a path.
 
     Args:
-        path: what ``--midi-dir`` names.
+        path: the parameter ``midi_dir``.
         name: of a source, or :data:`AUTO` for the one that fits: ``folder`` for a folder,
             ``archive`` for a file whose name ends as an archive's.
 
     Raises:
-        NoSongs: no source fits.
+        UnusableSource: no source fits.
     """
     if name == AUTO:
         name = _fitting(path)
@@ -204,16 +206,14 @@ def _fitting(path: Path) -> str:
     if path.is_dir():
         return "folder"
     if not path.exists():
-        raise NoSongs(
-            f"{path} is not a folder or an archive: give --midi-dir a folder of MIDI files"
-        )
+        raise UnusableSource(f"{path} is not a folder or an archive: give a folder of MIDI files")
     if path.name.lower().endswith(ARCHIVE_SUFFIXES):
         return "archive"
     if path.name.lower().endswith((*MIDI_SUFFIXES, *SCORE_SUFFIXES)):
-        raise NoSongs(f"{path} is a single file: give --midi-dir the folder that holds it")
-    raise NoSongs(
-        f"{path} is neither a folder nor an archive ({', '.join(ARCHIVE_SUFFIXES)}): name one by "
-        "--midi-dir, or say by --source what it is"
+        raise UnusableSource(f"{path} is a single file: give its folder")
+    raise UnusableSource(
+        f"{path} is neither a folder nor an archive ({', '.join(ARCHIVE_SUFFIXES)}): give one of "
+        "these, or set example_gen.source"
     )
 
 
@@ -259,7 +259,7 @@ def read_source(path: Path, name: str = AUTO) -> SongFiles:
 
 def blake2b(content: bytes) -> bytes:
     """Return the BLAKE2b digest of some bytes, 64 bytes."""
-    # It loads OpenSSL, and a --help imports this module.
+    # hashlib loads OpenSSL, and --help imports this module.
     import hashlib
 
     return hashlib.blake2b(content).digest()

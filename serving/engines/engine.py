@@ -1,4 +1,4 @@
-"""What a serving engine is, which there are, and which one ``auto`` takes.
+"""The protocol of serving engines, the engines there are, and the choice of ``auto``.
 
 Each other module of this folder is an engine, under the module's name with hyphens: it has an
 object ``ENGINE`` that implements :class:`Engine`. Nothing else lists the engines: the choices of

@@ -281,7 +281,7 @@ def test_a_test_split_needs_a_third_song(tmp_path: Path, write_scale: WriteScale
     midi = tmp_path / "midi"
     for pitch in (60, 61):
         write_scale(midi / f"{pitch}.mid", pitch, 40)
-    with pytest.raises(NoSongs, match="three songs are needed"):
+    with pytest.raises(NoSongs, match="at least 3 songs are needed"):
         preprocess(midi, tmp_path / "out", parameters=ExampleGenParameters(test_fraction=0.1))
 
 

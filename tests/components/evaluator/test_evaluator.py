@@ -148,7 +148,7 @@ def test_a_model_that_learned_a_tune_is_blessed(evaluation: ModelEvaluation) -> 
 def test_the_loss_of_the_network_on_a_song_is_the_trainers(
     evaluation: ModelEvaluation, model: TrainedModel
 ) -> None:
-    # The eval song is also the training song that is held out for validation, whose digest is the smallest.
+    # The validation song is the eval song, too: its digest is the smallest.
     history = model.history()
     assert history["windows"]["cut"] == 51
     best = history["epochs"][history["best_epoch"] - 1]["cut_loss"]

@@ -143,7 +143,7 @@ def test_members_that_could_harm_are_rejected_each_by_itself(songs: Path, tmp_pa
         b"/etc/root.mid": ("unreadable", "its name leads out of the archive"),
         b"a/../../b.mid": ("unreadable", "its name leads out of the archive"),
         b"bomb.mid": ("too large", "it expands more than 200 times"),
-        b"large.mid": ("too large", f"{LARGEST_FILE + 1} bytes, more than {LARGEST_FILE}"),
+        b"large.mid": ("too large", f"{LARGEST_FILE + 1} bytes, maximum {LARGEST_FILE}"),
         b"link.mid": ("unreadable", "not a regular file"),
     }
     assert sorted(each.name for each in tmp_path.iterdir()) == ["mixed.zip"]
@@ -236,5 +236,5 @@ def test_half_an_archive_is_one_line(songs: Path, tmp_path: Path, kind: str) -> 
 
 def test_an_archive_without_songs_is_one_line(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"readme.txt": b"nothing"})
-    with pytest.raises(NoSongs, match=r"no MIDI files \(\.mid, \.midi\) in .*a\.zip"):
+    with pytest.raises(NoSongs, match=r"a\.zip has no MIDI files \(\.mid, \.midi\)"):
         list_songs(path)

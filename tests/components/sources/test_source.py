@@ -91,17 +91,20 @@ def test_the_artifact_of_a_users_source_names_its_code(plugin: str, listing: Pat
 
 @pytest.mark.usefixtures("plugin")
 def test_what_is_no_source_is_refused(listing: Path) -> None:
-    with pytest.raises(PluginError, match="toy_source:Path is no source: it must be a class"):
+    with pytest.raises(PluginError, match="toy_source:Path is not a source: it must be a class"):
         list_songs(listing, "toy_source:Path")
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("absent", "absent is not a folder or an archive: give --midi-dir a folder"),
-        ("song.mid", "song.mid is a single file: give --midi-dir the folder that holds it"),
+        ("absent", "absent is not a folder or an archive: give a folder"),
+        ("song.mid", "song.mid is a single file: give its folder"),
         ("song.doc", "song.doc is neither a folder nor an archive"),
-        ("scores", "but 2 scores: give --source scores (pip install 'tunesmith[scores]')"),
+        (
+            "scores",
+            "but 2 scores: set example_gen.source to scores (pip",
+        ),
     ],
 )
 def test_a_path_that_fits_no_source_is_one_line(tmp_path: Path, name: str, message: str) -> None:

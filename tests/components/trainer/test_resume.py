@@ -425,7 +425,7 @@ def test_a_spoilt_checkpoint_is_told_and_the_one_before_taken(tmp_path: Path) ->
     found = folder.latest(progress)
     assert found is not None
     assert found.step == 5
-    assert "000000-000000006 cannot be read" in progress.lines[0]
+    assert "000000-000000006 is unreadable" in progress.lines[0]
 
 
 def test_checkpoints_of_another_training_are_refused(tmp_path: Path) -> None:
@@ -461,7 +461,7 @@ def test_no_number_leaves_the_last_good_checkpoint(songs: Examples, tmp_path: Pa
     )
     context = Context(tmp_path, tmp_path, SilentProgress(), checkpoints=tmp_path / "checkpoints")
     with pytest.raises(
-        ComponentError, match=r"epoch 1, step \d+: .*--clip-norm 1; the last"
+        ComponentError, match=r"epoch 1, step \d+: .*trainer.clip_norm 1; the last"
     ) as told:
         execute(TrainerInputs(songs), parameters, context)
     kept = Path(str(told.value).rpartition(" ")[2])

@@ -160,6 +160,9 @@ class _Zip:
     def __init__(self, path: Path) -> None:
         self._file = zipfile.ZipFile(path)
         self._members = self._file.infolist()
+        # One piece of data under many names would expand without end.
+        if sum(info.compress_size for info in self._members) > path.stat().st_size:
+            raise zipfile.BadZipFile("its members overlap")
         self.digests: dict[bytes, bytes] = {}
 
     def members(self, suffixes: tuple[str, ...]) -> Iterator[tuple[bytes, bytes]]:

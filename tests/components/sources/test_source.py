@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,6 +84,25 @@ def test_a_source_of_the_user_reads_in_every_process(
     options = ("--runner=FnApiRunner", *workers)
     counters = run_preprocess(Reading(songs, READING, options, None), output, TransformParameters())
     assert (counters["songs_read"], counters["rejected_unreadable"]) == (12, 1)
+
+
+def test_a_worker_finds_the_source_by_the_path_that_travels_with_it(
+    plugin: str, listing: Path
+) -> None:
+    packed = pickle.dumps(list_songs(listing, plugin).source).hex()
+    code = (
+        f"import pickle; source = pickle.loads(bytes.fromhex({packed!r})).open(); "
+        "print(len(list(source.files())))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != PATH_VARIABLE}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "13\n"
 
 
 def test_the_artifact_of_a_users_source_names_its_code(plugin: str, listing: Path) -> None:

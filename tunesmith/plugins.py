@@ -201,29 +201,31 @@ def _entry_points(group: str) -> dict[str, list[PluginReference]]:
     with _importing():
         path = tuple(sys.path)
     # A folder's time changes when a package is installed into it.
-    return _read_entry_points(group, path, tuple(_modified(each) for each in path))
+    return _read_entry_points(path, tuple(_modified(each) for each in path)).get(group, {})
 
 
-@functools.lru_cache(32)
+@functools.lru_cache(8)
 def _read_entry_points(
-    group: str, path: Sequence[str], _times: Sequence[int]
-) -> dict[str, list[PluginReference]]:
+    path: Sequence[str], _times: Sequence[int]
+) -> dict[str, dict[str, list[PluginReference]]]:
+    """Return the plug-ins of the packages in some folders, by group and name."""
     from importlib.metadata import Distribution
 
-    found: dict[str, list[PluginReference]] = {}
+    found: dict[str, dict[str, list[PluginReference]]] = {}
     seen = set()
     for each in Distribution.discover(path=list(path)):
         # A distribution's name takes far longer to read than this.
-        if f"[{group}]" not in (each.read_text("entry_points.txt") or ""):
+        if "[tunesmith." not in (each.read_text("entry_points.txt") or ""):
             continue
         name = each.metadata["Name"]
         # The first one is the one that Python imports.
         if name in seen:
             continue
         seen.add(name)
-        for point in each.entry_points.select(group=group):
-            reference = PluginReference(point.module, point.attr, name, each.version)
-            found.setdefault(point.name, []).append(reference)
+        for point in each.entry_points:
+            if point.group.startswith("tunesmith."):
+                reference = PluginReference(point.module, point.attr, name, each.version)
+                found.setdefault(point.group, {}).setdefault(point.name, []).append(reference)
     return found
 
 

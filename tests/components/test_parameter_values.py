@@ -58,7 +58,9 @@ def texts(*assignments: str) -> dict[str, Any]:
         Parameters(Inner(2, 3.0), 1.0, ("a", "b"), "round", True, "null"),
         TrainerParameters(architecture=PaperSizes(units=8), clip_norm=1.0, precision="bfloat16"),
         TransformParameters(transpose="-5..6"),
-        ExampleGenParameters("all", GridParameters(3.0, pitch_range=(20, 90)), test_fraction=0.25),
+        ExampleGenParameters(
+            track="all", grid=GridParameters(3.0, pitch_range=(20, 90)), test_fraction=0.25
+        ),
         Parameters(kind="other", sizes=Other(7)),
     ],
 )

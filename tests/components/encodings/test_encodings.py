@@ -25,7 +25,7 @@ from tunesmith.components.encodings.encoding import (
 )
 from tunesmith.components.evaluator.baselines import count_baselines
 from tunesmith.components.evaluator.comparison import difference
-from tunesmith.components.evaluator.likelihood import judge
+from tunesmith.components.evaluator.likelihood import score
 from tunesmith.components.example_gen.component import (
     EXAMPLE_GEN,
     ExampleGenInputs,
@@ -219,7 +219,7 @@ def test_nothing_else_knows_which_token_is_the_rest(
         train, held_out = (read_tokens(examples.shards(split)) for split in SPLITS)
         eval_windows = EvalWindows.of(held_out, 4, vocabulary.rests)
         counted = count_baselines(train, len(vocabulary), 4, vocabulary.rests)
-        baselines[name] = [judge(each, eval_windows).nats.mean() for each in counted.values()]
+        baselines[name] = [score(each, eval_windows).nats.mean() for each in counted.values()]
         rows = RequestData(held_out, vocabulary).windows(20, 6)
         windows[name] = [vocabulary.decode(row) for row in rows]
     drift, other = (statistics[name].pop("drift")["eval"] for name in ("frames", backwards))

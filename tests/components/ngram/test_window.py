@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tunesmith.components.evaluator.likelihood import Figures, judge
+from tunesmith.components.evaluator.likelihood import Figures, score
 from tunesmith.components.example_gen.song_files import content_digest
 from tunesmith.components.ngram.window import WINDOW_ORDER, WindowNGram
 from tunesmith.components.records.eval_windows import EvalWindows
@@ -126,8 +126,8 @@ def test_what_a_song_does_again_is_foreseen_from_its_window_alone() -> None:
     held = EvalWindows.of(songs[-1:], 20, (0,))
     # From the third time on.
     later = held.chosen(np.arange(len(held)) > 12)
-    assert Figures.of(judge(model, later)).nats < 0.1
-    assert Figures.of(judge(model.ngram, later)).nats > 2
+    assert Figures.of(score(model, later)).nats < 0.1
+    assert Figures.of(score(model.ngram, later)).nats > 2
 
 
 def test_the_papers_songs_are_foreseen_far_better_with_their_windows(jj_lin: Path) -> None:
@@ -146,5 +146,5 @@ def test_the_papers_songs_are_foreseen_far_better_with_their_windows(jj_lin: Pat
     )
     model = WindowNGram.count(songs, len(vocabulary), 50, (0,))
     held = EvalWindows.of(held_out, 50, (0,))
-    assert Figures.of(judge(model.ngram, held)).nats == pytest.approx(3.58, abs=0.05)
-    assert Figures.of(judge(model, held)).nats == pytest.approx(2.48, abs=0.05)
+    assert Figures.of(score(model.ngram, held)).nats == pytest.approx(3.58, abs=0.05)
+    assert Figures.of(score(model, held)).nats == pytest.approx(2.48, abs=0.05)

@@ -1,7 +1,7 @@
-"""From a program's first import to its first answer: the client beside tensorflow-serving-api.
+"""Start-up of a client process: tunesmith's client compared with tensorflow-serving-api.
 
-Both ask the same server for the model's signatures, which is the first call that a song makes, each
-in a fresh process, in turns. Memory is the process's own peak (VmHWM), which Linux tells.
+Both send the first call of a song, for the signatures of the model, to the same server, each in a
+new process, in turns. Memory is the peak of the process (VmHWM of Linux).
 
     python benchmarks/client_import.py [--server HOST:PORT] [--rounds 5]
 """
@@ -126,9 +126,9 @@ def report(address: str, model: str, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--server", help="one's own; a small one is started if left out")
-    parser.add_argument("--model", default="tunesmith")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--server", help="address of a server; by default a small one is started")
+    parser.add_argument("--model", default="tunesmith", help="model name")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each client")
     arguments = parser.parse_args()
     if arguments.server:
         report(arguments.server, arguments.model, arguments.rounds)

@@ -1,11 +1,11 @@
-"""The n-gram that a model carries: its arrays beside the format of release 0.1.0.
+"""The n-gram of a model: its packed format compared with that of release 0.1.0.
 
     python benchmarks/drafter.py [--corpora chorales jj_lin pop909] [--data FOLDER]
 
-Counts the songs of each corpus, packs the n-gram both ways within the same number of bytes, and
-prints how large it is, how long packing takes, and how long a client takes from the answered bytes
-to a guess for each frame of a song. Format 1 was a list of variable-length numbers (LEB128) for
-each token, answered in calls of 256 tokens; it is kept here alone.
+Counts the songs of each corpus and packs the n-gram in both formats within the same number of
+bytes. Prints its size, the time to pack it, and the time that a client needs from the received
+bytes to a draft for each frame of a song. Format 1 was a list of variable-length integers (LEB128)
+for each token, in calls of 256 tokens; only this benchmark still contains it.
 """
 
 from __future__ import annotations
@@ -232,8 +232,12 @@ def compare(name: str, songs: Songs, size: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--corpora", nargs="+", choices=CORPORA, default=list(CORPORA))
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument(
+        "--corpora", nargs="+", choices=CORPORA, default=list(CORPORA), help="corpora to measure"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="folder of the corpora"
+    )
     options = parser.parse_args()
     for name in options.corpora:
         compare(name, *read_corpus(name, options.data))

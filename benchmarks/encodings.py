@@ -1,12 +1,12 @@
-"""Notes in and notes out: how many notes of MIDI files come back from the tokens of each encoding.
+"""Note recall of each encoding: the share of notes of MIDI files that can be read from the tokens.
 
     python benchmarks/encodings.py ../shared/data/jj_lin
     python benchmarks/encodings.py ../shared/data/jj_lin --keep-short-notes
 
-runs ``tunesmith preprocess`` with each encoding, decodes the tokens of every song, and looks for
-each note of the file, as pretty_midi reads it: it is back if a note of its pitch begins in its
-frame. The vocabulary is that of the training songs, so that a held-out frame which it lacks loses
-notes, too. Arguments that are not the benchmark's own go to ``preprocess``.
+runs ``tunesmith preprocess`` with each encoding, decodes the tokens of all songs, and searches each
+note of the files, as read by pretty_midi: a note is found if a note of its pitch starts in its
+frame. The vocabulary is that of the training songs, so frames outside it lose notes of held-out
+songs. Unknown arguments are passed to ``preprocess``.
 """
 
 from __future__ import annotations
@@ -68,7 +68,13 @@ def compared(examples: Examples, midi: Path, split: str) -> Notes:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/jj_lin"))
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path("../shared/data/jj_lin"),
+        help="folder of MIDI files",
+    )
     told, options = parser.parse_known_args()
     print("encoding   tokens   split   notes in the files   back          begun that are not there")
     for encoding in encoding_names():

@@ -1,10 +1,10 @@
-"""How high the bar of the baselines is, and what counting them and looking for copies takes.
+"""Likelihood of the baselines, and the time to count them and to search copied stretches.
 
     python benchmarks/evaluation.py EXAMPLES… [--tokens 1000000]
 
-Each of EXAMPLES is a folder that ``tunesmith preprocess`` left. Prints the held-out likelihood of
-every baseline, and of the 5-gram with the weights of Witten-Bell smoothing, c / (c + T), instead of
-the fitted ones. Then times counting and copying on `tokens` random ones, that is the worst case.
+EXAMPLES are output folders of ``tunesmith preprocess``. Prints the held-out likelihood of each
+baseline, and of the 5-gram with the weights of Witten-Bell smoothing, c / (c + T), instead of the
+fitted ones. Then it times counting and the search for copies on random tokens, the worst case.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ WINDOW = 50
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("examples", type=Path, nargs="*")
-    parser.add_argument("--tokens", type=int, default=1_000_000)
+    parser.add_argument(
+        "examples", type=Path, nargs="*", help="output folders of tunesmith preprocess"
+    )
+    parser.add_argument("--tokens", type=int, default=1_000_000, help="number of random tokens")
     options = parser.parse_args()
     load_tensorflow()
     for folder in options.examples:

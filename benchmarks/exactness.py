@@ -1,9 +1,9 @@
-"""How often the fast reading of a song differs from pretty_midi's: never, it should say.
+"""Differences between the fast MIDI reader and pretty_midi; there should be none.
 
     python benchmarks/exactness.py ../shared/data
 
-reads every song below the folder both ways with several track choices, compares the frames, prints
-a table, and exits with 1 if any song differs.
+reads all songs below the folder with both readers and several track choices, compares the frames,
+prints a table, and exits with 1 if a song differs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def is_regular(data: bytes) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data"))
+    parser.add_argument(
+        "folder", type=Path, nargs="?", default=Path("../shared/data"), help="folder of MIDI files"
+    )
     folder = parser.parse_args().folder
     songs = sorted(folder.rglob("*.mid"))
     if not songs:

@@ -1,9 +1,9 @@
-"""One forward pass on this machine, every engine side by side in one run, same weights.
+"""Forward pass on this machine: several engines with the same weights, in one run.
 
-Ours and the plain Keras export go through the C++ loader and a Session, as TensorFlow Serving runs
-a model. Each engine has a process of its own. PyTorch, ONNX Runtime (with onnx) and OpenVINO are
-no dependencies of the project: give ``--others`` an interpreter that has them; one that is missing
-is skipped with a word.
+The exported graph and the plain Keras export run in the C++ loader and a Session, as in TensorFlow
+Serving. Each engine has its own process. PyTorch, ONNX Runtime (with onnx) and OpenVINO are not
+dependencies of the project: ``--others`` is a Python interpreter that has them; missing ones are
+skipped with a message.
 
     python benchmarks/forward.py [--others /path/to/python] [--vocabulary 300] [--seconds 1]
 """
@@ -286,11 +286,13 @@ def compare(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--others", default=sys.executable, help="interpreter of the other engines")
-    parser.add_argument("--vocabulary", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each batch size")
-    parser.add_argument("--inter-op", type=int, default=2)
-    parser.add_argument("--intra-op", type=int, default=1)
+    parser.add_argument(
+        "--others", default=sys.executable, help="Python interpreter of the other engines"
+    )
+    parser.add_argument("--vocabulary", type=int, default=300, help="vocabulary size")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds for each batch size")
+    parser.add_argument("--inter-op", type=int, default=2, help="inter-op threads")
+    parser.add_argument("--intra-op", type=int, default=1, help="intra-op threads")
     parser.add_argument("--engine", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

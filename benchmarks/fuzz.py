@@ -1,9 +1,10 @@
-"""Reads thousands of broken MIDI files: each as pretty_midi reads it, or refused with a reason.
+"""Fuzzing of the MIDI reader with thousands of malformed files.
 
     python benchmarks/fuzz.py --count 10000 --corpus ../shared/data/jj_lin
 
-prints how the files fared, the slowest one and the peak of memory, and exits with 1 if a file was
-read differently, made the reader raise anything but UnusableFile, or took too long.
+Each file must be read as pretty_midi reads it, or refused with a reason. Prints the outcomes, the
+slowest file and the peak memory. Exits with 1 if a file was read differently, caused an exception
+other than UnusableFile, or took too long.
 """
 
 from __future__ import annotations
@@ -72,11 +73,13 @@ def outcome_of(data: bytes) -> Outcome:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--count", type=int, default=10_000, help="how many files")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--corpus", type=Path, help="a folder of MIDI files beside the made ones")
-    parser.add_argument("--limit", type=float, default=10.0, help="seconds a file may take")
-    parser.add_argument("--keep", type=Path, help="a folder that faulty files are written to")
+    parser.add_argument("--count", type=int, default=10_000, help="number of files")
+    parser.add_argument("--seed", type=int, default=1, help="random seed")
+    parser.add_argument(
+        "--corpus", type=Path, help="folder of MIDI files to mutate, in addition to generated ones"
+    )
+    parser.add_argument("--limit", type=float, default=10.0, help="maximum seconds for a file")
+    parser.add_argument("--keep", type=Path, help="folder to which failing files are written")
     options = parser.parse_args()
     corpus = mutations.made_files()
     if options.corpus:

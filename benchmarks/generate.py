@@ -207,9 +207,13 @@ def compare(name: str, base: Path, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--models", nargs="*", default=[], metavar="NAME=DIR")
+    parser.add_argument(
+        "--models", nargs="*", default=[], metavar="NAME=DIR", help="models to measure"
+    )
     parser.add_argument("--rounds", type=int, default=6, help="turns of each way")
-    parser.add_argument("--vocabulary", type=int, default=300, help="of the random network")
+    parser.add_argument(
+        "--vocabulary", type=int, default=300, help="vocabulary size of the random network"
+    )
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--papers-loop", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--export", type=Path, help=argparse.SUPPRESS)

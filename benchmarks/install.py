@@ -1,7 +1,7 @@
-"""Installing and importing the client, beside the base install of release 0.1.0.
+"""Installation and import of the client, compared with the base install of release 0.1.0.
 
-Each is installed from a wheel under constraints.txt into an environment of its own, in turns. The
-first turn fills pip's cache and is not counted, so that the network is left out.
+Each is installed from a wheel with constraints.txt into a new environment, in turns. The first turn
+fills pip's cache and is not counted, so that the network does not matter.
 
     python benchmarks/install.py [--rounds 3]
 """
@@ -28,7 +28,7 @@ INSTALLS: dict[str, tuple[str, tuple[str, ...]]] = {
     "[cli]": ("[cli]", ()),
     FORMER: ("", ("click", "rich", "pillow")),
 }
-"""What is installed: an extra of the wheel, and other distributions."""
+"""An installation: an extra of the wheel, and other distributions."""
 
 IMPORTED = """
 import time
@@ -78,7 +78,7 @@ def measure(wheel: Path, extra: str, others: tuple[str, ...]) -> tuple[float, fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each wheel")
     rounds = parser.parse_args().rounds
     seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in INSTALLS}
     with tempfile.TemporaryDirectory() as folder:

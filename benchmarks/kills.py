@@ -1,10 +1,10 @@
-"""Kill ``tunesmith preprocess`` at random moments: its output must be the old one or the new one.
+"""Kills ``tunesmith preprocess`` at random moments: its output must be the old or the new one.
 
     python benchmarks/kills.py ../shared/data/jj_lin --kills 30
 
-preprocesses the folder at five frames a second, then again and again at four, each time killed
-(SIGKILL) at a random moment, and looks at the output after each. It ends with one run that is left
-alone, whose output must be that of a run that never saw a kill. Exits with 1 if any look fails.
+preprocesses the folder at five frames per second. Then it starts the command again and again at
+four frames per second, kills it (SIGKILL) at a random moment, and checks the output. The last run
+is not killed; its output must equal that of an undisturbed run. Exits with 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -44,9 +44,15 @@ def whole_run(midi: Path, output: Path, speed: int) -> tuple[str, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/jj_lin"))
-    parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path("../shared/data/jj_lin"),
+        help="folder of MIDI files",
+    )
+    parser.add_argument("--kills", type=int, default=30, help="number of kills")
+    parser.add_argument("--seed", type=int, default=0, help="random seed")
     told = parser.parse_args()
     chance = random.Random(told.seed)
     seen: Counter[str] = Counter()

@@ -1,11 +1,11 @@
-"""What mixing costs: one call of the mixture against one of its network alone, same weights.
+"""Cost of the mixture: a call of the mixture compared with its network alone, same weights.
 
     python benchmarks/mixture.py EXAMPLES [--rounds 9]
 
-EXAMPLES is a folder that ``tunesmith preprocess`` left. An untrained network of the paper's sizes
-is exported alone and mixed with what is counted in these songs; both go through the C++ loader and
-a Session, as TensorFlow Serving runs a model, with windows of the held-out songs, in turns. Prints
-milliseconds a call and the median of the ratios.
+EXAMPLES is an output folder of ``tunesmith preprocess``. An untrained network of the paper's sizes
+is exported alone and mixed with the counts of these songs. Both run in the C++ loader and a
+Session, as in TensorFlow Serving, on windows of the held-out songs, in turns. Prints milliseconds
+per call and the median of the ratios.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ CALLS = 20
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("examples", type=Path)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("examples", type=Path, help="output folder of tunesmith preprocess")
+    parser.add_argument("--rounds", type=int, default=9, help="turns")
     options = parser.parse_args()
     examples, sizes = Examples(options.examples, ""), PaperSizes()
     vocabulary = examples.vocabulary()

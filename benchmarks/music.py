@@ -1,13 +1,12 @@
-"""How well the served model foresees held-out music, beside every baseline.
+"""Nats of the served model on held-out music, compared with all baselines.
 
     python benchmarks/music.py [--corpora chorales jj_lin pop909] [--splits 1] [--data FOLDER]
 
-Runs ``tunesmith run`` on each corpus, on the chorales with the demo's settings, and reads what its
-Evaluator measured on the SavedModel: nats a held-out frame of the model, of its parts alone and of
-what can be counted. ``--splits`` holds out other songs each time and prints the mean as well. The
-event space is the same for all: every frame of the training songs; a held-out frame that is none of
-them counts as the nearest one, and their share is printed. Exits with 1 if a mean is above what was
-asked of it (the nats of docs/evaluation.md).
+Runs ``tunesmith run`` on each corpus (on the chorales with the settings of the demo) and prints the
+results of its Evaluator: nats per held-out frame of the model, of its parts and of the baselines.
+``--splits`` repeats it with other held-out songs and prints the mean. All use the same events, the
+frames of the training songs; a held-out frame outside them counts as the nearest one, and the share
+of these is printed. Exits with 1 if a mean is above its limit (the nats of docs/evaluation.md).
 """
 
 from __future__ import annotations
@@ -86,9 +85,13 @@ def figures(evaluation: dict[str, Any]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--corpora", nargs="+", choices=CORPORA, default=list(CORPORA))
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--splits", type=int, default=1)
+    parser.add_argument(
+        "--corpora", nargs="+", choices=CORPORA, default=list(CORPORA), help="corpora to measure"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="folder of the corpora"
+    )
+    parser.add_argument("--splits", type=int, default=1, help="number of splits")
     options = parser.parse_args()
     missed = False
     for name in options.corpora:

@@ -1,7 +1,7 @@
-"""Broken MIDI files, from a seed: whole ones, and the ways in which collections break them.
+"""Malformed MIDI files from a seed: valid files, and mutations as found in real collections.
 
-Every mutation is a function of a random number generator and a file's bytes. The same seed gives
-the same files, on any machine.
+Each mutation is a function of a random number generator and the bytes of a file. The same seed
+gives the same files on every machine.
 """
 
 from __future__ import annotations

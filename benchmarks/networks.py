@@ -1,8 +1,8 @@
-"""Every network side by side: windows a second in training, and milliseconds to serve a window.
+"""Comparison of all networks: windows per second in training, and milliseconds per served window.
 
-Each network has its default sizes and random weights. They train in turns, step by step, in one
-process, so that the ratios hold on a machine that others use as well; so they are served, through
-the C++ loader and a Session as TensorFlow Serving runs a model. Timed are the median and the least.
+Each network has its default sizes and random weights. They are trained in turns, step by step, in
+one process, so that other load affects all of them; the same holds for serving, in the C++ loader
+and a Session as in TensorFlow Serving. Prints the median and the minimum.
 
     python benchmarks/networks.py [--vocabulary 300] [--steps 40] [--repeats 100]
 """
@@ -44,9 +44,9 @@ WARM_UP = 5
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--vocabulary", type=int, default=300)
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--repeats", type=int, default=100)
+    parser.add_argument("--vocabulary", type=int, default=300, help="vocabulary size")
+    parser.add_argument("--steps", type=int, default=40, help="training steps")
+    parser.add_argument("--repeats", type=int, default=100, help="served calls")
     options = parser.parse_args()
     size = options.vocabulary
     learners = {

@@ -1,18 +1,17 @@
-"""Kill ``tunesmith run`` at random moments: the model and the records must be an unkilled run's.
+"""Kills ``tunesmith run`` at random moments: model and records must equal an undisturbed run.
 
     python benchmarks/pipeline_kills.py ../shared/data/jj_lin --kills 30
 
-runs the pipeline once, undisturbed. Then it starts runs in a new root, each killed (SIGKILL, its
-children included) at a random moment of the time that the first one took, until one comes to its
-end before its kill; that root is compared, and the next begins. After the last kill a run is left
-alone. ``--options`` replaces those that make the run a small one.
+runs the pipeline once without a kill. Then it starts runs in a new root and kills each (SIGKILL,
+with its child processes) at a random moment within the duration of the first run, until a run ends
+before its kill. That root is compared, and the next one begins. The last run is not killed.
+``--options`` replaces the options that make the run small.
 
-Compared are the artifacts of the executions that completed, byte for byte but for the files of
-:data:`UNEQUAL` and the seconds that training took; the record: which component made which artifact,
-by digest, out of which inputs, with which parameters and code, each exactly once; the MIDI files'
-digests; the served versions; and that nothing half-written is left. Not compared are times, the
-numbers of executions, and the executions that the kills cut short, which the record keeps besides.
-Exits with 1 if anything differs.
+Compared are: the artifacts of complete executions, byte for byte except the files of
+:data:`UNEQUAL` and the seconds of training; the records (which component made which artifact, by
+digest, from which inputs, with which parameters and code, each exactly once); the digests of the
+MIDI files; the served versions; and that there are no incomplete files. Not compared are times, the
+numbers of executions, and killed executions. Exits with 1 if there is a difference.
 """
 
 from __future__ import annotations
@@ -154,10 +153,18 @@ def under_way(root: Path) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/jj_lin"))
-    parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--options", default=shlex.join(SMALL), help="of tunesmith run, in quotes")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path("../shared/data/jj_lin"),
+        help="folder of MIDI files",
+    )
+    parser.add_argument("--kills", type=int, default=30, help="number of kills")
+    parser.add_argument("--seed", type=int, default=0, help="random seed")
+    parser.add_argument(
+        "--options", default=shlex.join(SMALL), help="options of tunesmith run, in quotes"
+    )
     told = parser.parse_args()
     options = tuple(shlex.split(told.options))
     chance = random.Random(told.seed)

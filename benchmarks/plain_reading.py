@@ -1,7 +1,6 @@
-"""The plain way from a MIDI file to frames: pretty_midi and nothing of this product's reading.
+"""The reference reader: MIDI files to frames with pretty_midi alone.
 
-It is what :func:`tunesmith.music.read_sequence` is measured against, so it is written to be
-believed, not to be fast.
+:func:`tunesmith.music.read_sequence` is compared with it. It is written to be simple, not fast.
 """
 
 from __future__ import annotations

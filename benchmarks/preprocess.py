@@ -1,12 +1,11 @@
-"""How long ``tunesmith preprocess`` takes, start-up included, and how its cost grows.
+"""Time and memory of ``tunesmith preprocess``, including start-up, for growing collections.
 
     python benchmarks/preprocess.py ../shared/data/pop909 --sizes 200 800 3200 16000
 
-runs the command on collections of growing size and prints wall time, the time each further song
-takes, the highest memory of its processes together, and the ratio to the paper's way: pretty_midi
-and get_piano_roll in one process, on a sample of the same songs in the same run. Collections larger
-than the folder hold its songs at other tempos, so that no song is the same music as another.
-Arguments after ``--`` go to Beam.
+Prints for each size: wall time, time per additional song, peak memory of all processes together,
+and the ratio to the paper's way (pretty_midi and get_piano_roll in one process), measured on a
+sample of the same songs in the same run. Collections larger than the folder contain its songs at
+other tempos, so that there are no duplicates. Arguments after ``--`` are passed to Beam.
 """
 
 from __future__ import annotations
@@ -90,10 +89,18 @@ def measure(midi: Path, output: Path, options: list[str]) -> tuple[float, int, s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", type=Path, nargs="?", default=Path("../shared/data/pop909"))
-    parser.add_argument("--sizes", type=int, nargs="+", default=[200, 800, 3200])
-    parser.add_argument("--track", default="first")
-    parser.add_argument("--transpose", default="0..0")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        default=Path("../shared/data/pop909"),
+        help="folder of MIDI files",
+    )
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[200, 800, 3200], help="numbers of songs"
+    )
+    parser.add_argument("--track", default="first", help="track choice")
+    parser.add_argument("--transpose", default="0..0", help="transposition range of preprocess")
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     told, beam = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
     options = ["--track", told.track, "--transpose", told.transpose, "--", *beam]

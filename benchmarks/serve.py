@@ -1,15 +1,14 @@
-"""The embedded server on this machine against the Session inside it, every figure in one run.
+"""The embedded server compared with the Session inside it, in one run.
 
-The server, the Session that it is compared with and the client have a process each on the same
-cores. The network is the paper's with random weights, exported for the purpose, so that no data is
-needed; the client is gRPC alone with requests that are made before and answers that are not read,
-because what it burns is taken from the server. The five parts:
+Server, Session and client have separate processes on the same cores. The network is the paper's
+with random weights, so no data is needed. The client is plain gRPC with prepared requests and
+unparsed responses, because it takes CPU time from the server. The five parts:
 
-1. one window a call from one client, beside the Session's own time;
-2. 64 clients of one window each, beside the Session's throughput at a batch of 64;
-3. latency at half of that load, requests arriving at random (Poisson) whatever the answers do;
-4. the server's memory over minutes of that load;
-5. twice the load that it can carry: what is refused, how quickly, and what is still answered.
+1. one window per call from one client, compared with the time of the Session;
+2. 64 clients with one window each, compared with the throughput of the Session at batch size 64;
+3. latency at half of that load, with random (Poisson) arrivals independent of the responses;
+4. memory of the server during minutes of that load;
+5. twice the capacity: share and latency of refused requests, and throughput.
 
     python benchmarks/serve.py [--minutes 10] [--parts 1,2,3,4,5] [--rounds 5]
 """
@@ -309,13 +308,17 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--vocabulary", type=int, default=300)
-    parser.add_argument("--minutes", type=float, default=10.0, help="of part 4")
-    parser.add_argument("--rounds", type=int, default=5, help="of parts 1 and 2")
-    parser.add_argument("--parts", default="1,2,3,4,5")
-    parser.add_argument("--capacity", type=float, help="windows/s, instead of measuring part 2")
-    parser.add_argument("--workers", type=int, help="the server's; its default if absent")
-    parser.add_argument("--batching-parameters-file", type=Path)
+    parser.add_argument("--vocabulary", type=int, default=300, help="vocabulary size")
+    parser.add_argument("--minutes", type=float, default=10.0, help="duration of part 4")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of parts 1 and 2")
+    parser.add_argument("--parts", default="1,2,3,4,5", help="parts to run")
+    parser.add_argument(
+        "--capacity", type=float, help="capacity in windows/s, instead of measuring part 2"
+    )
+    parser.add_argument("--workers", type=int, help="workers of the server, instead of its default")
+    parser.add_argument(
+        "--batching-parameters-file", type=Path, help="batching parameters of the server"
+    )
     parser.add_argument("--role", choices=("export", "session", "server"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -1,14 +1,14 @@
-"""How like the training songs a model's songs are, measure by measure.
+"""Music measures of generated songs compared with the training songs.
 
     python benchmarks/songs.py --model-dir ROOT/models/tunesmith --root ROOT
         [--seeds 0 1 2] [--songs 64] [--steps 300] [--temperature T] [--top-k K] [--top-p P]
 
-Songs are drawn from silence by the served model's own loop, as its settings recommend unless told
-otherwise, and measured as docs/evaluation.md says. One table has a row a measure: the corpus's
-quantiles, and for each seed how many songs lie between its 5 and 95 %, their median, and a mark
-where that is not between its 25 and 75 %, widened by the error of the corpus's median. Of what is
-copied all that is asked is to stay below the held-out songs' 95 %. A ! marks what falls short of
-the goal, and makes the exit code 1.
+Songs are generated from silence with the `generate` signature, by default with the recommended
+sampling, and measured as in docs/evaluation.md. The table has one row for each measure: the
+quantiles of the corpus and, for each seed, the number of songs between its 5 and 95 % quantiles and
+their median, with a mark if the median is not between the 25 and 75 % quantiles, widened by the
+error of the corpus's median. Measures of copied stretches only have to stay below the 95 % quantile
+of held-out songs. A ! marks a measure that misses its goal; then the exit code is 1.
 """
 
 from __future__ import annotations
@@ -85,14 +85,14 @@ def main() -> None:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model-dir", type=Path, required=True)
-    parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--songs", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--temperature", type=float)
-    parser.add_argument("--top-k", type=int)
-    parser.add_argument("--top-p", type=float)
+    parser.add_argument("--model-dir", type=Path, required=True, help="model folder")
+    parser.add_argument("--root", type=Path, required=True, help="root of the pipeline")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="random seeds")
+    parser.add_argument("--songs", type=int, default=64, help="songs for each seed")
+    parser.add_argument("--steps", type=int, default=300, help="frames of each song")
+    parser.add_argument("--temperature", type=float, help="sampling temperature")
+    parser.add_argument("--top-k", type=int, help="top-k")
+    parser.add_argument("--top-p", type=float, help="top-p")
     return parser.parse_args()
 
 

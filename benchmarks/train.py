@@ -1,9 +1,9 @@
-"""A training step on this machine: ours, the plain Keras graph and PyTorch, in one run.
+"""Training step on this machine: our graph, plain Keras and PyTorch, in one run.
 
-The same network (three bidirectional GRU layers of 128, dropout 0.3), batch and optimizer (Nadam).
-Each engine has a process of its own, since TensorFlow's threads are set once. PyTorch is no
-dependency of the project: ``--others`` names an interpreter that has it; it is skipped with a word
-where it is absent.
+All have the same network (three bidirectional GRU layers of 128, dropout 0.3), batch and optimizer
+(Nadam). Each engine has its own process, because TensorFlow's threads are set once. PyTorch is not
+a dependency of the project: ``--others`` is an interpreter that has it; if it is missing, it is
+skipped with a message.
 
     python benchmarks/train.py [--others /path/to/python] [--vocabulary 300] [--steps 30]
 """
@@ -144,9 +144,9 @@ def compare(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--others", default=sys.executable, help="an interpreter with PyTorch")
-    parser.add_argument("--vocabulary", type=int, default=300)
-    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--others", default=sys.executable, help="Python interpreter with PyTorch")
+    parser.add_argument("--vocabulary", type=int, default=300, help="vocabulary size")
+    parser.add_argument("--steps", type=int, default=30, help="training steps")
     parser.add_argument("--engine", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.engine:

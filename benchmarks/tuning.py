@@ -1,14 +1,14 @@
-"""A style from few songs: a tuned model beside one of the same songs alone.
+"""Fine-tuning on few songs: a tuned model compared with a model of the same songs alone.
 
     python benchmarks/tuning.py [--parent FOLDER] [--parent-track TRACK] [--style FOLDER]
         [--style-track TRACK] [--learn 6] [--parent-seconds 100] [--seconds 60] [--work FOLDER]
 
-Trains a parent on the songs of one folder (its Trainer gets ``--parent-seconds``), then learns from
-``--learn`` songs of the other folder with ``tunesmith tune`` and with ``tunesmith run``, whose
-Trainers get ``--seconds`` each, and prints nats a frame of the other songs of that folder. The
-event space is the same for both: the frames of the songs learned from; a held-out frame that is
-none of them counts as the nearest one, and their share is printed. What the tuned model gives to
-frames of its parent alone is lost to it. Exits with 1 if tuning did not pay.
+Trains a parent on the songs of one folder (its Trainer gets ``--parent-seconds``). Then it trains
+on ``--learn`` songs of the other folder, with ``tunesmith tune`` and with ``tunesmith run``, whose
+Trainers get ``--seconds`` each. Prints the nats per frame of the other songs of that folder. Both
+use the same events, the frames of the training songs; a held-out frame outside them counts as the
+nearest one, and the share of these is printed. Probability that the tuned model gives to other
+frames of its parent counts as lost. Exits with 1 if tuning is not better.
 """
 
 from __future__ import annotations
@@ -53,14 +53,22 @@ def nats(predictor: Predictor, held: EvalWindows) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--parent", type=Path, default=DATA / "pop909")
-    parser.add_argument("--parent-track", default="name:MELODY")
-    parser.add_argument("--style", type=Path, default=DATA / "jj_lin")
-    parser.add_argument("--style-track", default="first")
-    parser.add_argument("--learn", type=int, default=6)
-    parser.add_argument("--parent-seconds", type=float, default=100.0)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--work", type=Path, help="Keep what is made; a parent there is used.")
+    parser.add_argument(
+        "--parent", type=Path, default=DATA / "pop909", help="folder of MIDI files of the parent"
+    )
+    parser.add_argument("--parent-track", default="name:MELODY", help="track choice of the parent")
+    parser.add_argument(
+        "--style", type=Path, default=DATA / "jj_lin", help="folder of MIDI files of the style"
+    )
+    parser.add_argument("--style-track", default="first", help="track choice of the style")
+    parser.add_argument("--learn", type=int, default=6, help="number of songs to train on")
+    parser.add_argument(
+        "--parent-seconds", type=float, default=100.0, help="time limit of the parent's Trainer"
+    )
+    parser.add_argument("--seconds", type=float, default=60.0, help="time limit of both Trainers")
+    parser.add_argument(
+        "--work", type=Path, help="folder for the results, kept; a parent in it is used again"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)

@@ -1,11 +1,11 @@
-"""Windows a second that the input pipeline gives, against those that the paper's network takes.
+"""Windows per second of the input pipeline, compared with the paper's network.
 
     python benchmarks/windows.py [--tokens 10000000] [--memory-mib 16] [--seconds 8]
 
-Writes a corpus of random songs into a temporary folder, and reads it once as a table in memory and
-once as a stream under the memory bound; then trains the paper's network on its batches. All in one
-process and one run, so that the ratios hold on a machine that others use as well. Peak memory is
-the process's high-water mark (Linux), less what it had before.
+Writes a corpus of random songs to a temporary folder. Reads it once as a table in memory and once
+as a stream with the memory limit, then trains the paper's network on the batches. All in one
+process and one run, so that other load affects all figures. Peak memory is the high-water mark of
+the process (Linux), minus the memory used before.
 """
 
 from __future__ import annotations
@@ -47,9 +47,11 @@ VOCABULARY = 278
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--tokens", type=int, default=10_000_000)
-    parser.add_argument("--memory-mib", type=float, default=16)
-    parser.add_argument("--seconds", type=float, default=8, help="of each measurement")
+    parser.add_argument("--tokens", type=int, default=10_000_000, help="number of tokens")
+    parser.add_argument(
+        "--memory-mib", type=float, default=16, help="memory limit of streaming in MiB"
+    )
+    parser.add_argument("--seconds", type=float, default=8, help="seconds of each measurement")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         shards = write_corpus(Path(folder), options.tokens)

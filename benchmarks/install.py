@@ -1,7 +1,7 @@
 """Installation and import of the client, compared with the base install of release 0.1.0.
 
-Each is installed from a wheel with constraints.txt into a new environment, in turns. The first turn
-fills pip's cache and is not counted, so that the network does not matter.
+Each is installed from a wheel with constraints.txt into a new environment, in turns. One install
+before them fills pip's cache, so that the network does not matter.
 
     python benchmarks/install.py [--rounds 3]
 """
@@ -9,6 +9,7 @@ fills pip's cache and is not counted, so that the network does not matter.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import subprocess
@@ -17,6 +18,7 @@ import tempfile
 import time
 import venv
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,13 +34,13 @@ INSTALLS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 IMPORTED = """
 import time
-started = time.perf_counter()
+started = time.process_time()
 from tunesmith.client import Composer
-print(time.perf_counter() - started)
+print(time.process_time() - started)
 """
 
-IMPORTS = 5
-"""Imports of each environment, of which the median counts; one before them compiles the modules."""
+IMPORTS = 10
+"""Imports of each environment, of which the quickest counts; the first compiles the modules."""
 
 
 def pip(*arguments: str) -> None:
@@ -56,48 +58,67 @@ def built_wheel(folder: Path) -> Path:
     return wheel
 
 
-def measure(wheel: Path, extra: str, others: tuple[str, ...]) -> tuple[float, float, float]:
-    """Return seconds of the install, megabytes on the disk and seconds of the client's import."""
+class Measured(NamedTuple):
+    """Seconds and processor seconds of an install, megabytes, processor seconds of an import."""
+
+    install: float
+    processor: float
+    size: float
+    imported: float
+
+
+def measure(wheel: Path, extra: str, others: tuple[str, ...]) -> Measured:
+    """Install into an environment of its own, and import the client there."""
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=False)
         python = str(Path(folder, "bin", "python"))
-        started = time.perf_counter()
+        started, used = time.perf_counter(), processor_seconds()
         pip(
             *("--python", python, "install", "-q", "-c", str(ROOT / "constraints.txt")),
             *(f"{wheel}{extra}", *others),
         )
-        seconds = time.perf_counter() - started
+        seconds, used = time.perf_counter() - started, processor_seconds() - used
         [packages] = Path(folder, "lib").glob("python*/site-packages")
         size = sum(path.stat().st_size for path in packages.rglob("*") if path.is_file()) / 1e6
         imports = [
             float(subprocess.check_output([python, "-c", IMPORTED], cwd=folder, text=True))
-            for _ in range(IMPORTS + 1)
+            for _ in range(IMPORTS)
         ]
-        return seconds, size, statistics.median(imports[1:])
+        return Measured(seconds, used, size, min(imports))
+
+
+def processor_seconds() -> float:
+    """Return what the processes that this one has waited for have used."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each wheel")
     rounds = parser.parse_args().rounds
-    seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in INSTALLS}
+    seen: dict[str, list[Measured]] = {name: [] for name in INSTALLS}
     with tempfile.TemporaryDirectory() as folder:
         wheel = built_wheel(Path(folder))
-        for turn in range(rounds + 1):
+        measure(wheel, *INSTALLS[FORMER])
+        for _ in range(rounds):
             for name, (extra, others) in INSTALLS.items():
-                measured = measure(wheel, extra, others)
-                if turn:
-                    seen[name].append(measured)
+                seen[name].append(measure(wheel, extra, others))
     medians = {
-        name: [statistics.median(each) for each in zip(*values, strict=True)]
+        name: Measured(*(statistics.median(each) for each in zip(*values, strict=True)))
         for name, values in seen.items()
     }
-    print(f"{'':32}{'install s':>10}{'MB':>10}{'import s':>10}   (medians of {rounds})")
-    for name, (seconds, size, imported) in medians.items():
-        print(f"{name:32}{seconds:10.1f}{size:10.1f}{imported:10.3f}")
-    ratios = [ours / theirs for ours, theirs in zip(medians["base"], medians[FORMER], strict=True)]
     print(
-        "base / former base: {:.2f} of the time, {:.2f} of the disk, {:.2f} of the import".format(
+        f"{'':32}{'install s':>10}{'CPU s':>8}{'MB':>8}{'import CPU s':>14}   (medians of {rounds})"
+    )
+    for name, each in medians.items():
+        print(
+            f"{name:32}{each.install:10.1f}{each.processor:8.1f}{each.size:8.1f}"
+            f"{each.imported:14.3f}"
+        )
+    ratios = (ours / theirs for ours, theirs in zip(medians["base"], medians[FORMER], strict=True))
+    print(
+        "base / former base: {:.2f} of the time, {:.2f} CPU, {:.2f} MB, {:.2f} import".format(
             *ratios
         )
     )

@@ -80,7 +80,7 @@ def decoded(packed: bytes) -> Ints:
 
 
 Context = tuple[int, list[int], int, Ints, Ints]
-"""How often it occurred, its tokens, its weight, what followed it, and how often."""
+"""Number of occurrences, tokens, weight, and followers with their numbers."""
 
 
 def contexts(packed: PackedNGram) -> list[Context]:

@@ -24,7 +24,7 @@ CHOICES = ("first", "all", "name:PIANO", "name:MELODY")
 
 
 def is_regular(data: bytes) -> bool:
-    """Whether the fast reader reads the file, so that pretty_midi need not."""
+    """Return whether the fast reader reads the file without pretty_midi."""
     try:
         instruments_of(read_midi_file(data))
     except Irregular:

@@ -34,7 +34,7 @@ def windows(batch: int, size: int) -> Any:
 
 
 def flops() -> float:
-    """Of the products of one window; layer 1's input projection is a look-up."""
+    """Operations of the products of one window; layer 1's input projection is a look-up."""
     recurrent = LAYERS * 2 * WINDOW * 2 * UNITS * 3 * UNITS
     projections = (LAYERS - 1) * 2 * WINDOW * 2 * (2 * UNITS) * 3 * UNITS
     return float(recurrent + projections)

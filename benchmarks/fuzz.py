@@ -33,7 +33,7 @@ FAULTS = ("different", "refused without cause", "read a file that pretty_midi re
 
 
 class Outcome(NamedTuple):
-    """How a file fared."""
+    """Outcome of reading a file."""
 
     name: str
     detail: str

@@ -33,7 +33,7 @@ import numpy as np
 from tunesmith.client import Composer
 
 STEPS = 300
-"""Of one song."""
+"""Number of frames of one song."""
 
 TOGETHER, STEPS_TOGETHER = 64, 60
 

@@ -31,7 +31,7 @@ TUNESMITH = (sys.executable, "-m", "tunesmith.cli.main")
 
 @dataclass(frozen=True)
 class Corpus:
-    """A corpus: what is asked of it, and how it is run.
+    """A corpus, its limit of nats, and the options of its run.
 
     Args:
         asked: nats a held-out frame.
@@ -48,7 +48,7 @@ DEMO = (
     *("--track", "all", "--fps", str(FRAMES_PER_SECOND), "--max-seconds", str(TRAINING_SECONDS)),
     *("--units", "64", "--learning-rate", "0.003"),
 )
-"""Of ``tunesmith demo``."""
+"""Options of ``tunesmith demo``."""
 
 CORPORA = {
     "chorales": Corpus(2.0, 1.9, DEMO),

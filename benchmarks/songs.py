@@ -37,7 +37,7 @@ from tunesmith.components.sampling import RecommendedSampling
 from tunesmith.components.saved_predictor import SavedPredictor
 
 COPIED_FRAMES = 25
-"""As the Evaluator counts them unless asked."""
+"""Length of copied stretches, the default of the Evaluator."""
 
 GOAL = 58 / 64
 """Share of the songs that lie within the corpus's 5 to 95 %, on each measure."""

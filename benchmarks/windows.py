@@ -42,7 +42,7 @@ WARM_UP = 24
 """Steps before the network is timed: TensorFlow's first dozen take half as long again."""
 
 VOCABULARY = 278
-"""Of the paper's songs, with the rest."""
+"""Vocabulary size of the paper's songs, with the rest."""
 
 
 def main() -> None:

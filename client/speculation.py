@@ -290,7 +290,7 @@ class Speculation:
 
 
 def _saves_time(cost: Cost, songs: int) -> bool:
-    """Whether guesses that all stand would pay well at this cost."""
+    """Return whether accepting all draft tokens would save much time at this cost."""
     return cost.fixed > WORTH_WHILE * (cost.fixed + cost.each * songs)
 
 

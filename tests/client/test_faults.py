@@ -259,7 +259,7 @@ def test_a_message_too_large_for_the_server_is_split(
     with Composer(own_server.address) as composer:
         songs = composer.generate_many(20, 2, seed=8, speculate=0)
         assert [song.frames for song in songs] == [song.frames for song in expected]
-        with pytest.raises(MessageTooLarge, match="ask for fewer songs"):
+        with pytest.raises(MessageTooLarge, match="generate fewer songs"):
             composer.generate_many(20, 2, loop="server")
 
 

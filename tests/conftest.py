@@ -61,6 +61,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = "not slow and not long"
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave whole runs out of the quick tests."""
+    return (collection_path.name == "end_to_end" and bool(config.getoption("--quick"))) or None
+
+
 _skips: list[str] = []
 """Tests that were skipped and may not be, where TUNESMITH_NO_SKIPS is set."""
 

@@ -321,7 +321,10 @@ def test_lineage_of_what_is_gone_says_so(root: Path) -> None:
         (("lineage", "{root}/Push/77"), "no artifact is recorded for"),
         (("lineage", "77", "--root", "{root}"), "there is no execution 77 in"),
         (("lineage", "{root}/../songs/00.mid"), "is not inside the root folder of a pipeline"),
-        (("runs", "--root", "{root}/Push"), f"is not the root folder of a pipeline: it has no {STORE_NAME}"),
+        (
+            ("runs", "--root", "{root}/Push"),
+            f"is not the root folder of a pipeline: it has no {STORE_NAME}",
+        ),
         (("runs", "--root", "{root}", "--compare", "1", "9"), "there is no run 9 in"),
     ],
 )

@@ -23,6 +23,9 @@ _WRITERS = {"say": "line", "echo": "line", "warn": "warning", "warning": "warnin
 _LOGGED = dict.fromkeys(("debug", "info", "error", "exception", "critical"), "log")
 _FINDINGS = {"Check": "check", "Anomaly": "anomaly", "Comparison": "check"}
 
+_OF_ARGUMENTS = ("ArgumentError", "ParameterError")
+"""Exceptions that take the name of an argument, then the rest of the sentence about it."""
+
 _MOST_TEXTS = 6
 """Combinations of alternative texts that are spelt out for one message."""
 
@@ -49,13 +52,8 @@ def exception_names(modules: Iterable[ast.Module]) -> frozenset[str]:
     A class is an exception if one of its bases is, directly or by way of others.
     """
     trees = list(modules)
-    known = {name for name, kind in vars(builtins).items() if _is_exception(kind)}
-    builtin = frozenset(known)
-    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-    size = 0
-    while size != len(known):
-        size = len(known)
-        known |= {each.name for each in classes if any(_name(base) in known for base in each.bases)}
+    builtin = frozenset(name for name, kind in vars(builtins).items() if _is_exception(kind))
+    known = _with_subclasses(trees, builtin)
     functions = {
         node.name
         for tree in trees
@@ -63,6 +61,17 @@ def exception_names(modules: Iterable[ast.Module]) -> frozenset[str]:
         if isinstance(node, ast.FunctionDef) and _returned(node) in known
     }
     return frozenset((known - builtin) | functions | {"ValueError", *_CLICK})
+
+
+def _with_subclasses(trees: Iterable[ast.Module], names: Iterable[str]) -> frozenset[str]:
+    """Return the names of classes and of those that derive from them, directly or not."""
+    known = set(names)
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    size = 0
+    while size != len(known):
+        size = len(known)
+        known |= {each.name for each in classes if any(_name(base) in known for base in each.bases)}
+    return frozenset(known)
 
 
 def _is_exception(kind: object) -> bool:
@@ -84,6 +93,7 @@ class MessageReader:
     def __init__(self, modules: Iterable[ast.Module]) -> None:
         trees = list(modules)
         self._exceptions = exception_names(trees)
+        self._of_arguments = _with_subclasses(trees, _OF_ARGUMENTS)
         self._constants = _constants(trees)
 
     def read(self, module: ast.Module) -> list[Message]:
@@ -93,7 +103,8 @@ class MessageReader:
             texts = _Texts({**self._constants, **scope.assigned})
             if isinstance(node, ast.Call):
                 kind = self._kind(node, scope)
-                found |= {Message(kind, text) for text in texts.of_call(node, kind) if kind}
+                spoken = texts.of_call(node, names_first=kind in self._of_arguments)
+                found |= {Message(kind, text) for text in spoken if kind}
             elif isinstance(node, ast.Return) and node.value is not None and scope.returns_text:
                 sentences = texts.alternatives(node.value)
                 found |= {Message("text", each) for each in sentences if _is_sentence(each)}
@@ -157,19 +168,23 @@ class _Texts:
     def __init__(self, assigned: Mapping[str, Sequence[ast.expr]]) -> None:
         self._assigned = assigned
 
-    def of_call(self, call: ast.Call, kind: str) -> list[str]:
-        """Return the texts of a message; none if no argument is text."""
+    def of_call(self, call: ast.Call, *, names_first: bool) -> list[str]:
+        """Return the texts of a message; none if no argument is text.
+
+        Args:
+            names_first: whether its first argument is the name that begins the sentence.
+        """
         choices: list[list[str]] = []
         for argument in (*call.args, *(each.value for each in call.keywords)):
             texts = self.alternatives(argument)
-            if not texts and not choices and kind == "ParameterError":
+            if not texts and not choices and names_first:
                 texts = [f"{{{self._placeholder(argument)}}}"]
             # A single word after the first is no part of the message, such as a check's bound.
             if texts and (not choices or any(" " in text for text in texts)):
                 choices.append(texts)
         if not any(" " in text for texts in choices for text in texts):
             return []
-        separator = " " if kind == "ParameterError" else ": "
+        separator = " " if names_first else ": "
         combined = itertools.islice(itertools.product(*choices), _MOST_TEXTS)
         return [" ".join(separator.join(filter(None, parts)).split()) for parts in combined]
 

@@ -33,6 +33,10 @@ TITLED = Plane(height=300, right=436, top=44, bottom=256)
 """With room for titles and a legend above, and for the ticks of a y axis on the right."""
 
 
+LEAST = 1e-12
+"""Below it a value counts as zero: no step of an axis can be computed from the least floats."""
+
+
 @dataclass(frozen=True)
 class Tick:
     """A labelled place on an axis, in units of the view box."""
@@ -124,7 +128,7 @@ def histogram(
         for name, shares in series.items()
     }
     top = max((max(row) for row in rows.values()), default=0.0)
-    if not top:
+    if top < LEAST:
         return None
     ceiling, steps = _axis(top)
     width = (PLANE.right - PLANE.left) / len(shown)
@@ -279,7 +283,7 @@ def _axis(top: float) -> tuple[float, list[float]]:
 
 def round_step(top: float) -> float:
     """Return a step of 1, 2 or 5 times a power of ten of which five at most reach `top`."""
-    if top <= 0:
+    if top < LEAST:
         return 1.0
     power = 10.0 ** math.floor(math.log10(top / 5))
     return next(power * digit for digit in (1, 2, 5, 10) if 5 * power * digit >= top * (1 - 1e-9))

@@ -170,7 +170,7 @@ def _main() -> None:
             # At once: who waits for the last of few files should not wait for a full buffer.
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            os._exit(1)  # Nobody is left to read, nor to be told.
+            os._exit(1)  # The parent has ended, so that no error can be reported.
 
 
 if __name__ == "__main__":

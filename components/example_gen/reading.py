@@ -26,7 +26,7 @@ _HERE = "--runner=FnApiRunner"
 the network, which runs elsewhere than in this process."""
 
 _QUIET_WORKERS = "--default_sdk_harness_log_level=ERROR"
-"""Workers tell of each step that they take, on the terminal, unless told not to."""
+"""Workers log each step that they take, unless this option limits their log to errors."""
 
 _PLACE = ("--runner", "--direct_", "--job_endpoint", "--environment_", "--streaming")
 """How the options begin that say where a job runs."""

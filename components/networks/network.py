@@ -152,7 +152,7 @@ class Network(Protocol):
 
 
 _chosen: list[str] = []
-"""The plug-ins that this process has been told of by :func:`choose_network`."""
+"""The plug-ins that :func:`choose_network` has chosen in this process."""
 
 
 def network_names() -> tuple[str, ...]:

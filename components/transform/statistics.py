@@ -173,8 +173,8 @@ def coverage_curve(counts: Mapping[bytes, int], vocabulary_size: int) -> list[tu
         vocabulary_size: of the vocabulary in use, which gets a point of its own.
 
     Returns:
-        (tokens, share) in rising order: a vocabulary of so many tokens, the rest and the most
-        frequent sounding frames, holds this share of the frames. Nothing without frames.
+        (tokens, share) in rising order: a vocabulary of `tokens` tokens, the rest and the most
+        frequent sounding frames, holds this share of the frames. Empty without frames.
     """
     rests = sum(counts.get(key, 0) for key in REST_KEYS)
     sounding = np.fromiter(counts.values(), dtype=np.int64, count=len(counts))

@@ -31,6 +31,26 @@ LONGEST_FILES = (
     "test_signals.py",
 )
 
+NOT_QUICK = (
+    "tests/end_to_end",
+    "cli/test_own_components.py",
+    "cli/test_runs.py",
+    "cli/test_versions.py",
+    "docs/test_extending_page.py",
+    "docs/test_messages_page.py",
+    "formats/test_html.py",
+    "music/test_smf.py",
+    "pipeline/test_code_version.py",
+    "pipeline/test_dry_run.py",
+    "pipeline/test_own_components.py",
+    "pipeline/test_report.py",
+    "pipeline/test_rollback.py",
+    "pipeline/test_runner.py",
+    "pipeline/test_runs.py",
+    "transform/test_statistics.py",
+)
+"""Folder and name of what takes 5 s or more, though it imports neither TensorFlow nor Beam."""
+
 # `make test` draws the same examples each time and gives the same verdict; `make fuzz` draws others
 # and keeps those that fail in .hypothesis, where the next `make fuzz` tries them first.
 settings.register_profile("test", derandomize=True, deadline=None, print_blob=True)
@@ -50,7 +70,7 @@ class _LeaveOut(MetaPathFinder):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option of `make test-quick`."""
-    text = "leave out the tests that import TensorFlow or Beam, or are marked slow or long"
+    text = "leave out the tests that import TensorFlow or Beam, and others that take seconds"
     parser.addoption("--quick", action="store_true", help=text)
 
 
@@ -58,12 +78,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep slow libraries out, if asked to."""
     if config.getoption("--quick"):
         sys.meta_path.insert(0, _LeaveOut())
-        config.option.markexpr = "not slow and not long"
+        config.option.markexpr = "not long"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave whole runs out of the quick tests."""
-    return (collection_path.name == "end_to_end" and bool(config.getoption("--quick"))) or None
+    """Leave out what takes seconds for other reasons, if asked to."""
+    left_out = f"{collection_path.parent.name}/{collection_path.name}" in NOT_QUICK
+    return True if left_out and config.getoption("--quick") else None
 
 
 _skips: list[str] = []

@@ -153,7 +153,7 @@ def test_a_relative_path_is_relative_to_the_folder_of_the_file(tmp_path: Path) -
         ("[trainer]\nlearning_rate = 2020-01-01", "trainer.learning_rate must be a number"),
         ("[transform]\ntranspose = [0, 3]", "transform.transpose must be text, not [0, 3]"),
         ("[example_gen.grid]\npitch_range = '0..3'", "pitch_range must be a list such as [0, 1]"),
-        ("[example_gen.grid]\npitch_range = [0]", "pitch_range must be a list of 2, not of 1"),
+        ("[example_gen.grid]\npitch_range = [0]", "pitch_range must be a list of 2 items, not 1"),
         ("[pusher]\nmodel_name = 3", "pusher.model_name must be text, not 3"),
         ("beam_options = '--x'", "beam_options must be a list"),
         ("root = 's3://bucket/x'", "root must be a local folder, not the URL s3:/bucket/x"),

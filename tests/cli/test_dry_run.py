@@ -99,7 +99,7 @@ def test_from_without_what_comes_before_is_told(invoke: Invoke, made: Path) -> N
     for root in (made / "root", made / "none"):
         done = invoke("run", "--root", root, "--from", "Evaluator", "--dry-run")
         assert "--from Evaluator needs an artifact of StatisticsGen" in str(done.exception)
-        assert "run without --from" in str(done.exception)
+        assert "begin the run with an earlier component" in str(done.exception)
     assert not (made / "none").exists()
 
 

@@ -149,7 +149,7 @@ def test_songs_read_with_onsets_are_the_papers_examples_to_its_encoding(
 
 
 def test_songs_read_without_onsets_are_refused(read: dict[bool, Sequences], tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match="needs songs with onsets: run ExampleGen with --keep"):
+    with pytest.raises(ComponentError, match="needs songs with onsets: execute ExampleGen"):
         examples(read[False], tmp_path / "refused", encoding="struck")
 
 

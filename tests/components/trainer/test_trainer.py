@@ -285,7 +285,7 @@ def test_progress_counts_steps_and_says_the_losses(tune: Examples, tmp_path: Pat
     ],
 )
 def test_parameters_out_of_range_are_refused(values: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must be|cannot be set"):
+    with pytest.raises(ValueError, match=r"must be|cannot be set"):
         TrainerParameters(**values)
 
 

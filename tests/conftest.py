@@ -33,9 +33,13 @@ LONGEST_FILES = (
 
 NOT_QUICK = (
     "tests/end_to_end",
+    "tests/conformance",
+    "tests/serving",
+    "cli/test_errors.py",
     "cli/test_own_components.py",
     "cli/test_runs.py",
     "cli/test_versions.py",
+    "client/test_libraries.py",
     "docs/test_extending_page.py",
     "docs/test_messages_page.py",
     "formats/test_html.py",
@@ -50,12 +54,14 @@ NOT_QUICK = (
     "pipeline/test_runner.py",
     "pipeline/test_runs.py",
     "sources/test_scores.py",
+    "tests/test_extras.py",
+    "tests/test_imports.py",
     "tests/test_site.py",
     "tests/test_wheel.py",
     "transform/test_statistics.py",
     "tunesmith/test_consumer_types.py",
 )
-"""Folder and name of what takes 5 s or more, though it imports neither TensorFlow nor Beam."""
+"""Folder and name of what takes seconds or starts programs, or needs TensorFlow throughout."""
 
 # `make test` draws the same examples each time and gives the same verdict; `make fuzz` draws others
 # and keeps those that fail in .hypothesis, where the next `make fuzz` tries them first.

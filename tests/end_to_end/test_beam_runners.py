@@ -154,7 +154,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, folder)
-    for name in ("tunesmith", "music", "client", "components", "pipeline", "serving", "cli"):
+    for name in (path.parent.name for path in ROOT.glob("*/py.typed")):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     options = ["-q", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"]
     run_pip("wheel", *options, "-w", str(folder / "dist"), str(folder))

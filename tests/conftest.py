@@ -1,4 +1,4 @@
-"""What tests of several folders share: a small exported model, and a real server that hosts it."""
+"""Fixtures of several folders: a small exported model, and a real server that hosts it."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def extract_release_0_1_0() -> Callable[[Path], Path]:
 
 @pytest.fixture
 def release_0_1_0(tmp_path: Path, extract_release_0_1_0: Callable[[Path], Path]) -> Path:
-    """What release 0.1.0 left, for one test."""
+    """The files of release 0.1.0, for one test."""
     return extract_release_0_1_0(tmp_path)
 
 

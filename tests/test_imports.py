@@ -31,7 +31,7 @@ TWO_COMPONENTS = "components/preprocess.py"
 """ExampleGen and Transform in one job; no component imports it."""
 
 HEAVY = ("numpy", "tensorflow", "keras", "apache_beam", "grpc", "matplotlib", "pretty_midi")
-"""What declarations must do without: they are imported for every ``--help``."""
+"""Libraries that declarations must not import: declarations are imported for every ``--help``."""
 
 
 class Import(NamedTuple):

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OTHERS = re.compile(
     r"copyright|spdx-|@licen[sc]e|all rights reserved|cdn\.|unpkg\.com", re.IGNORECASE
 )
-"""What the work of others, or an address that it is loaded from, says of itself."""
+"""Marks of the work of others, or of an address that it is loaded from."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the site makes of links and of the docstrings' cross-references; `make site` builds it."""
+"""The site's handling of links and of the docstrings' cross-references; `make site` builds it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
 KINDS = ("sources", "networks", "gates", "formats", "filters", "engines")
-"""What a plug-in can be. The entry points of a kind stand in the group ``tunesmith.<kind>``."""
+"""Kinds of plug-ins. The entry points of a kind stand in the group ``tunesmith.<kind>``."""
 
 PATH_VARIABLE = "TUNESMITH_PLUGIN_PATH"
 """Environment variable that holds the plug-in path, its folders separated by ``os.pathsep``."""

@@ -18,7 +18,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Parameters(ParameterSet):
-    """What can be set: ``--song-count-least``, or ``least`` in ``[song_count]`` of a file."""
+    """The parameters: ``--song-count-least``, or ``least`` in ``[song_count]`` of a file."""
 
     least: int = parameter(100, "Songs of the train split that a model needs.", least=1)
 

@@ -1,4 +1,4 @@
-"""What the tests of the command line share: commands that are run in this process."""
+"""Fixtures of the tests of the command line: commands that are run in this process."""
 
 from __future__ import annotations
 

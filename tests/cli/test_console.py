@@ -1,4 +1,4 @@
-"""What long work says of itself."""
+"""The progress messages of long work."""
 
 from __future__ import annotations
 

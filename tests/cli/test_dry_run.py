@@ -43,7 +43,7 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def planned(invoke: Invoke, folder: Path, *arguments: object) -> dict[str, str]:
-    """What a dry run says of each component; nothing may change."""
+    """The lines of a dry run for each component; nothing may change."""
     before = tree(folder)
     done = invoke("run", *where(folder), "--dry-run", *arguments)
     assert done.exit_code == 0, (done.output, done.exception)

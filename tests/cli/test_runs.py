@@ -36,7 +36,7 @@ SONGS = 12
 
 
 class Notes(Artifact):
-    """What was read."""
+    """The lines that were read."""
 
 
 @dataclass(frozen=True)

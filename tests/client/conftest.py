@@ -34,7 +34,7 @@ def strings(values: list[str]) -> wire.TensorProto:
 
 @dataclass
 class Contract:
-    """What the server answers; a test replaces a part of it.
+    """The server's answers; a test replaces a part of it.
 
     Its model prefers the token after the window's last one, so that greedy songs are known.
     """

@@ -37,7 +37,7 @@ AWAY = ServerUnavailable("away")
 
 
 class Outside:
-    """What stands for a server and a clock where only pauses are looked at."""
+    """A stand-in for a server and a clock where only pauses are tested."""
 
     def __init__(self) -> None:
         self.now = 100.0

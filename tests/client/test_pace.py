@@ -1,4 +1,4 @@
-"""What a call costs, from the calls so far."""
+"""The cost of a call, from the calls so far."""
 
 from __future__ import annotations
 

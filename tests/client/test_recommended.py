@@ -1,4 +1,4 @@
-"""What a model recommends is drawn with where the caller says nothing, and only there."""
+"""A model's recommended sampling is used where the caller gives none, and only there."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory, write_scale: WriteScale
 
 @pytest.fixture(scope="module")
 def preprocessed(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one preprocessing job leaves of `collection`."""
+    """The output of one preprocessing job over `collection`."""
     output = tmp_path_factory.mktemp("preprocessed")
     preprocess(collection, output)
     return output

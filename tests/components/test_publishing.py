@@ -1,4 +1,4 @@
-"""What is published is whole, and what fails leaves nothing."""
+"""Publishing: complete artifacts alone, and nothing after a failure."""
 
 from __future__ import annotations
 

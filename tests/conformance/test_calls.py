@@ -1,4 +1,4 @@
-"""What surrounds a request: deadlines, sizes, methods, health."""
+"""Around a request: deadlines, sizes, methods, health."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Predict refuses, with TensorFlow Serving's status codes and the sense of its messages.
+"""Requests refused by Predict: TensorFlow Serving's status codes, and the sense of its messages.
 
 Where no file is named, TensorFlow Serving 2.20 was asked over gRPC. Whole sentences are not
 compared: they differ between its versions.

@@ -1,4 +1,4 @@
-"""What a composer answers: probabilities, the vocabulary, the settings, whole songs."""
+"""The answers of a composer: probabilities, the vocabulary, the settings, whole songs."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 class Operator:
-    """Whoever may change what a server serves.
+    """An operator, who may change the models of a server.
 
     Attributes:
         first: the version that is there from the start.

@@ -1,4 +1,4 @@
-"""What release 0.1.0 left is continued: its root by a run, its models by a server and a client.
+"""The files of release 0.1.0 are continued: its root by a run, its models by a server and a client.
 
 tests/pipeline/test_old_root.py has what needs neither training nor a server.
 """

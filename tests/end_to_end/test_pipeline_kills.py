@@ -58,7 +58,7 @@ MOMENTS = (
     "Transform/.*.partial-*/vocabulary.json",
     "checkpoints/*/000000-0000000*",
 )
-"""What lies in the root when a run is killed: records half-written, and a training under way."""
+"""The files in the root when a run is killed: records half-written, and a training under way."""
 
 
 @pytest.fixture(scope="module")

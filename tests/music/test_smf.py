@@ -65,7 +65,7 @@ Instruments = list[tuple[Any, ...]]
 
 
 def slow(data: bytes) -> Instruments:
-    """What pretty_midi reads."""
+    """The reading of pretty_midi."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         song = pretty_midi.PrettyMIDI(io.BytesIO(data))

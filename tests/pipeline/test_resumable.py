@@ -1,4 +1,4 @@
-"""What the runner keeps for an execution that can go on after a kill or a failure."""
+"""The files that the runner keeps for an execution that can go on after a kill or a failure."""
 
 from __future__ import annotations
 

@@ -229,7 +229,7 @@ MOMENTS = {
     "after the rename": ("store.ExecutionStore.finish = die", "1"),
     "at the end of the run": ("store.ExecutionStore.close_run = die", "1"),
 }
-"""What kills a run when, and the execution that completes the artifact."""
+"""The moment of each kill, and the execution that completes the artifact."""
 
 
 @pytest.fixture(scope="module")

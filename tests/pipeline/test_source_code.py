@@ -1,4 +1,4 @@
-"""What of a module's source counts as code, and which imports are seen in it."""
+"""The parts of a module's source that count as code, and the imports seen in it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WORDY = '''
 from __future__ import annotations
 
 LIMIT = 12  # a comment
-"""What the limit is for."""
+"""The purpose of the limit."""
 
 
 def songs(

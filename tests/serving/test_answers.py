@@ -1,4 +1,4 @@
-"""What the embedded server answers to right requests, where an option or an odd model decides.
+"""The embedded server's answers to right requests, where an option or an odd model decides.
 
 What any server of a composer answers is in tests/conformance.
 """

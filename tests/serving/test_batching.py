@@ -152,7 +152,7 @@ def test_tables_and_strings_work_in_a_batch(load: Any) -> None:
 def test_variables_are_handed_in_where_there_are_several_devices(
     load: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a server with a GPU does, but for the GPU."""
+    """The batching of a server with a GPU, without the GPU."""
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda _kind: ["a GPU"])
     servable = load(**GATHERING)
     kernels = [each for each in servable._graph.get_operations() if each.type == "BatchFunction"]

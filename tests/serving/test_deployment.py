@@ -33,7 +33,7 @@ CLUSTERS = ["1.30", kubernetes_validate.latest_version()]
 
 @cache
 def flag_kinds() -> dict[str, str]:
-    """What each flag of TensorFlow Serving takes, by name."""
+    """The type of each flag of TensorFlow Serving, by name."""
     lines = (Path(__file__).parent / "tensorflow_serving_flags.txt").read_text().splitlines()
     return dict(line.split(" ") for line in lines if not line.startswith("#"))
 
@@ -56,7 +56,7 @@ def check_flags(flags: list[str]) -> dict[str, str]:
 
 
 def channel_arguments(flags: dict[str, str]) -> dict[str, int]:
-    """What grpc_channel_arguments sets; main.cc splits it at commas, then at equals signs."""
+    """The settings of grpc_channel_arguments; main.cc splits it at commas, then at equals signs."""
     pairs = (each.split("=") for each in flags["grpc_channel_arguments"].split(","))
     return {key: int(value) for key, value in pairs}
 

@@ -1,4 +1,4 @@
-"""What docs/serving.md and docs/security.md tell to write, run by those who read it."""
+"""The files and commands of docs/serving.md and docs/security.md, used as they are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever is asked, the answer is a status that says whose fault it is.
+"""For any request, the answer is a status that says whose fault it is.
 
 Thousands of requests go straight into the services, without gRPC in between. An exception that is
 not a RequestError would be UNKNOWN at the client and a traceback in the log.

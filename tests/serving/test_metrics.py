@@ -1,4 +1,4 @@
-"""What is counted, and the page that Prometheus scrapes from a real server."""
+"""The metrics, and the page that Prometheus scrapes from a real server."""
 
 from __future__ import annotations
 

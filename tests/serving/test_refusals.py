@@ -1,4 +1,4 @@
-"""What the embedded server refuses and TensorFlow Serving does not, or less clearly.
+"""Requests that the embedded server refuses and TensorFlow Serving does not, or less clearly.
 
 What both refuse is in tests/conformance.
 """

@@ -1,4 +1,4 @@
-"""Whatever happens to a model's folder, what serves is what the policy asks for and what loads."""
+"""After any change of a model's folder, versions that load and are named are served."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ def test_copies_across_splits_are_the_same_in_both_encodings(
 
 
 def test_songs_are_measured_as_plain_frames() -> None:
-    """What is copied, too: a tune is a copy however its pitches are struck."""
+    """Copied stretches, too: a tune is a copy however its pitches are struck."""
     known = StruckVocabulary(("e", "60!", "60~", "62!", "62~", "64!", "64~"), 5.0)
     learned = np.array([1, 2, 3, 4, 5, 6] * 3, np.int32)
     copied = np.array([1, 1, 3, 3, 5, 5] * 3, np.int32)

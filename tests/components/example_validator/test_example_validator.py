@@ -1,4 +1,4 @@
-"""What ExampleValidator stops, what it tells, and what it lets pass."""
+"""ExampleValidator: the songs that it stops, those it warns of, and those it passes."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ REFUSALS = [
 
 @pytest.fixture(scope="module")
 def vocabulary(model_dir: Path) -> Vocabulary:
-    """What the exported model says."""
+    """The answers of the exported model."""
     import tensorflow as tf
 
     signatures = tf.saved_model.load(str(model_dir / "1")).signatures

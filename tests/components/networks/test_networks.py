@@ -1,4 +1,4 @@
-"""What every network owes: those of the package, and the one of docs/model.md in its own folder."""
+"""The duties of every network: those of the package, and that of docs/model.md in its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What StatisticsGen says of the songs of the splits, and of files that are damaged."""
+"""Statistics by StatisticsGen of the songs of the splits, and of files that are damaged."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def tokens(batch: int) -> np.ndarray[Any, np.dtype[np.int32]]:
 
 @pytest.fixture(scope="module")
 def answers(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What every signature answered to batches of 1 and 7, keyed ``signature-batch-output``."""
+    """The answers of every signature to batches of 1 and 7, keyed ``signature-batch-output``."""
     folder = tmp_path_factory.mktemp("session")
     ids = np.array([0, 1, 91, len(VOCABULARY), -1, 2, 3], dtype=np.int32)
     spoiled = tokens(7)

@@ -30,7 +30,7 @@ from tunesmith.music.reading import read_song
 
 
 class Page(HTMLParser):
-    """What a browser makes of a page: its elements, and its text."""
+    """A page as a browser reads it: its elements, and its text."""
 
     VOID = frozenset({"meta"})
 

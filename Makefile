@@ -45,8 +45,9 @@ test: venv ## every test, two at a time; a file's tests share what they set up
 test-quick: venv ## within a minute, the tests that import neither TensorFlow nor Beam
 	$(BIN)/python -m pytest -n 2 --quick
 
+# One at a time: the demo trains for a fixed time, and what it learns depends on what runs beside.
 test-long: venv ## what takes minutes: the demo with its gates, kills, workers, tuning, equal content
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long
+	$(BIN)/python -m pytest -m long
 
 # Run as root, as CI does, it installs the browser; else it says what to install.
 tools: ## what some tests need beside Python: Chromium
